@@ -1,0 +1,97 @@
+"""What travels through a round: one client's update, and the cohort's aggregate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Exchange = Callable[[dict[str, bytes]], dict[str, bytes]]
+
+
+@dataclass(frozen=True)
+class ClientSignals:
+    """What ISFA scores a client by, measured on the client's own clips; it never leaves the device in the clear."""
+
+    identity: float
+    """How well generated frames keep the person, in [0, 1] (PrivFedTalk, ID_k)."""
+    stability: float
+    """How steady generated frames are in time, in [0, 1] (PrivFedTalk, TS_k)."""
+
+
+@dataclass
+class ClientUpdate:
+    """One client's update on its way through the client half of the pipeline.
+
+    The stages fill the fields in order: ISFA sets `weight` and `vector`, the clip sets `integers`, the noise adds to
+    them, the mask sets `wire`. Only `wire` may leave the device.
+    """
+
+    client: str
+    delta: Tensor
+    """Local minus global adapter, float32, shape (d,)."""
+    num_examples: int
+    """Training frames of the client."""
+    signals: ClientSignals
+    contributes: bool = True
+    """False where the client's secret coin kept its data out of this round (hidden sampling)."""
+    weight: float = 0.0
+    """ISFA weight in (0, 1]."""
+    vector: np.ndarray | None = None
+    """[weight * delta, beta * weight], float64, shape (d + 1,)."""
+    integers: np.ndarray | None = None
+    """The vector on the integer grid, int64, shape (d + 1,)."""
+    wire: np.ndarray | None = None
+    """What is sent: uint32 residues when masked, shape (d + 1,); float64 when privacy is off."""
+    seconds: float = 0.0
+    """Training time on the device."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """What the device sees of itself (loss, norm, clip, score); logged as `local/*`, never sent."""
+
+
+@dataclass
+class Aggregate:
+    """The cohort's sum on its way through the server half of the pipeline, in reverse order of the client half."""
+
+    wire: np.ndarray
+    """Sum of the clients' `wire`, shape (d + 1,): uint32 residues mod 2^32, or float64 when privacy is off."""
+    num_clients: int
+    """Clients whose `wire` is in the sum."""
+    vector: np.ndarray | None = None
+    """The decoded sum of [weight * delta, beta * weight], float64, shape (d + 1,)."""
+    direction: Tensor | None = None
+    """The weighted mean update, float32, shape (d,)."""
+
+
+@dataclass
+class RoundState:
+    """All that a hook may know of the current round."""
+
+    index: int
+    """Round number, from 0."""
+    seed: int
+    """Seed of the run; training draws derive from it (federation.seeding)."""
+    clients: tuple[str, ...]
+    """The cohort: everyone who sends a vector this round, in roster order. Empty is a normal round."""
+    global_adapter: Tensor
+    """The shared adapter the round starts from, float32, shape (d,)."""
+    clip_norm: float
+    """S, the L2 bound on one client's [weight * delta, beta * weight]."""
+    exchange: Exchange
+    """Gives this device's public messages, keyed by client, to every device; returns everybody's."""
+    is_main: bool = True
+    """Whether this process writes files and logs (rank 0)."""
+    attempt: int = 0
+    """Strictly increasing when a round is tried again; fresh keys, coins and noise each time."""
+    stop: bool = False
+    """Set by a hook (the budget): end the run before this round's sum is formed."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """`released/*`: functions of the unmasked sum and of public people. `local/*`: a device's view of itself."""
+
+    @property
+    def wire_dtype(self) -> torch.dtype:
+        """What devices add up: int64 holds sums of uint32 residues exactly; a device without a client adds zeros."""
+        return torch.int64
