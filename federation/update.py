@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 Exchange = Callable[[dict[str, bytes]], dict[str, bytes]]
+LoadAdapters = Callable[[str | None], None]
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,14 @@ class RoundState:
     metrics: dict[str, float] = field(default_factory=dict)
     """`released/*`: functions of the unmasked sum and of public people. `local/*`: a device's view of itself."""
 
+    private: bool = True
+    """Whether `wire` holds uint32 residues; False: plain float64 vectors, and the run claims nothing."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What hooks carry from round to round and over a resume (JSON values), equal on every device."""
+    load_adapters: LoadAdapters | None = None
+    """Puts `global_adapter` and, given a client, that client's personal adapter into this device's module."""
+
     @property
     def wire_dtype(self) -> torch.dtype:
         """What devices add up: int64 holds sums of uint32 residues exactly; a device without a client adds zeros."""
-        return torch.int64
+        return torch.int64 if self.private else torch.float64

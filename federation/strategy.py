@@ -1,0 +1,56 @@
+"""The Fabric strategy `client_parallel`: one process per device, each with a whole module and its own client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.fabric.strategies import DDPStrategy
+from lightning.fabric.strategies.registry import _StrategyRegistry
+from lightning.fabric.strategies import STRATEGY_REGISTRY
+from torch.nn import Module
+from typing_extensions import override
+
+
+class ClientParallelStrategy(DDPStrategy):
+    """Data parallelism over clients, not over batches: launcher and collectives of DDP, no gradient sync.
+
+    Args:
+        threads_per_device: Threads of each process on CPU. The default, 1, makes results independent of the number
+            of devices, bit for bit in 32-true: more threads add numbers in another order. None leaves torch's choice.
+        kwargs: As for `DDPStrategy` (`timeout`, `process_group_backend`, `start_method`, ...).
+    """
+
+    def __init__(self, *args: Any, threads_per_device: int | None = 1, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._backward_sync_control = None
+        self.threads_per_device = threads_per_device
+
+    @property
+    @override
+    def distributed_sampler_kwargs(self) -> None:
+        """Nothing: one client's data is never split over devices."""
+        return
+
+    @override
+    def setup_environment(self) -> None:
+        super().setup_environment()
+        if self.threads_per_device is not None and self.root_device.type == "cpu":
+            torch.set_num_threads(self.threads_per_device)
+
+    @override
+    def setup_module(self, module: Module) -> Module:
+        """Return the module unchanged."""
+        return module
+
+
+def register_strategies(registry: _StrategyRegistry = STRATEGY_REGISTRY) -> None:
+    """Register `client_parallel` (one `popen` per device) and `client_parallel_fork` (for tests and notebooks)."""
+    for name, start_method in (("client_parallel", "popen"), ("client_parallel_fork", "fork")):
+        if name not in registry:
+            registry.register(
+                name,
+                ClientParallelStrategy,
+                description=f"One client per device at a time, `start_method={start_method!r}`",
+                start_method=start_method,
+            )
