@@ -1,0 +1,54 @@
+"""What a clip is: a few seconds of one person, frames and sound on one clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+FPS = 25
+"""Video frames per second of every clip, whatever the file had."""
+
+SAMPLE_RATE = 16_000
+"""Sound samples per second of every clip."""
+
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+"""Sound samples under one video frame."""
+
+MOTION_NAMES = ("yaw", "pitch", "roll", "shift_x", "shift_y", "blink")
+"""Columns of `Clip.motion`."""
+
+
+class UnusableFile(ValueError):
+    """A file that no clip can be made of; the message is the reason, without the file's name."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A few seconds of one person speaking."""
+
+    person: str
+    """Who is seen and heard; one person is one client."""
+
+    name: str
+    """Name of the recording and number of the clip in it; unique within the person."""
+
+    frames: Tensor
+    """RGB in 0..255, uint8 `(frames, 3, height, width)` at `FPS`."""
+
+    waveform: Tensor
+    """Mono sound in [-1, 1], float32 `(frames * SAMPLES_PER_FRAME,)`; sample 0 sounds when frame 0 appears."""
+
+    motion: Tensor | None
+    """True head motion `(frames, 6)`: yaw, pitch, roll in units of 30 degrees, shift x and y as fractions of half the
+    frame, blink from 0 (open) to 1 (closed); None where nobody knows it."""
+
+    mouth: Tensor | None
+    """True mouth opening in [0, 1] `(frames,)`; None where nobody knows it."""
+
+    path: Path
+    """The recording."""
+
+    start: float
+    """Where the clip starts in the recording, in seconds after its first frame."""

@@ -1,0 +1,208 @@
+"""Frames and sound of a video file, on the clock of the container.
+
+decord decodes the frames where it is installed, PyAV elsewhere. PyAV lists the packets and decodes the sound in both
+cases: it keeps the streams' start times, which decord's timestamps lose.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.clips import FPS, SAMPLE_RATE, UnusableFile
+
+CHUNK = 16
+"""Full-size frames held in memory at once."""
+
+MISSING_SECONDS = 0.25
+"""A file that ends this much before the length in its header is called truncated."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VideoStream:
+    """The picture of a file before it is decoded."""
+
+    path: Path
+    times: np.ndarray
+    """When each frame appears, in seconds on the container's clock, rising."""
+    seconds: float
+    """From the first frame's appearance to the last one's end."""
+    quarter_turns: int
+    """Counter-clockwise quarter turns that stand the picture upright (phones store it lying)."""
+
+    def resampled(self) -> np.ndarray:
+        """Return for each frame at `FPS` the index of the stored frame that is nearest in time."""
+        wanted = self.times[0] + np.arange(int(self.seconds * FPS + 0.01)) / FPS
+        right = np.clip(np.searchsorted(self.times, wanted), 1, max(1, len(self.times) - 1))
+        left = right - 1
+        right = np.minimum(right, len(self.times) - 1)
+        return np.where(wanted - self.times[left] <= self.times[right] - wanted, left, right)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound of a file."""
+
+    waveform: np.ndarray
+    """Mono at `SAMPLE_RATE` in [-1, 1], float32 `(samples,)`."""
+    start: float
+    """When the first sample sounds, in seconds on the container's clock."""
+
+    def between(self, start: float, samples: int) -> Tensor:
+        """Return `samples` samples from `start` (container's clock), silence where the file has no sound."""
+        first = round((start - self.start) * SAMPLE_RATE)
+        piece = torch.zeros(samples)
+        sounding = self.waveform[max(0, first) : max(0, first + samples)]
+        offset = max(0, -first)
+        piece[offset : offset + len(sounding)] = torch.from_numpy(sounding)
+        return piece
+
+
+def probe_video(path: Path) -> VideoStream:
+    """List a file's frames without decoding them all.
+
+    Raises:
+        UnusableFile: the file is empty, no video, or ends before the length its header promises.
+    """
+    if path.stat().st_size == 0:
+        raise UnusableFile("the file is empty")
+    try:
+        with av.open(path) as container:  # a second look, since seeking back loses frames of MPEG program streams
+            if not container.streams.video:
+                raise UnusableFile("it has no picture")
+            first = next(container.decode(video=0), None)
+            if first is None:
+                raise UnusableFile("no frame of it can be decoded")
+        with av.open(path) as container:
+            return _list_frames(path, container, round((first.rotation or 0) / 90) % 4)
+    except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, UnusableFile):
+            raise
+        raise UnusableFile(f"it is no video or it is broken ({_reason(error)})") from error
+
+
+def _list_frames(path: Path, container: av.container.InputContainer, quarter_turns: int) -> VideoStream:
+    times, ends = [], []
+    for packet in container.demux():
+        if packet.pts is None or packet.is_discard:
+            continue
+        if packet.is_corrupt:
+            raise UnusableFile("it is truncated: its last packet is incomplete")
+        start = float(packet.pts * packet.time_base)
+        ends.append(start + float((packet.duration or 0) * packet.time_base))
+        if packet.stream.type == "video" and packet.stream.index == container.streams.video[0].index:
+            times.append(start)
+    promised = (container.duration or 0) / av.time_base
+    there = max(ends, default=0.0) - (container.start_time or 0) / av.time_base
+    if not times or there < promised - MISSING_SECONDS:
+        raise UnusableFile(f"it is truncated: {there:.1f} s of the {promised:.1f} s that its header promises")
+    rising = np.sort(np.array(times))
+    rate = container.streams.video[0].average_rate or FPS
+    last = float(np.median(np.diff(rising))) if len(rising) > 1 else 1 / float(rate)
+    return VideoStream(path, rising, float(rising[-1] - rising[0]) + last, quarter_turns)
+
+
+def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:
+    """Yield the frames at rising `indices` in uint8 chunks `(n, 3, height, width)` of at most `CHUNK` frames.
+
+    Raises:
+        UnusableFile: a frame cannot be decoded.
+    """
+    decode = _decode_with_decord if has_decord() else _decode_with_pyav
+    for chunk in decode(stream, np.asarray(indices)):
+        upright = np.rot90(chunk, stream.quarter_turns, axes=(1, 2)) if stream.quarter_turns else chunk
+        yield torch.from_numpy(np.ascontiguousarray(upright)).permute(0, 3, 1, 2)
+
+
+@cache
+def has_decord() -> bool:
+    """Whether decord can be imported; says once which decoder is used instead."""
+    try:
+        import decord  # noqa: F401
+    except (ImportError, OSError) as error:
+        log.info("decord cannot be imported (%s); PyAV decodes the frames.", error)
+        return False
+    return True
+
+
+def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np.ndarray]:
+    from decord import VideoReader
+
+    try:
+        reader = VideoReader(str(stream.path), num_threads=1)
+        if len(reader) != len(stream.times):  # decord counts differently, e.g. frames that an edit list hides
+            yield from _decode_with_pyav(stream, indices)
+            return
+        for first in range(0, len(indices), CHUNK):
+            yield reader.get_batch(indices[first : first + CHUNK].tolist()).asnumpy()
+    except RuntimeError as error:  # DECORDError
+        raise UnusableFile(f"a frame of it cannot be decoded ({_reason(error)})") from error
+
+
+def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.ndarray]:
+    wanted, pictures = np.bincount(indices, minlength=len(stream.times)), []
+    found = 0
+    try:
+        with av.open(stream.path) as container:
+            for frame in container.decode(video=0):
+                index = int(np.argmin(np.abs(stream.times - frame.time)))
+                if not wanted[index]:
+                    continue
+                pictures += [frame.to_ndarray(format="rgb24")] * int(wanted[index])
+                found += int(wanted[index])
+                wanted[index] = 0
+                while len(pictures) >= CHUNK:
+                    yield np.stack(pictures[:CHUNK])
+                    del pictures[:CHUNK]
+    except av.FFmpegError as error:
+        raise UnusableFile(f"a frame of it cannot be decoded ({_reason(error)})") from error
+    if pictures:
+        yield np.stack(pictures)
+    if found < len(indices):
+        raise UnusableFile(f"{len(indices) - found} of its frames cannot be decoded")
+
+
+def decode_sound(path: Path) -> Sound | None:
+    """Decode a file's first sound stream to mono at `SAMPLE_RATE`; None where it has none.
+
+    Pauses in the time stamps become silence, so that what follows stays on the clock.
+
+    Raises:
+        UnusableFile: the sound cannot be decoded.
+    """
+    pieces: list[np.ndarray] = []
+    try:
+        with av.open(path) as container:
+            if not container.streams.audio:
+                return None
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+            start = expected = None
+            for frame in container.decode(audio=0):
+                time = frame.time if frame.time is not None else (expected or 0.0)
+                start, expected = (time, time) if start is None else (start, expected)
+                if time - expected > 1 / FPS:
+                    pieces.append(np.zeros(round((time - expected) * SAMPLE_RATE), np.float32))
+                    expected = time
+                expected += frame.samples / frame.sample_rate
+                pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
+            pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
+    except (av.FFmpegError, ValueError) as error:
+        raise UnusableFile(f"its sound cannot be decoded ({_reason(error)})") from error
+    if not pieces:
+        return None
+    return Sound(np.concatenate(pieces).clip(-1, 1), start or 0.0)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:120]

@@ -1,0 +1,115 @@
+"""From one recording to its clips: frames and sound on one clock, cut, cropped, and their truth where it is known."""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from datamodules.audio import equalise_loudness, is_silent
+from datamodules.clips import FPS, MOTION_NAMES, SAMPLES_PER_FRAME, Clip, UnusableFile
+from datamodules.cropping import Box, Crop, crop_and_resize, crop_box
+from datamodules.decoding import VideoStream, decode_frames, decode_sound, probe_video
+from datamodules.splitting import cut_recording
+
+SHORTEST = FPS
+"""Frames that a recording must have."""
+
+LOOKS = 3
+"""Frames of a clip in which its face is searched."""
+
+log = logging.getLogger(__name__)
+
+
+def read_recording(path: Path, person: str, size: int, crop: Crop) -> list[Clip]:
+    """Read a recording's clips at `(size, size)` pixels.
+
+    Raises:
+        UnusableFile: broken, truncated, shorter than a second, without sound, or without a face where one is demanded.
+    """
+    stream = probe_video(path)
+    indices = stream.resampled()
+    if len(indices) < SHORTEST:
+        raise UnusableFile(f"it is too short: {stream.seconds:.2f} s, and at least {SHORTEST / FPS:.0f} s are needed")
+    waveform = _read_waveform(path, stream, len(indices))
+    truth = _read_truth(path, len(indices))
+    pieces = cut_recording(len(indices))
+    boxes = _find_boxes(stream, [indices[piece.start : piece.stop] for piece in pieces], crop)
+    kept = [(piece, box) for piece, box in zip(pieces, boxes, strict=True) if box]
+    frames = _read_frames(stream, [indices[piece.start : piece.stop] for piece, _ in kept], [b for _, b in kept], size)
+    return [
+        Clip(
+            person=person,
+            name=path.stem if len(pieces) == 1 else f"{path.stem}-{pieces.index(piece) + 1:02d}",
+            frames=pictures,
+            waveform=waveform[piece.start * SAMPLES_PER_FRAME : piece.stop * SAMPLES_PER_FRAME].clone(),
+            motion=truth["motion"][piece.start : piece.stop].clone() if truth else None,
+            mouth=truth["mouth"][piece.start : piece.stop].clone() if truth else None,
+            path=path,
+            start=piece.start / FPS,
+        )
+        for (piece, _), pictures in zip(kept, frames, strict=True)
+    ]
+
+
+def _read_waveform(path: Path, stream: VideoStream, frames: int) -> Tensor:
+    sound = decode_sound(path)
+    if sound is None:
+        raise UnusableFile("it has no sound")
+    waveform = sound.between(float(stream.times[0]), frames * SAMPLES_PER_FRAME)
+    if is_silent(waveform):
+        raise UnusableFile("its sound is silent")
+    return equalise_loudness(waveform)
+
+
+def _find_boxes(stream: VideoStream, pieces: list[np.ndarray], crop: Crop) -> list[Box | None]:
+    """Return the square of each piece, None for a piece that must have a face and has none."""
+    looks = 1 if crop == "none" else LOOKS
+    seen = [piece[len(piece) * (2 * look + 1) // (2 * looks)] for piece in pieces for look in range(looks)]
+    frames = (frame for chunk in decode_frames(stream, np.array(seen)) for frame in chunk)
+    boxes: list[Box | None] = []
+    for _ in pieces:
+        last = next((box for box in reversed(boxes) if box), None)
+        try:
+            boxes.append(crop_box(list(islice(frames, looks)), crop, str(stream.path), fallback=last))
+        except UnusableFile:
+            boxes.append(None)
+    if not any(boxes):
+        raise UnusableFile("no face was found in it")
+    return boxes
+
+
+def _read_frames(stream: VideoStream, pieces: list[np.ndarray], boxes: list[Box], size: int) -> list[Tensor]:
+    """Decode once, and crop and shrink at once: a full-size recording is never in memory."""
+    owner = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
+    parts: list[list[Tensor]] = [[] for _ in pieces]
+    done = 0
+    for chunk in decode_frames(stream, np.concatenate(pieces)):
+        owners = owner[done : done + len(chunk)]
+        for piece in np.unique(owners):
+            parts[piece].append(crop_and_resize(chunk[torch.from_numpy(owners == piece)], boxes[piece], size))
+        done += len(chunk)
+    return [torch.cat(part) for part in parts]
+
+
+def _read_truth(path: Path, frames: int) -> dict[str, Tensor] | None:
+    """Return motion `(frames, 6)` and mouth `(frames,)` from `<stem>.truth.safetensors`, if the recording has one."""
+    sidecar = path.with_name(f"{path.stem}.truth.safetensors")
+    if not sidecar.is_file():
+        return None
+    try:
+        truth = load_file(sidecar)
+    except (SafetensorError, OSError) as error:
+        log.warning("%s is left out: it cannot be read (%s).", sidecar, error)
+        return None
+    shapes = {name: tuple(tensor.shape) for name, tensor in truth.items()}
+    if shapes != {"motion": (frames, len(MOTION_NAMES)), "mouth": (frames,)}:
+        log.warning("%s is left out: it must hold %d frames of motion and mouth. Got %s.", sidecar, frames, shapes)
+        return None
+    return {name: tensor.float() for name, tensor in truth.items()}
