@@ -1,0 +1,1 @@
+"""Clips of people speaking: the demo people, any user's recordings, and one client's batches."""
