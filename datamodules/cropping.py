@@ -70,9 +70,8 @@ def crop_box(frames: Tensor | Sequence[Tensor], mode: Crop, name: str = "a clip"
         raise ValueError(f"`--crop` must be one of {', '.join(get_args(Crop))}. Got {mode!r}.")
     frames = [frames] if isinstance(frames, Tensor) and frames.ndim == 3 else list(frames)
     height, width = frames[0].shape[-2:]
-    centre = _square(height, width, width / 2, height / 2, min(height, width))
     if mode == "none":
-        return centre
+        return centre_box(height, width)
     found = [face for face in (_largest_face(frame, name) for frame in frames) if face]
     if found:
         x, y, w = np.median([(face.centre_x, face.centre_y, face.width) for face in found], axis=0)
@@ -82,7 +81,12 @@ def crop_box(frames: Tensor | Sequence[Tensor], mode: Crop, name: str = "a clip"
     if mode == "face":
         raise UnusableFile("no face was found in it")
     log.warning("No face was found in %s; its centre square is taken.", name)
-    return centre
+    return centre_box(height, width)
+
+
+def centre_box(height: int, width: int) -> Box:
+    """Return the largest square in the middle."""
+    return _square(height, width, width / 2, height / 2, min(height, width))
 
 
 def crop_and_resize(frames: Tensor, box: Box, size: int) -> Tensor:

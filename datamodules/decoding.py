@@ -37,8 +37,12 @@ class VideoStream:
     """When each frame appears, in seconds on the container's clock, rising."""
     seconds: float
     """From the first frame's appearance to the last one's end."""
+    height: int
+    """Of the upright picture, in pixels."""
+    width: int
+    """Of the upright picture, in pixels."""
     quarter_turns: int
-    """Counter-clockwise quarter turns that stand the picture upright (phones store it lying)."""
+    """Counter-clockwise quarter turns that stand the stored picture upright (phones store it lying)."""
 
     def resampled(self) -> np.ndarray:
         """Return for each frame at `FPS` the index of the stored frame that is nearest in time."""
@@ -84,14 +88,18 @@ def probe_video(path: Path) -> VideoStream:
             if first is None:
                 raise UnusableFile("no frame of it can be decoded")
         with av.open(path) as container:
-            return _list_frames(path, container, round((first.rotation or 0) / 90) % 4)
+            times, seconds = _list_frames(container)
+        turns = round((first.rotation or 0) / 90) % 4
+        height, width = (first.width, first.height) if turns % 2 else (first.height, first.width)
+        return VideoStream(path, times, seconds, height, width, turns)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, UnusableFile):
             raise
         raise UnusableFile(f"it is no video or it is broken ({_reason(error)})") from error
 
 
-def _list_frames(path: Path, container: av.container.InputContainer, quarter_turns: int) -> VideoStream:
+def _list_frames(container: av.container.InputContainer) -> tuple[np.ndarray, float]:
+    """Return when each frame appears, and the seconds from the first frame's appearance to the last one's end."""
     times, ends = [], []
     for packet in container.demux():
         if packet.pts is None or packet.is_discard:
@@ -109,7 +117,7 @@ def _list_frames(path: Path, container: av.container.InputContainer, quarter_tur
     rising = np.sort(np.array(times))
     rate = container.streams.video[0].average_rate or FPS
     last = float(np.median(np.diff(rising))) if len(rising) > 1 else 1 / float(rate)
-    return VideoStream(path, rising, float(rising[-1] - rising[0]) + last, quarter_turns)
+    return rising, float(rising[-1] - rising[0]) + last
 
 
 def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:

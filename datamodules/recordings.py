@@ -14,7 +14,7 @@ from torch import Tensor
 
 from datamodules.audio import equalise_loudness, is_silent
 from datamodules.clips import FPS, MOTION_NAMES, SAMPLES_PER_FRAME, Clip, UnusableFile
-from datamodules.cropping import Box, Crop, crop_and_resize, crop_box
+from datamodules.cropping import Box, Crop, centre_box, crop_and_resize, crop_box
 from datamodules.decoding import VideoStream, decode_frames, decode_sound, probe_video
 from datamodules.splitting import cut_recording
 
@@ -70,14 +70,15 @@ def _read_waveform(path: Path, stream: VideoStream, frames: int) -> Tensor:
 
 def _find_boxes(stream: VideoStream, pieces: list[np.ndarray], crop: Crop) -> list[Box | None]:
     """Return the square of each piece, None for a piece that must have a face and has none."""
-    looks = 1 if crop == "none" else LOOKS
-    seen = [piece[len(piece) * (2 * look + 1) // (2 * looks)] for piece in pieces for look in range(looks)]
+    if crop == "none":
+        return [centre_box(stream.height, stream.width)] * len(pieces)
+    seen = [piece[len(piece) * (2 * look + 1) // (2 * LOOKS)] for piece in pieces for look in range(LOOKS)]
     frames = (frame for chunk in decode_frames(stream, np.array(seen)) for frame in chunk)
     boxes: list[Box | None] = []
     for _ in pieces:
         last = next((box for box in reversed(boxes) if box), None)
         try:
-            boxes.append(crop_box(list(islice(frames, looks)), crop, str(stream.path), fallback=last))
+            boxes.append(crop_box(list(islice(frames, LOOKS)), crop, str(stream.path), fallback=last))
         except UnusableFile:
             boxes.append(None)
     if not any(boxes):

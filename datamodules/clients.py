@@ -1,0 +1,122 @@
+"""The clients of a federation: one person's clips are one client's data, and they never mix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.clips import FPS, Clip
+from datamodules.cropping import Crop
+from datamodules.encoding_cache import Encoding, EncodingCache
+from datamodules.frames import load_people
+from datamodules.splitting import SPLITS, split_clips
+from datamodules.windows import WindowedClips, draw_window
+
+
+class ClientDataModule(LightningDataModule):
+    """Reads `root/<person>/<clip>` and hands out one client's batches at a time."""
+
+    def __init__(
+        self,
+        root: str = "data",
+        size: int = 64,
+        crop: Crop = "auto",
+        window: int = 8,
+        batch_size: int = 2,
+        cache_dir: str | None = None,
+    ) -> None:
+        """Check the settings; nothing is read before `setup`.
+
+        Args:
+            root: folder with one folder of recordings per person (mp4, mov, mpg, avi or webm).
+            size: height and width of the frames, in pixels.
+            crop: `auto` takes the square around the face, else the centre square; `face` leaves clips without a face
+                out; `none` takes the centre square.
+            window: frames of an example.
+            batch_size: examples of a batch.
+            cache_dir: where encoded clips are kept from run to run; none keeps them in memory only.
+        """
+        super().__init__()
+        if not 1 <= window < FPS:
+            raise ValueError(
+                f"`--data.window` must be 1 to {FPS - 1} frames: a clip may last one second. Got {window}."
+            )
+        if size < 16:
+            raise ValueError(f"`--data.size` must be at least 16 pixels. Got {size}.")
+        if batch_size < 1:
+            raise ValueError(f"`--data.batch_size` must be at least 1. Got {batch_size}.")
+        self.root, self.size, self.crop = Path(root), size, crop
+        self.window, self.batch_size = window, batch_size
+        self.cache_dir = cache_dir
+        self._people: dict[str, dict[str, list[Clip]]] = {}
+        self._encode: Callable[[Clip], Encoding] | None = None
+        self._encoded: dict[tuple[str, str], list[Encoding]] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read everyone's clips, once.
+
+        Raises:
+            FileNotFoundError: `root` is no folder.
+            ValueError: nothing in it can be used.
+        """
+        if not self._people:
+            people = load_people(self.root, self.size, self.crop)
+            self._people = {person: split_clips(person, clips) for person, clips in sorted(people.items())}
+
+    @property
+    def clients(self) -> list[str]:
+        """Return the names of the clients, sorted."""
+        if not self._people:
+            raise RuntimeError("`ClientDataModule.setup()` must be called before clients are asked for.")
+        return list(self._people)
+
+    def splits(self, client: str) -> dict[str, list[Clip]]:
+        """Return a client's clips for `train`, `val` and `test`; the last two may be empty."""
+        if client not in self.clients:
+            raise ValueError(f"A client must be one of {', '.join(self.clients)}. Got {client!r}.")
+        return self._people[client]
+
+    def num_examples(self, client: str) -> int:
+        """Return the number of training frames of a client."""
+        return sum(len(clip.frames) for clip in self.splits(client)["train"])
+
+    def set_encoder(self, encode: Callable[[Clip], Encoding], fingerprint: str) -> None:
+        """Encode clips with `encode` from now on; `fingerprint` tells its weights from others' in the cache."""
+        self._encode = EncodingCache(self.cache_dir, encode, fingerprint) if self.cache_dir else encode
+        self._encoded.clear()
+
+    def encoded(self, client: str, split: str) -> list[Encoding]:
+        """Return the encodings of a client's clips, computed at the first call."""
+        if split not in SPLITS:
+            raise ValueError(f"A split must be one of {', '.join(SPLITS)}. Got {split!r}.")
+        if self._encode is None:
+            raise RuntimeError("`ClientDataModule.set_encoder()` must be called before clips are encoded.")
+        if (client, split) not in self._encoded:
+            self._encoded[client, split] = [self._encode(clip) for clip in self.splits(client)[split]]
+        return self._encoded[client, split]
+
+    def client_dataloader(
+        self, client: str, *, steps: int, seed: int, split: str = "train"
+    ) -> DataLoader[dict[str, Tensor]]:
+        """Return exactly `steps` batches of one client, determined by the seed alone.
+
+        Reference frames always come from the clips that are trained on, and never from the window.
+
+        Raises:
+            ValueError: the client has no clip in this split.
+        """
+        encodings, trained_on = self.encoded(client, split), self.encoded(client, "train")
+        if not encodings:
+            raise ValueError(f"{client} has no {split} clip: two clips are needed for a test, three for all splits.")
+        generator = torch.Generator().manual_seed(seed)
+        lengths = [len(encoding["latents"]) for encoding in encodings]
+        references = None if split == "train" else [len(encoding["latents"]) for encoding in trained_on]
+        windows = [draw_window(lengths, self.window, generator, references) for _ in range(steps * self.batch_size)]
+        dataset = WindowedClips(encodings, trained_on, windows, self.window)
+        # Its own generator, since a DataLoader otherwise draws a seed from torch's, and training would depend on it.
+        return DataLoader(dataset, batch_size=self.batch_size, generator=torch.Generator())

@@ -1,0 +1,54 @@
+"""Frozen parts are computed once: a clip's encoding is kept on disk, on the client whose clip it is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from datamodules.clips import Clip
+
+Encoding = dict[str, Tensor]
+"""What the frozen parts of the model make of a clip."""
+
+
+class EncodingCache:
+    """Encodes each clip once, and keeps the result as safetensors, named by what it was computed from."""
+
+    def __init__(self, folder: str | Path, encode: Callable[[Clip], Encoding], fingerprint: str) -> None:
+        """Use `folder/<person>/`.
+
+        Args:
+            folder: where encodings are kept; private, since a face can be decoded from them.
+            encode: the frozen parts.
+            fingerprint: tells one `encode` from another, e.g. the hash of its weights.
+        """
+        self.folder = Path(folder)
+        self.encode = encode
+        self.fingerprint = fingerprint
+
+    def __call__(self, clip: Clip) -> Encoding:
+        """Return the clip's encoding, from the folder if it is there."""
+        path = self.folder / clip.person / f"{content_hash(clip, self.fingerprint)}.safetensors"
+        if path.is_file():
+            return load_file(path)
+        encoding = {name: tensor.detach().cpu().contiguous() for name, tensor in self.encode(clip).items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # several devices may write the same clip
+        save_file(encoding, partial)
+        os.replace(partial, path)
+        return encoding
+
+
+def content_hash(clip: Clip, fingerprint: str) -> str:
+    """Return a name for what is encoded: the decoded content, so that the file, crop and size are all in it."""
+    digest = hashlib.sha256(fingerprint.encode())
+    for tensor in (clip.frames, clip.waveform, clip.motion, clip.mouth):
+        shape, content = ((), b"") if tensor is None else (tuple(tensor.shape), tensor.contiguous().numpy().tobytes())
+        digest.update(f"|{shape}|".encode())
+        digest.update(content)
+    return digest.hexdigest()
