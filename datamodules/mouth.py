@@ -8,14 +8,14 @@ from torch import Tensor
 ROWS = (0.48, 0.92)
 COLUMNS = (0.22, 0.78)
 # The interior and the tongue are magenta (`demo_face.CAVITY`), which nothing else in the picture is.
-FLOOR, SCALE = 10.0, 34.0
+FLOOR, SCALE = 4.0, 50.0
 
 
 def mouth_opening(frames: Tensor) -> Tensor:
     """Height of the open mouth at its tallest, in fractions of the frame's height, up to an affine map.
 
     The least of red and blue above green says softly how much of a pixel is the mouth's interior; a column's sum is
-    its height, and the mean of the tallest eighth of the columns is the answer. It reads the demo people only: for
+    its height, and the mean of the tallest sixteenth of the columns is the answer. It reads the demo people only: for
     real faces the number means nothing.
 
     Args:
@@ -32,4 +32,4 @@ def mouth_opening(frames: Tensor) -> Tensor:
     red, green, blue = pixels[:, :, rows, columns].unbind(1)
     inside = ((torch.minimum(red, blue) - green - FLOOR) / SCALE).clamp(0, 1)
     heights = inside.sum(dim=1) / height
-    return heights.topk(max(1, round(width / 8)), dim=1).values.mean(dim=1)
+    return heights.topk(max(1, round(width / 16)), dim=1).values.mean(dim=1)
