@@ -1,5 +1,1 @@
-"""How clients train together; importing it makes the strategy `client_parallel` known to Lightning."""
-
-from federation.strategy import register_strategies
-
-register_strategies()
+"""How clients train together; `federation.rounds` also makes the strategy `client_parallel` known to Lightning."""

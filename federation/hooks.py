@@ -22,7 +22,9 @@ class FederationCallback:
         known = {name for name in vars(FederationCallback) if name.startswith("on_")}
         unknown = sorted(name for name in vars(cls) if name.startswith("on_") and name not in known)
         if unknown:
-            raise TypeError(f"{cls.__name__} defines {', '.join(unknown)}, which no round calls. Use one of {sorted(known)}.")
+            raise TypeError(
+                f"{cls.__name__} defines {', '.join(unknown)}, which no round calls. Use one of {sorted(known)}."
+            )
 
     def on_run_start(self, state: RoundState) -> None:
         """Before the first round of this process."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lightning.fabric import Fabric
+from torch import Tensor
 
+from federation.aggregation import ServerOptimizer
 from federation.args import AggregationArgs, FederationArgs
+from federation.assignment import hand_out, longest_first
+from federation.checkpoints import RoundFolders, ServerState
+from federation.client_states import ClientState
+from federation.client_training import ClientTrainer
+from federation.exchange import exchange_messages, gather, sum_wires
 from federation.hooks import FederationCallback
+from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
-from federation.update import RoundState
+from federation.update import ClientUpdate, RoundState
+from federation.vectors import read_vector
 
 
 class FederatedRounds:
@@ -20,19 +31,18 @@ class FederatedRounds:
         fabric: Launched. More than one device needs `strategy="client_parallel"`.
         module: Trained in place, one per device; rank 0's initial weights are given to all devices.
         data: The clients' clips, already set up.
-        federation: Rounds, local steps, clips of gradients, aggregation.
+        federation: Rounds, local steps, gradient clips, aggregation.
         aggregation: FedProx's mu and the server's step.
-        pipeline: ISFA, (sampling,) clip, noise, mask: client halves run in this order, server halves in reverse.
+        pipeline: ISFA, sampling, clip, noise, mask: client halves run in this order, server halves in reverse.
         observers: Everything else; called after the pipeline at each hook.
         checkpoint_dir: Folder of the round folders, e.g. `runs/demo/checkpoints`.
         seed: All training draws derive from it; keys and noise never do.
         clip_norm: S of the first round; a hook may change `state.clip_norm`, which carries over to the next round.
         private: Whether the pipeline leaves uint32 residues in `update.wire`. False: the float64 `vector` is summed.
-        resume: Continue after the newest committed round; otherwise `checkpoint_dir` must hold none.
+        resume: Continue after the newest committed round, if any; otherwise `checkpoint_dir` must hold none.
 
     Raises:
-        ValueError: On settings out of range, another multi-device strategy, 16-mixed on CPU, or a folder that does
-            not fit.
+        ValueError: On another multi-device strategy, adapters that are not float32, or a folder that does not fit.
     """
 
     def __init__(
@@ -50,7 +60,153 @@ class FederatedRounds:
         clip_norm: float = 1.0,
         private: bool = True,
         resume: bool = False,
-    ) -> None: ...
+    ) -> None:
+        self.fabric, self.data, self.rounds, self.private = fabric, data, federation.rounds, private
+        self.pipeline, self.observers = list(pipeline), list(observers)
+        self.module = prepare_module(fabric, module)
+        self.trainer = ClientTrainer(fabric, self.module, data, federation, aggregation, seed, self._on_step)
+        self.folders = RoundFolders(checkpoint_dir)
+        self.optimizer = ServerOptimizer(aggregation.server_learning_rate, aggregation.server_momentum)
+        self.newcomer = ClientState.capture(self.module.personal_parameters())
+        self.seconds: dict[str, float] = {}
+        start = read_vector(self.module.shared_parameters())
+        fresh = ServerState(0, start, clip_norm, seed, fingerprint_frozen(self.module))
+        self.server = self._open(fresh, resume)
+        self.optimizer.velocity = self.server.velocity
 
     def run(self) -> RoundState:
-        """Run the rounds that are left and return the last state (metrics, `global_adapter`, `stop`)."""
+        """Run the rounds that are left and return the last state, whose `stop` says whether a hook ended the run."""
+        state = self._new_state()
+        self._call("on_run_start", state)
+        while self.server.rounds_done < self.rounds and not state.stop:
+            state = self._new_state()
+            self._run_round(state)
+        self._call("on_run_end", state)
+        return state
+
+    def _run_round(self, state: RoundState) -> None:
+        """Run one round up to its commit; a stop before the sum leaves everything as it was."""
+        start = time.perf_counter()
+        if state.is_main:
+            self.folders.begin(state.index + 1)
+        self._call("on_round_start", state)
+        self._agree(state)
+        updates = [] if state.stop else self._train_cohort(state)
+        if not state.stop:
+            self._call("on_release", state)
+            self._agree(state)
+        if state.stop:
+            self.folders.abandon(state.index + 1) if state.is_main else None
+            return
+        state.global_adapter = self._step_server(state, updates)
+        self._commit(state)
+        state.metrics["released/seconds"] = time.perf_counter() - start
+        self._call("on_round_end", state)
+
+    def _train_cohort(self, state: RoundState) -> list[ClientUpdate]:
+        """Train the clients this device is handed and return their updates in roster order."""
+        updates = []
+        for client in hand_out(longest_first(state.clients, self.seconds, self.data.num_examples)):
+            trained = self.trainer.train(state, client, self._personal(client))
+            trained.personal.save(self.folders.new_client_file(client, state.index + 1))
+            self._call("on_client_update", state, trained.update)
+            updates.append(trained.update)
+        updates.sort(key=lambda update: update.client)
+        self._call("on_cohort_ready", state, updates)
+        self._gather_metrics(state, updates)
+        return updates
+
+    def _step_server(self, state: RoundState, updates: list[ClientUpdate]) -> Tensor:
+        """Form the sum, undo the pipeline and return the next global adapter; an empty cohort moves nothing.
+
+        Every device computes the same step from the same sum.
+        """
+        aggregate = sum_wires(self.fabric, state, updates)
+        if not state.clients:
+            state.metrics["released/step_norm"] = 0.0
+            return state.global_adapter
+        for hook in [*reversed(self.pipeline), *self.observers]:
+            hook.on_aggregate(state, aggregate)
+        if aggregate.direction is None:
+            raise RuntimeError("The pipeline must set `Aggregate.direction`. Got None. Add a stage that averages.")
+        moved = self.optimizer.step(state.global_adapter, aggregate.direction)
+        state.metrics["released/step_norm"] = float((moved - state.global_adapter).norm())
+        return moved
+
+    def _agree(self, state: RoundState) -> None:
+        """Take over what rank 0's hooks have decided; a stop on any device stops all."""
+        decisions = gather((state.stop, state.clients, state.clip_norm, state.attempt, state.notes))
+        _, state.clients, state.clip_norm, state.attempt, state.notes = decisions[0]
+        state.stop = any(decision[0] for decision in decisions)
+
+    def _gather_metrics(self, state: RoundState, updates: list[ClientUpdate]) -> None:
+        """Collect the devices' views of themselves: `local/<name>/<client>` and the mean `local/<name>`."""
+        everybody = {
+            client: metrics
+            for part in gather({u.client: u.metrics for u in updates})
+            for client, metrics in part.items()
+        }
+        for client, metrics in sorted(everybody.items()):
+            self.seconds[client] = metrics["seconds"]
+            state.metrics |= {f"local/{name}/{client}": value for name, value in metrics.items()}
+        for name in sorted({name for metrics in everybody.values() for name in metrics}):
+            values = [metrics[name] for _, metrics in sorted(everybody.items()) if name in metrics]
+            state.metrics[f"local/{name}"] = sum(values) / len(values)
+
+    def _commit(self, state: RoundState) -> None:
+        """Make the round the newest one; no device goes on before."""
+        self.server = replace(
+            self.server,
+            rounds_done=state.index + 1,
+            global_adapter=state.global_adapter,
+            clip_norm=state.clip_norm,
+            velocity=self.optimizer.velocity,
+            notes=state.notes,
+        )
+        if state.is_main:
+            self.folders.commit(self.server, self.data.clients)
+        gather(None)
+
+    def _open(self, fresh: ServerState, resume: bool) -> ServerState:
+        """Return the state to start from: the newest committed round's, or a fresh one."""
+        if self.fabric.is_global_zero:
+            self.folders.clean()
+        gather(None)
+        latest = self.folders.latest()
+        if latest is None:
+            return fresh
+        if not resume:
+            raise ValueError(
+                f"`{self.folders.root}` must hold no rounds for a new run. Got {latest.rounds_done} rounds. Continue "
+                "with `--resume`, or choose another `--out_dir`."
+            )
+        latest.demand_fit(fresh)
+        return latest
+
+    def _new_state(self) -> RoundState:
+        """Return the state of the next round."""
+        state = RoundState(
+            index=self.server.rounds_done,
+            seed=self.server.seed,
+            clients=tuple(self.data.clients),
+            global_adapter=self.server.global_adapter,
+            clip_norm=self.server.clip_norm,
+            exchange=exchange_messages,
+            is_main=self.fabric.is_global_zero,
+            private=self.private,
+            notes=self.server.notes,
+        )
+        state.load_adapters = lambda client: self.trainer.load(state.global_adapter, self._personal(client))
+        return state
+
+    def _personal(self, client: str | None) -> ClientState:
+        """Return a client's newest personal state; a newcomer's where there is none."""
+        path = self.folders.client_file(client) if client is not None else None
+        return ClientState.load(path) if path is not None else self.newcomer
+
+    def _on_step(self, state: RoundState, client: str, step: int, losses: dict[str, float]) -> None:
+        self._call("on_step", state, client, step, losses)
+
+    def _call(self, hook: str, *args: object) -> None:
+        for callback in [*self.pipeline, *self.observers]:
+            getattr(callback, hook)(*args)

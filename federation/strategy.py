@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from lightning.fabric.strategies import DDPStrategy
+from lightning.fabric.strategies import STRATEGY_REGISTRY, DDPStrategy
 from lightning.fabric.strategies.registry import _StrategyRegistry
-from lightning.fabric.strategies import STRATEGY_REGISTRY
 from torch.nn import Module
 from typing_extensions import override
 
@@ -54,3 +53,6 @@ def register_strategies(registry: _StrategyRegistry = STRATEGY_REGISTRY) -> None
                 description=f"One client per device at a time, `start_method={start_method!r}`",
                 start_method=start_method,
             )
+
+
+register_strategies()

@@ -1,0 +1,81 @@
+"""What a client keeps from round to round and never sends: its personal adapter and that adapter's optimizer state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+
+@dataclass
+class ClientState:
+    """A client's personal part, on CPU; `optimizer` maps a parameter's position to its state by name."""
+
+    personal: list[Tensor]
+    optimizer: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def capture(cls, parameters: list[Parameter], optimizer: Optimizer | None = None) -> ClientState:
+        """Copy the personal parameters and their optimizer's state."""
+        state = optimizer.state_dict()["state"] if optimizer is not None else {}
+        return cls(
+            personal=[parameter.detach().to("cpu", copy=True) for parameter in parameters],
+            optimizer={
+                position: {name: value.cpu() if isinstance(value, Tensor) else value for name, value in values.items()}
+                for position, values in state.items()
+            },
+        )
+
+    @torch.no_grad()
+    def restore(self, parameters: list[Parameter], optimizer: Optimizer | None = None) -> None:
+        """Write the state into the parameters and, if given, into a fresh optimizer, whose settings stay.
+
+        Raises:
+            ValueError: If the shapes are not those of the parameters.
+        """
+        ours, theirs = [tuple(value.shape) for value in self.personal], [tuple(value.shape) for value in parameters]
+        if ours != theirs:
+            raise ValueError(
+                f"A client's state must fit its personal adapter. Got {len(ours)} tensors, shapes differ from the "
+                f"module's {len(theirs)}. Use the settings the run was started with."
+            )
+        for parameter, value in zip(parameters, self.personal, strict=True):
+            parameter.copy_(value)
+        if optimizer is not None:
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": self.optimizer})
+
+    def save(self, path: Path) -> None:
+        """Write the state as safetensors, under a temporary name first."""
+        tensors = {f"personal.{position}": value.contiguous() for position, value in enumerate(self.personal)}
+        numbers: dict[str, float] = {}
+        for position, values in self.optimizer.items():
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{position}.{name}"] = value.contiguous()
+                else:
+                    numbers[f"optimizer.{position}.{name}"] = value
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        save_file(tensors, temporary, metadata={"numbers": json.dumps(numbers)})
+        temporary.rename(path)
+
+    @classmethod
+    def load(cls, path: Path) -> ClientState:
+        """Read a state that `save` wrote."""
+        with safe_open(path, framework="pt") as file:
+            entries: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}
+            entries |= json.loads((file.metadata() or {}).get("numbers", "{}"))
+        count = sum(name.startswith("personal.") for name in entries)
+        state = cls(personal=[entries.pop(f"personal.{position}") for position in range(count)])
+        for name, value in entries.items():
+            _, position, key = name.split(".", 2)
+            state.optimizer.setdefault(int(position), {})[key] = value
+        return state

@@ -1,0 +1,22 @@
+"""The shared parameters as one flat vector, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+
+def read_vector(parameters: Sequence[Parameter]) -> Tensor:
+    """Return a copy of the parameters' values, float32 on CPU, shape (d,)."""
+    return torch.cat([parameter.detach().to("cpu", torch.float32).flatten() for parameter in parameters])
+
+
+@torch.no_grad()
+def write_vector(parameters: Sequence[Parameter], vector: Tensor) -> None:
+    """Copy a vector of shape (d,) into the parameters."""
+    values = vector.split([parameter.numel() for parameter in parameters])
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value.view_as(parameter))
