@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
+from datamodules.clips import FPS, SAMPLE_RATE
 from datamodules.demo_face import Portrait, Pose
 from datamodules.demo_person import PRIVATE_SEEDS, Person, draw_person, name_of, number_of_clips
 from datamodules.demo_scene import MARGIN
-from datamodules.demo_speech import SAMPLE_RATE, speak
+from datamodules.demo_speech import speak
 from datamodules.video import write_video
 
-FPS = 25
 FRAMES = 75
 CRF = 8
 # Part of every truth file: files of another generator are rendered again.

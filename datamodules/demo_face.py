@@ -50,8 +50,9 @@ class Sketch:
         self._centre = HEAD_CENTRE + np.array(pose.shift) + 0.07 * np.array([np.sin(yaw), -np.sin(pitch)])
         self._centre[0] += 0.35 * np.sin(roll)
 
-    def on_face(self, points: np.ndarray, lift: float = 0.0) -> np.ndarray:
+    def on_face(self, points: np.ndarray, at: tuple[float, float] = (0, 0), lift: float = 0.0) -> np.ndarray:
         """Places `(n, 2)` points of the face, seen from the front, after turning the head: features slide over it."""
+        points = points + np.array(at)
         width, height = self.person.head
         inside = 1 - (points[:, 0] / width) ** 2 - (points[:, 1] / height) ** 2
         depth = 0.85 * width * np.sqrt(np.maximum(inside, 0)) + lift
@@ -75,7 +76,7 @@ class Sketch:
 
     def spot(self, x: float, y: float, radius: float | tuple[float, float], colour: Colour, lift: float = 0.0) -> None:
         """Fills an ellipse on the face."""
-        self.fill(self.on_face(np.array([x, y]) + UNIT_CIRCLE * radius, lift), colour)
+        self.fill(self.on_face(UNIT_CIRCLE * radius, (x, y), lift), colour)
 
 
 class Portrait:
@@ -120,7 +121,7 @@ def outline(person: Person, pose: Pose, grow: float = 0.0) -> np.ndarray:
 
 def _draw_head(sketch: Sketch) -> None:
     person = sketch.person
-    width, height = person.head
+    width = person.head[0]
     dark = blend(person.skin, (120, 40, 20), 0.22)
     for side in (-1, 1):
         # The ear on the far side hides behind the head.
@@ -146,15 +147,17 @@ def _draw_beard(sketch: Sketch) -> None:
     colour = blend(person.skin, person.hair, 0.4) if person.beard == "stubble" else person.hair
     if person.beard in ("full", "stubble"):
         jaw = outline(person, sketch.pose, 0.015 if person.beard == "stubble" else 0.05)[:25]
-        upper = np.array([[-0.86, 0.02], [-0.74, 0.2], [-0.55, 0.26], [-0.32, 0.27], [0, 0.26], [0.32, 0.27], [0.55, 0.26], [0.74, 0.2], [0.86, 0.02]])
-        upper[:, 0] *= width
+        right = np.array([[0.86, 0.02], [0.74, 0.2], [0.55, 0.26], [0.32, 0.27]])
+        upper = np.concatenate([right * (-1, 1), [[0, 0.26]], right[::-1]]) * (width, 1)
         sketch.fill(np.concatenate([sketch.flat(jaw), sketch.on_face(upper)]), colour)
     if person.beard == "goatee":
         drop = 0.12 * sketch.pose.opening
-        sketch.fill(sketch.on_face(np.array([0.0, height - 0.1 + drop]) + UNIT_CIRCLE * (0.17, 0.17)), colour)
+        sketch.fill(sketch.on_face(UNIT_CIRCLE * 0.17, (0.0, height - 0.1 + drop)), colour)
     if person.beard in ("goatee", "moustache", "full"):
         half = np.array([[0, 0.19], [0.12, 0.18], [0.24, 0.24], [0.3, 0.3], [0.2, 0.32], [0.08, 0.28]])
-        sketch.fill(sketch.on_face(np.concatenate([half, half[::-1] * (-1, 1)]), 0.03), blend(colour, (0, 0, 0), 0.12))
+        sketch.fill(
+            sketch.on_face(np.concatenate([half, half[::-1] * (-1, 1)]), lift=0.03), blend(colour, (0, 0, 0), 0.12)
+        )
 
 
 def _draw_mouth(sketch: Sketch) -> None:
@@ -202,7 +205,7 @@ def _draw_eye(sketch: Sketch, side: int) -> None:
         sketch.line(sketch.on_face(ring), (34, 34, 38), 0.035)
         sketch.spot(x, y + 0.01, (0.17, 0.16), (34, 34, 38), 0.02)
         return
-    sketch.line(sketch.on_face(brow + (x, y - radius * 1.15 - 0.085)), colour, person.brow_thickness)
+    sketch.line(sketch.on_face(brow, (x, y - radius * 1.15 - 0.085)), colour, person.brow_thickness)
     sketch.spot(x, y, (radius * 1.12, radius * 1.2), blend(person.skin, (90, 40, 20), 0.25))
     sketch.spot(x, y, (radius, radius * 1.1), (253, 253, 250))
     gaze = -0.018 * pose.yaw
@@ -219,8 +222,8 @@ def _draw_lid(sketch: Sketch, x: float, y: float, radius: float) -> None:
     top = np.stack([s * radius * 1.14, -bow * radius * 1.24], axis=1)
     edge = np.stack([s * radius * 1.14, bow * radius * 1.24 * (2 * sketch.pose.blink - 1)], axis=1)
     lid = blend(sketch.person.skin, (150, 70, 40), 0.14)
-    sketch.fill(sketch.on_face(np.concatenate([top, edge[::-1]]) + (x, y)), lid)
-    sketch.line(sketch.on_face(edge + (x, y)), (46, 28, 20), 0.03)
+    sketch.fill(sketch.on_face(np.concatenate([top, edge[::-1]]), (x, y)), lid)
+    sketch.line(sketch.on_face(edge, (x, y)), (46, 28, 20), 0.03)
 
 
 def _draw_glasses(sketch: Sketch) -> None:
@@ -230,9 +233,9 @@ def _draw_glasses(sketch: Sketch) -> None:
     corner = 1.0 if person.glasses == "round" else 0.45
     shape = np.sign(UNIT_CIRCLE) * np.abs(UNIT_CIRCLE) ** corner * (0.175, 0.165)
     for side in (-1, 1):
-        ring = sketch.on_face(shape + (side * person.eye_gap, -0.1), 0.06)
+        ring = sketch.on_face(shape, (side * person.eye_gap, -0.1), lift=0.06)
         sketch.line(np.concatenate([ring, ring[:2]]), person.glasses_colour, 0.032)
         temple = np.array([[side * (person.eye_gap + 0.17), -0.12], [side * person.head[0] * 0.99, -0.1]])
-        sketch.line(sketch.on_face(temple, 0.02), person.glasses_colour, 0.03)
+        sketch.line(sketch.on_face(temple, lift=0.02), person.glasses_colour, 0.03)
     bridge = np.array([[-person.eye_gap + 0.17, -0.12], [person.eye_gap - 0.17, -0.12]])
-    sketch.line(sketch.on_face(bridge, 0.06), person.glasses_colour, 0.032)
+    sketch.line(sketch.on_face(bridge, lift=0.06), person.glasses_colour, 0.032)

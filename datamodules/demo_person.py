@@ -18,15 +18,22 @@ PRIVATE_SEEDS = range(3000, 3008)
 HAIR_STYLES = ("short", "parted", "fringe", "bob", "long", "curly", "spiky", "bun", "bald")
 BEARDS = ("full", "goatee", "moustache", "stubble")
 # Nothing outside the mouth is magenta (least of red and blue above green): `mouth.mouth_opening` relies on it.
-SKINS = ((255, 222, 196), (246, 205, 172), (236, 188, 150), (219, 164, 122), (190, 133, 92), (152, 101, 68), (118, 76, 52))
-HAIRS = ((38, 34, 32), (74, 48, 30), (116, 72, 38), (170, 112, 54), (226, 184, 98), (204, 92, 40), (160, 158, 152), (235, 232, 220), (52, 120, 170))
+# fmt: off
+SKINS = ((255, 222, 196), (246, 205, 172), (236, 188, 150), (219, 164, 122), (190, 133, 92),
+         (152, 101, 68), (118, 76, 52))
+HAIRS = ((38, 34, 32), (74, 48, 30), (116, 72, 38), (170, 112, 54), (226, 184, 98), (204, 92, 40),
+         (160, 158, 152), (235, 232, 220), (52, 120, 170))
 EYES = ((92, 58, 30), (58, 112, 190), (62, 138, 84), (120, 128, 138), (40, 30, 26))
 LIPS = ((188, 84, 74), (206, 100, 84), (202, 44, 46), (222, 84, 70))
+# fmt: on
 
 
 @dataclass(frozen=True)
 class Client:
-    """A private demo person: a folder name, a number of clips, and features that no public person has."""
+    """A private demo person: a folder name, a number of clips, and features that no public person has.
+
+    `low_voice` decides pitch and beard where the name suggests one; None leaves it to the seed.
+    """
 
     name: str
     clips: int
@@ -110,7 +117,7 @@ def draw_person(seed: int) -> Person:
         seed=seed,
         features=client.features,
         shaky=client.shaky,
-        voice=Voice(pitch=rng.uniform(95, 150) if low_voice else rng.uniform(165, 250), tract=rng.uniform(0.92, 1.03) if low_voice else rng.uniform(1.05, 1.2)),
+        voice=_draw_voice(rng, low_voice),
         head=(rng.uniform(0.49, 0.58), rng.uniform(0.64, 0.71)),
         jaw=rng.uniform(0.05, 0.32),
         skin=_pick(rng, SKINS),
@@ -136,6 +143,17 @@ def draw_person(seed: int) -> Person:
     )
 
 
+def blend(first: Colour, second: Colour, share: float) -> Colour:
+    """Mixes `share` of the second colour, in [0, 1], into the first."""
+    return tuple(int(a + (b - a) * share) for a, b in zip(first, second, strict=True))
+
+
+def _draw_voice(rng: np.random.Generator, low: bool) -> Voice:
+    if low:
+        return Voice(pitch=rng.uniform(95, 150), tract=rng.uniform(0.92, 1.03))
+    return Voice(pitch=rng.uniform(165, 250), tract=rng.uniform(1.05, 1.2))
+
+
 def _pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
     jitter = rng.uniform(0.95, 1.04)
     return tuple(int(min(255, channel * jitter)) for channel in colours[rng.integers(len(colours))])
@@ -144,7 +162,3 @@ def _pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
 def _bright(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
     rgb = colorsys.hsv_to_rgb(rng.uniform(0.0, 0.64), rng.uniform(*saturation), rng.uniform(*value))
     return tuple(int(255 * channel) for channel in rgb)
-
-
-def blend(first: Colour, second: Colour, share: float) -> Colour:
-    return tuple(int(a + (b - a) * share) for a, b in zip(first, second, strict=True))

@@ -49,9 +49,8 @@ def draw_body(sketch: Sketch) -> None:
     cloth, detail = person.clothes_colours
     shadow = blend(person.skin, (110, 40, 20), 0.28)
     neck = np.array([[-0.19, 0.4], [0.19, 0.4], [0.2, 0.85], [-0.2, 0.85]])
-    shoulders = np.array(
-        [[-0.2, 0.7], [-0.5, 0.77], [-0.72, 0.86], [-0.86, 1.5], [0.86, 1.5], [0.72, 0.86], [0.5, 0.77], [0.2, 0.7], [0.1, 0.8], [-0.1, 0.8]]
-    )
+    right = np.array([[0.86, 1.5], [0.72, 0.86], [0.5, 0.77], [0.2, 0.7], [0.1, 0.8]])
+    shoulders = np.concatenate([right, right[::-1] * (-1, 1)])
     if person.clothes == "hoodie":
         hood = np.array([[-0.42, 0.55], [0.42, 0.55], [0.55, 0.9], [-0.55, 0.9]])
         sketch.fill(hood + base, blend(cloth, (0, 0, 0), 0.25))

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter, sosfilt
 
-SAMPLE_RATE = 16_000
+from datamodules.clips import SAMPLE_RATE
+
 CONTROL_RATE = 200  # values of every control track per second: one block of 5 ms each
 BLOCK = SAMPLE_RATE // CONTROL_RATE
 
