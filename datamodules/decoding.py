@@ -7,6 +7,7 @@ cases: it keeps the streams' start times, which decord's timestamps lose.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -108,15 +109,17 @@ def _list_frames(container: av.container.InputContainer) -> tuple[np.ndarray, fl
             raise UnusableFile("it is truncated: its last packet is incomplete")
         start = float(packet.pts * packet.time_base)
         ends.append(start + float((packet.duration or 0) * packet.time_base))
-        if packet.stream.type == "video" and packet.stream.index == container.streams.video[0].index:
+        if packet.stream == container.streams.video[0]:
             times.append(start)
-    promised = (container.duration or 0) / av.time_base
+    promised, video = (container.duration or 0) / av.time_base, container.streams.video[0]
+    rate = float(video.average_rate or FPS)
+    if container.format.name == "avi":  # its length is guessed from the file's size, its count of frames is written
+        promised = video.frames / rate
     there = max(ends, default=0.0) - (container.start_time or 0) / av.time_base
     if not times or there < promised - MISSING_SECONDS:
         raise UnusableFile(f"it is truncated: {there:.1f} s of the {promised:.1f} s that its header promises")
     rising = np.sort(np.array(times))
-    rate = container.streams.video[0].average_rate or FPS
-    last = float(np.median(np.diff(rising))) if len(rising) > 1 else 1 / float(rate)
+    last = float(np.median(np.diff(rising))) if len(rising) > 1 else 1 / rate
     return rising, float(rising[-1] - rising[0]) + last
 
 
@@ -126,7 +129,8 @@ def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:
     Raises:
         UnusableFile: a frame cannot be decoded.
     """
-    decode = _decode_with_decord if has_decord() else _decode_with_pyav
+    # decord turns lying pictures for some files and crashes on others.
+    decode = _decode_with_decord if has_decord() and not stream.quarter_turns else _decode_with_pyav
     for chunk in decode(stream, np.asarray(indices)):
         upright = np.rot90(chunk, stream.quarter_turns, axes=(1, 2)) if stream.quarter_turns else chunk
         yield torch.from_numpy(np.ascontiguousarray(upright)).permute(0, 3, 1, 2)
@@ -135,16 +139,19 @@ def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:
 @cache
 def has_decord() -> bool:
     """Whether decord can be imported; says once which decoder is used instead."""
+    search_path = os.environ.setdefault("PATH", "")
     try:
         import decord  # noqa: F401
     except (ImportError, OSError) as error:
         log.info("decord cannot be imported (%s); PyAV decodes the frames.", error)
         return False
+    finally:
+        os.environ["PATH"] = search_path  # decord's import lengthens it
     return True
 
 
 def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np.ndarray]:
-    from decord import VideoReader
+    from decord import DECORDError, VideoReader
 
     try:
         reader = VideoReader(str(stream.path), num_threads=1)
@@ -153,7 +160,7 @@ def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np
             return
         for first in range(0, len(indices), CHUNK):
             yield reader.get_batch(indices[first : first + CHUNK].tolist()).asnumpy()
-    except RuntimeError as error:  # DECORDError
+    except (RuntimeError, DECORDError) as error:
         raise UnusableFile(f"a frame of it cannot be decoded ({_reason(error)})") from error
 
 

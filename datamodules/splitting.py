@@ -32,7 +32,8 @@ def cut_recording(frames: int) -> list[range]:
     if frames <= LONGEST:
         return [range(frames)]
     starts = range(0, frames, LENGTH + GAP)
-    clips = [range(start, min(start + LENGTH, frames)) for start in starts]
+    clips = [range(start, start + LENGTH) for start in starts]
+    clips[-1] = range(clips[-1].start, frames)
     if len(clips[-1]) < SHORTEST_TAIL:
         clips[-2:] = [range(clips[-2].start, frames)]
     return clips

@@ -82,7 +82,7 @@ class WindowedClips(Dataset[dict[str, Tensor]]):
         return len(self.windows)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Return `latents (F, C, h, w)`, `mel`, `motion`, `mouth` of a window, `reference` and `identity` of a frame."""
+        """Return the parts of `ALONG_FRAMES` and `OF_CLIP`, and the reference frame's `reference` and `identity`."""
         window = self.windows[index]
         encoding, shown = self.encodings[window.clip], self.references[window.reference_clip]
         example = {name: encoding[name][window.start : window.start + self.length] for name in ALONG_FRAMES}

@@ -1,0 +1,117 @@
+"""Small recordings of a clap and a flash, written with PyAV in any container."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from datamodules.clips import SAMPLES_PER_FRAME, Clip
+
+CODECS = {
+    ".mp4": ("libx264", "aac"),
+    ".mov": ("libx264", "aac"),
+    ".mpg": ("mpeg1video", "mp2"),
+    ".avi": ("mpeg4", "libmp3lame"),
+    ".webm": ("libvpx", "libopus"),
+}
+
+
+def write_recording(
+    path: Path,
+    *,
+    seconds: float = 2.0,
+    fps: int = 25,
+    height: int = 48,
+    width: int = 64,
+    rate: int = 16_000,
+    layout: str = "mono",
+    sound: str | None = "clap",
+    sound_from: float = 0.0,
+    picture_from: float = 0.0,
+    event: float = 1.2,
+    audio_pts: bool = True,
+) -> Path:
+    """Write a grey film with a white flash and a clap at `event` seconds on the container's clock.
+
+    The suffix of `path` chooses the container and the codecs. `sound` is a `clap` in a faint hum, `silence`, or None
+    for no sound stream; `sound_from` and `picture_from` are when the streams start; `audio_pts` False is the mistake of
+    a writer that sets no time stamps.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture_codec, sound_codec = CODECS[path.suffix]
+    options = {"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}
+    with av.open(str(path), "w", options=options) as container:
+        video = container.add_stream(picture_codec, rate=fps)
+        video.height, video.width, video.pix_fmt = height, width, "yuv420p"
+        audio = container.add_stream(sound_codec, rate=rate, layout=layout) if sound else None
+        for index in range(round((seconds - picture_from) * fps)):
+            first = round(picture_from * fps)
+            lit = 0 <= (index + first) / fps - event < 0.15
+            picture = np.full((height, width, 3), 255 if lit else 60 + index % 50, np.uint8)
+            picture[: height // 2, : width // 2, 0] //= 2  # the upper left corner is known from the others
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index + first, Fraction(1, fps)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        if audio:
+            _write_sound(
+                container,
+                audio,
+                _sound(sound, seconds - sound_from, rate, event - sound_from),
+                rate,
+                layout,
+                round(sound_from * rate) if audio_pts else None,
+            )
+    return path
+
+
+def _sound(kind: str, seconds: float, rate: int, event: float) -> np.ndarray:
+    time = np.arange(int(seconds * rate)) / rate
+    if kind == "silence":
+        return np.zeros_like(time, np.float32)
+    clap = np.where((time >= event) & (time < event + 0.15), 0.6 * np.sin(2 * np.pi * 900 * time), 0)
+    return (clap + 0.01 * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
+
+
+def _write_sound(container, stream, samples: np.ndarray, rate: int, layout: str, first: int | None) -> None:
+    channels = 2 if layout == "stereo" else 1
+    for start in range(0, len(samples), 1024):
+        part = np.ascontiguousarray(np.tile(samples[start : start + 1024], (channels, 1)))
+        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+        frame.sample_rate = rate
+        if first is not None:
+            frame.pts, frame.time_base = first + start, Fraction(1, rate)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Callable[..., Path]:
+    """Return `write_recording` for names below the test's folder."""
+    return lambda name, **settings: write_recording(tmp_path / name, **settings)
+
+
+@pytest.fixture
+def make_clip() -> Callable[..., Clip]:
+    """Return a maker of clips of random pixels and sound."""
+
+    def make(person: str = "ada", name: str = "a", frames: int = 30, size: int = 16, seed: int = 0) -> Clip:
+        chance = torch.Generator().manual_seed(seed)
+        return Clip(
+            person=person,
+            name=name,
+            frames=torch.randint(256, (frames, 3, size, size), dtype=torch.uint8, generator=chance),
+            waveform=torch.rand(frames * SAMPLES_PER_FRAME, generator=chance) - 0.5,
+            motion=None,
+            mouth=torch.rand(frames, generator=chance),
+            path=Path(person) / f"{name}.mp4",
+            start=0.0,
+        )
+
+    return make

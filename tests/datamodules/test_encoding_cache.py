@@ -1,0 +1,52 @@
+"""A clip is encoded once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from datamodules.encoding_cache import EncodingCache
+
+
+class Encoder:
+    """Counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, clip):
+        self.asked += 1
+        return {"latents": clip.frames.float()[:, :1], "has_mouth": torch.tensor(1.0)}
+
+
+def test_the_second_run_reads_what_the_first_computed(tmp_path, make_clip):
+    encoder, clip = Encoder(), make_clip()
+    first = EncodingCache(tmp_path, encoder, "a")(clip)
+    second = EncodingCache(tmp_path, encoder, "a")(make_clip())
+    assert encoder.asked == 1
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_other_weights_pixels_sound_or_truth_are_encoded_anew(tmp_path, make_clip):
+    encoder, clip = Encoder(), make_clip()
+    EncodingCache(tmp_path, encoder, "a")(clip)
+    changed = [
+        replace(clip, frames=clip.frames.flip(0)),
+        replace(clip, frames=clip.frames[:, :, :8]),
+        replace(clip, waveform=-clip.waveform),
+        replace(clip, mouth=None),
+        replace(clip, motion=torch.zeros(30, 6)),
+    ]
+    for other in changed:
+        EncodingCache(tmp_path, encoder, "a")(other)
+    EncodingCache(tmp_path, encoder, "b")(clip)
+    assert encoder.asked == 2 + len(changed)
+
+
+def test_only_whole_safetensors_files_are_left_behind(tmp_path, make_clip):
+    EncodingCache(tmp_path, Encoder(), "a")(make_clip("bob"))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.suffix for path in files] == [".safetensors"]
+    assert files[0].parent.name == "bob"

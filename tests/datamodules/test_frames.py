@@ -1,0 +1,52 @@
+"""A folder of people, with files of no use among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from datamodules.frames import load_clips, load_people
+
+
+def test_each_useless_file_is_named_in_one_line_and_the_rest_is_read(record, tmp_path, caplog):
+    record("ada/good.mp4")
+    record("ada/mute.mp4", sound=None)
+    record("ada/quiet.mp4", sound="silence")
+    record("bob/good.webm", rate=48_000)
+    record("bob/short.mp4", seconds=0.5, event=0.1)
+    half = record("bob/half.mp4")
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
+    (tmp_path / "bob" / "empty.mp4").touch()
+    (tmp_path / "bob" / "text.mp4").write_text("no film" * 100)
+    (tmp_path / "eve").mkdir()
+    (tmp_path / "eve" / "empty.avi").touch()
+    seen = []
+    people = load_people(tmp_path, 16, "none", lambda done, total: seen.append((done, total)))
+    assert {person: [clip.name for clip in clips] for person, clips in people.items()} == {
+        "ada": ["good"],
+        "bob": ["good"],
+    }
+    assert seen == [(done, 9) for done in range(1, 10)]
+    reasons = {"mute": "no sound", "quiet": "silent", "short": "too short", "half": "truncated", "text": "no video",
+               "bob/empty": "is empty", "eve/empty": "is empty", "eve is": "none of the clips"}  # fmt: skip
+    assert len(caplog.messages) == len(reasons)
+    for name, reason in reasons.items():
+        (line,) = [line for line in caplog.messages if name in line]
+        assert reason in line
+        assert "\n" not in line
+
+
+def test_a_folder_of_useless_files_is_an_error(tmp_path):
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "empty.mp4").touch()
+    with pytest.raises(ValueError, match="Got 1 files"):
+        load_clips(tmp_path, 16, "none")
+
+
+def test_clips_come_in_the_order_of_names(record, tmp_path):
+    for name in ("bob/1.mp4", "ada/2.mp4", "ada/1.mp4"):
+        record(name)
+    assert [(clip.person, clip.name) for clip in load_clips(tmp_path, 16, "none")] == [
+        ("ada", "1"),
+        ("ada", "2"),
+        ("bob", "1"),
+    ]

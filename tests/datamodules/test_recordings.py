@@ -1,0 +1,79 @@
+"""From a file to clips, or to one clear reason why not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from datamodules.clips import FPS, SAMPLES_PER_FRAME, UnusableFile
+from datamodules.recordings import read_recording
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("a.mp4", {"fps": 30, "height": 90, "width": 122, "rate": 44_100, "layout": "stereo"}),
+        ("a.mov", {"height": 34, "width": 34}),
+        ("a.mpg", {"rate": 44_100, "layout": "stereo"}),
+        ("a.avi", {"rate": 44_100, "height": 66}),
+        ("a.webm", {"fps": 15, "rate": 48_000, "height": 51, "width": 77}),
+    ],
+)
+def test_any_container_rate_and_size_becomes_the_same_kind_of_clip(record, name, settings):
+    path = record(name, **settings)
+    (clip,) = read_recording(path, "ada", 32, "none")
+    assert clip.frames.shape[1:] == (3, 32, 32)
+    assert clip.frames.dtype == torch.uint8
+    assert abs(len(clip.frames) - 2 * FPS) <= 1
+    assert clip.waveform.shape == (len(clip.frames) * SAMPLES_PER_FRAME,)
+    assert clip.waveform.abs().max() <= 1
+    assert (clip.person, clip.name, clip.path, clip.start) == ("ada", "a", path, 0.0)
+    assert clip.motion is clip.mouth is None
+
+
+def test_a_long_recording_is_cut_with_its_sound_and_its_truth(record):
+    path = record("long.mp4", seconds=7.0, event=3.8)
+    mouth = torch.arange(175.0)
+    save_file({"motion": mouth[:, None].repeat(1, 6), "mouth": mouth}, path.with_name("long.truth.safetensors"))
+    first, second = read_recording(path, "ada", 32, "none")
+    assert (first.name, second.name) == ("long-01", "long-02")
+    assert (first.start, second.start) == (0.0, 3.2)
+    assert torch.equal(first.mouth, mouth[:75])
+    assert torch.equal(second.mouth, mouth[80:175])
+    assert torch.equal(second.motion[:, 3], mouth[80:175])
+    flash = int((second.frames.float().mean((1, 2, 3)) > 150).nonzero()[0])
+    clap = int((second.waveform.abs() > 0.5 * second.waveform.abs().max()).nonzero()[0])
+    assert flash == 95 - 80
+    assert abs(clap / SAMPLES_PER_FRAME - flash) < 1
+
+
+def test_clips_share_no_memory_with_the_recording(record):
+    first, _ = read_recording(record("long.mp4", seconds=7.0), "ada", 16, "none")
+    assert first.waveform.untyped_storage().nbytes() == first.waveform.nbytes
+
+
+def test_truth_that_does_not_fit_is_left_out_by_name(record, caplog):
+    path = record("a.mp4")
+    save_file({"motion": torch.zeros(9, 6), "mouth": torch.zeros(9)}, path.with_name("a.truth.safetensors"))
+    (clip,) = read_recording(path, "ada", 16, "none")
+    assert clip.mouth is None
+    assert "a.truth.safetensors is left out: it must hold 50 frames" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"sound": None}, "no sound"),
+        ({"sound": "silence"}, "silent"),
+        ({"seconds": 0.6, "event": 0.1}, r"too short: 0\.60 s"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_reason(record, settings, reason):
+    with pytest.raises(UnusableFile, match=reason):
+        read_recording(record("a.mp4", **settings), "ada", 16, "none")
+
+
+def test_a_recording_without_a_face_is_refused_where_one_is_demanded(record):
+    with pytest.raises(UnusableFile, match="no face"):
+        read_recording(record("a.mp4"), "ada", 16, "face")
