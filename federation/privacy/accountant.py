@@ -1,0 +1,163 @@
+"""How much privacy the released rounds have spent: opacus behind checks of everything it silently gets wrong.
+
+Opacus loops for ever on a NaN noise multiplier and returns a negative epsilon for delta >= 1, so nothing unchecked
+reaches it. The discrete Gaussian sum is covered by both of its accountants (docs/privacy.md).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+RDP_ORDERS = [*range(2, 257), *range(272, 513, 16), *range(576, 1025, 64)]
+"""Integers only: at these, and not in between, opacus' formula is exact for the discrete Gaussian."""
+MAX_PRV_EPSILON = 200
+"""Above, PRV's grid grows to minutes and infinity; RDP says as clearly that there is no privacy."""
+MIN_PRV_DELTA = 1e-10
+"""Below, PRV's Fourier transforms have no digits left."""
+COIN_FAILURE_SHARE = 0.1
+"""Share of delta set aside for the case that coins fall more often on a client than counted."""
+
+
+@dataclass(frozen=True)
+class Epsilon:
+    """An upper bound on epsilon, and how it was computed."""
+
+    value: float
+    method: Literal["prv", "rdp"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """`rounds` released rounds at the same noise and sampling."""
+
+    noise_multiplier: float
+    """z: standard deviation of the honest clients' noise in the sum, in units of the clip norm."""
+    sample_rate: float
+    """q: probability that a client's data is in a round."""
+    rounds: int = 1
+
+    def __post_init__(self) -> None:
+        check_noise_multiplier(self.noise_multiplier)
+        check_sample_rate(self.sample_rate)
+        if self.rounds < 0 or self.rounds != int(self.rounds):
+            raise ValueError(f"A number of rounds must be a whole number of at least 0. Got {self.rounds}.")
+
+
+def check_noise_multiplier(noise_multiplier: float) -> None:
+    """Raise ValueError unless the noise multiplier is a positive, finite number."""
+    if not (math.isfinite(noise_multiplier) and noise_multiplier > 0):
+        raise ValueError(f"`--privacy.noise_multiplier` must be a positive number. Got {noise_multiplier}.")
+
+
+def check_sample_rate(sample_rate: float) -> None:
+    """Raise ValueError unless the sample rate is a probability."""
+    if not 0 <= sample_rate <= 1:
+        raise ValueError(f"`--federation.sample_rate` must lie in [0, 1]. Got {sample_rate}.")
+
+
+def check_delta(delta: float) -> None:
+    """Raise ValueError unless delta lies strictly between 0 and 1."""
+    if not 0 < delta < 1:
+        raise ValueError(f"`--privacy.delta` must lie between 0 and 1, both excluded. Got {delta}.")
+
+
+def epsilon_after(releases: Iterable[Release], delta: float) -> Epsilon:
+    """Return epsilon for whoever knows no coin: every release counts as Poisson-subsampled with its sample rate.
+
+    Holds only if the coins stay secret (sampling `hidden`), or where the sample rate is 1.
+    """
+    check_delta(delta)
+    return _composed(_merged(releases), delta)
+
+
+def epsilon_with_known_coins(releases: Iterable[Release], delta: float, clients: int) -> Epsilon:
+    """Return epsilon for whoever learns which rounds each client's data was in: no amplification by sampling.
+
+    Counts `participation_bound` unsampled rounds; the chance that the coins exceed it for any client is taken off
+    delta.
+    """
+    check_delta(delta)
+    merged = _merged(releases)
+    allowance = COIN_FAILURE_SHARE * delta / max(1, len(merged))
+    certain, used = [], 0.0
+    for z, q, rounds in merged:
+        bound = participation_bound(rounds, q, clients, allowance)
+        used += allowance if bound < rounds else 0.0
+        certain.append(Release(z, 1.0, bound))
+    return _composed(_merged(certain), delta - used)
+
+
+def participation_bound(rounds: int, sample_rate: float, clients: int, failure: float) -> int:
+    """Return the number of participations in `rounds` that no client exceeds, except with probability `failure`.
+
+    A quantile of Binomial(rounds, sample_rate), by the union bound over the clients.
+    """
+    from scipy.stats import binom
+
+    if clients < 1:
+        raise ValueError(f"A federation needs at least 1 client. Got {clients}.")
+    if sample_rate in (0.0, 1.0):
+        return rounds if sample_rate else 0
+    return next(k for k in range(rounds + 1) if binom.sf(k, rounds, sample_rate) * clients <= failure)
+
+
+class Accountant:
+    """Running total of the released rounds of one run."""
+
+    def __init__(self, delta: float, releases: Iterable[Release] = ()) -> None:
+        check_delta(delta)
+        self.delta = delta
+        self.releases = list(releases)
+
+    def step(self, noise_multiplier: float, sample_rate: float) -> None:
+        """Count one more released round."""
+        self.releases.append(Release(noise_multiplier, sample_rate))
+
+    def epsilon(self, *further: Release) -> Epsilon:
+        """Return epsilon with secret coins; `further` asks what it would be after more releases."""
+        return epsilon_after([*self.releases, *further], self.delta)
+
+    def epsilon_with_known_coins(self, clients: int, *further: Release) -> Epsilon:
+        """Return epsilon with known coins, for this many clients."""
+        return epsilon_with_known_coins([*self.releases, *further], self.delta, clients)
+
+
+def _merged(releases: Iterable[Release]) -> tuple[tuple[float, float, int], ...]:
+    """Return (z, q, rounds) for each distinct pair, without those that release nothing of anybody."""
+    rounds: Counter[tuple[float, float]] = Counter()
+    for release in releases:
+        rounds[float(release.noise_multiplier), float(release.sample_rate)] += int(release.rounds)
+    return tuple(sorted((z, q, count) for (z, q), count in rounds.items() if q > 0 and count > 0))
+
+
+@lru_cache(maxsize=4096)
+def _composed(history: tuple[tuple[float, float, int], ...], delta: float) -> Epsilon:
+    """Return PRV's upper bound where it is finite, else RDP's at integer orders."""
+    if not history:
+        return Epsilon(0.0, "prv")
+    renyi = _opacus_epsilon("rdp", history, delta, alphas=RDP_ORDERS)
+    if renyi > MAX_PRV_EPSILON or delta < MIN_PRV_DELTA:
+        return Epsilon(renyi, "rdp")
+    tight = _opacus_epsilon("prv", history, delta)
+    return Epsilon(tight, "prv") if math.isfinite(tight) else Epsilon(renyi, "rdp")
+
+
+def _opacus_epsilon(mechanism: str, history: tuple, delta: float, **options: object) -> float:
+    """Return what opacus computes, infinity where it gives up."""
+    from opacus.accountants import create_accountant
+
+    accountant = create_accountant(mechanism=mechanism)
+    accountant.history = list(history)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # RDP: the best order is the last; PRV: overflows that end in infinity
+            epsilon = float(accountant.get_epsilon(delta=delta, **options))
+    except (OverflowError, RuntimeError):
+        return math.inf
+    return epsilon if epsilon >= 0 else math.inf

@@ -1,0 +1,138 @@
+"""Choosing the noise before a run: how much each client adds, for which epsilon, and for how many clients it is enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from federation.privacy.accountant import (
+    Release,
+    check_delta,
+    check_noise_multiplier,
+    check_sample_rate,
+    epsilon_after,
+)
+from federation.privacy.sensitivity import Grid
+
+MIN_DEVIATION = 4
+"""Below this standard deviation per client, a sum of discrete Gaussians is measurably not one (2.6e-68 at 4)."""
+ROUNDING_VARIANCE = 9
+"""Variance, in the sum, that PRV's proof uses up: the discrete Gaussian is a rounded normal with variance less 9."""
+EPSILON_TOLERANCE = 0.01
+MAX_NOISE_MULTIPLIER = 10**6
+MAX_POPULATION = 10**9
+
+
+@dataclass(frozen=True)
+class NoisePlan:
+    """The noise of one cohort."""
+
+    clients: int
+    """n: clients who mask and add noise, whether or not their data is in."""
+    colluders: int
+    """c_max: clients that may tell the server their noise without harm to the others."""
+    honest: int
+    """n_min: clients whose noise the guarantee counts on."""
+    variance: int
+    """sigma_k^2: variance of each client's discrete Gaussian noise, in squared grid steps."""
+
+    def __post_init__(self) -> None:
+        if self.variance < MIN_DEVIATION**2:
+            raise ValueError(
+                f"Each client's noise needs a standard deviation of at least {MIN_DEVIATION} grid steps. "
+                f"Got {math.sqrt(self.variance):.2f}. Raise `--privacy.noise_multiplier`."
+            )
+
+
+def plan_noise(noise_multiplier: float, grid: Grid, clients: int, colluders: int = 1) -> NoisePlan:
+    """Split the noise over a cohort so that the honest part alone reaches the noise multiplier.
+
+    Whoever the guarantee is given to is honest, so at least one client is: in a cohort of one the client adds all
+    the noise itself.
+
+    Raises:
+        ValueError: If the noise is too small to split, or if the sum could leave the 32-bit ring.
+    """
+    check_noise_multiplier(noise_multiplier)
+    if clients < 1:
+        raise ValueError(f"A cohort that adds noise needs at least 1 client. Got {clients}.")
+    if colluders < 1:
+        raise ValueError(f"At least 1 client must be allowed for as a colluder. Got {colluders}.")
+    honest = max(1, clients - colluders)
+    total = noise_multiplier**2 * grid.bound_squared * (1 + 1e-12) + ROUNDING_VARIANCE
+    plan = NoisePlan(clients, colluders, honest, math.ceil(total / honest))
+    largest = clients * math.sqrt(grid.bound_squared) + 14 * math.sqrt(clients * plan.variance)
+    if largest >= 2**31:
+        raise ValueError(
+            f"The sum of {clients} clients with noise could reach {largest:.3g} and leave the 32-bit ring. "
+            "Lower `--privacy.noise_multiplier`, the number of clients, or what is trained."
+        )
+    return plan
+
+
+def probability_of_no_contributor(clients: int, sample_rate: float) -> float:
+    """Return the probability that a round holds nobody's data; it is released and charged like any other."""
+    check_sample_rate(sample_rate)
+    return (1 - sample_rate) ** clients
+
+
+def solve_noise_multiplier(target_epsilon: float, delta: float, sample_rate: float, rounds: int) -> float:
+    """Return a noise multiplier (within 0.01 of epsilon of the least) that spends the target over all rounds.
+
+    The epsilon is that of secret coins; for visible sampling pass a sample rate of 1 and the participation bound.
+
+    Raises:
+        ValueError: If an argument is out of range, or no noise up to 10^6 clip norms is enough.
+    """
+    check_delta(delta)
+    check_sample_rate(sample_rate)
+    if not (math.isfinite(target_epsilon) and target_epsilon > 0):
+        raise ValueError(f"`--privacy.target_epsilon` must be a positive number. Got {target_epsilon}.")
+    if rounds < 1 or sample_rate == 0:
+        raise ValueError(
+            f"Only rounds with data spend epsilon. Got {rounds} rounds at sample rate {sample_rate}. Raise them."
+        )
+
+    def spent(noise_multiplier: float) -> float:
+        return epsilon_after([Release(noise_multiplier, sample_rate, rounds)], delta).value
+
+    # opacus' own solver knows one accountant and would meet PRV's infinities; this one asks what the ledger will ask.
+    low, high = 0.0, 1.0
+    while spent(high) > target_epsilon:
+        low, high = high, 2 * high
+        if high > MAX_NOISE_MULTIPLIER:
+            raise ValueError(f"No noise multiplier up to {high / 2:.0f} reaches epsilon {target_epsilon}. Raise it.")
+    while target_epsilon - spent(high) > EPSILON_TOLERANCE and high - low > 1e-6 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if spent(middle) <= target_epsilon else (middle, high)
+    return high
+
+
+def smallest_population(
+    noise_multiplier: float, sample_rate: float, rounds: int, delta: float, clients: int, target_epsilon: float = 8.0
+) -> int:
+    """Return the least number of clients N' for which the same noise in the mean costs at most the target epsilon.
+
+    The noise multiplier grows with the population, z' = z N' / N; sample rate, rounds and delta stay. Coins secret.
+
+    Raises:
+        ValueError: If an argument is out of range, or a billion clients are not enough.
+    """
+    check_noise_multiplier(noise_multiplier)
+    if clients < 1:
+        raise ValueError(f"A federation needs at least 1 client. Got {clients}.")
+
+    def is_enough(population: int) -> bool:
+        release = Release(noise_multiplier * population / clients, sample_rate, rounds)
+        return epsilon_after([release], delta).value <= target_epsilon
+
+    high = clients
+    while not is_enough(high):
+        high *= 2
+        if high > MAX_POPULATION:
+            raise ValueError(f"No population up to {MAX_POPULATION} reaches epsilon {target_epsilon}.")
+    low = 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high

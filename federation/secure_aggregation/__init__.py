@@ -1,0 +1,1 @@
+"""Masks that cancel in the sum, so that nobody sees a single client's vector."""

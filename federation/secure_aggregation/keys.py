@@ -1,0 +1,57 @@
+"""One key pair per client and round, from which every two clients derive a mask that only they know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from federation.privacy.stream import KeyStream
+
+FIELD_PRIME = 2**255 - 19
+
+
+class InvalidPublicKeyError(ValueError):
+    """A public key that no honest client sends; the round must not go on with its sender."""
+
+
+@dataclass(frozen=True)
+class MaskKeys:
+    """An X25519 key pair (RFC 7748) for one client, round and attempt; never use it twice."""
+
+    private: X25519PrivateKey
+    public: bytes
+    """32 bytes, sent to every other client of the cohort."""
+
+    @classmethod
+    def generate(cls, stream: KeyStream) -> MaskKeys:
+        """Return a fresh pair from the next 32 bytes of a `mask` stream."""
+        private = X25519PrivateKey.from_private_bytes(stream.bytes(32))
+        return cls(private, private.public_key().public_bytes_raw())
+
+    def __repr__(self) -> str:
+        """Show the public half only."""
+        return f"MaskKeys(public={self.public.hex()})"
+
+    def shared_secret(self, public: bytes) -> bytes:
+        """Return the 32 bytes that this client and the owner of `public` have in common.
+
+        Raises:
+            InvalidPublicKeyError: If the key is malformed or of low order (its secrets are known to everybody).
+        """
+        check_public_key(public)
+        try:
+            return self.private.exchange(X25519PublicKey.from_public_bytes(public))
+        except ValueError as error:
+            raise InvalidPublicKeyError("A public key has low order: its shared secret would be zero.") from error
+
+
+def check_public_key(public: bytes) -> None:
+    """Raise InvalidPublicKeyError unless the key is 32 bytes and the canonical encoding of its number.
+
+    X25519 itself ignores bit 255 and reduces modulo the prime, so that one key would have several spellings.
+    """
+    if len(public) != 32:
+        raise InvalidPublicKeyError(f"A public key has 32 bytes. Got {len(public)}.")
+    if int.from_bytes(public, "little") >= FIELD_PRIME:
+        raise InvalidPublicKeyError("A public key is not in canonical form (bit 255 set, or not below 2^255 - 19).")
