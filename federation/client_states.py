@@ -25,13 +25,9 @@ class ClientState:
     @classmethod
     def capture(cls, parameters: list[Parameter], optimizer: Optimizer | None = None) -> ClientState:
         """Copy the personal parameters and their optimizer's state."""
-        state = optimizer.state_dict()["state"] if optimizer is not None else {}
         return cls(
             personal=[parameter.detach().to("cpu", copy=True) for parameter in parameters],
-            optimizer={
-                position: {name: value.cpu() if isinstance(value, Tensor) else value for name, value in values.items()}
-                for position, values in state.items()
-            },
+            optimizer=_copy(optimizer.state_dict()["state"]) if optimizer is not None else {},
         )
 
     @torch.no_grad()
@@ -50,7 +46,7 @@ class ClientState:
         for parameter, value in zip(parameters, self.personal, strict=True):
             parameter.copy_(value)
         if optimizer is not None:
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": self.optimizer})
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": _copy(self.optimizer)})
 
     def save(self, path: Path) -> None:
         """Write the state as safetensors, under a temporary name first."""
@@ -79,3 +75,14 @@ class ClientState:
             _, position, key = name.split(".", 2)
             state.optimizer.setdefault(int(position), {})[key] = value
         return state
+
+
+def _copy(state: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Return an optimizer's state on CPU that shares no memory: optimizers step in place."""
+    return {
+        position: {
+            name: value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else value
+            for name, value in values.items()
+        }
+        for position, values in state.items()
+    }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from federation.aggregation import isfa_weight, joint_vector, weighted_mean
 from federation.args import AggregationArgs, FederationArgs
 from federation.hooks import FederationCallback
 from federation.rounds import FederatedRounds
+from federation.strategy import ClientParallelStrategy
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
 
 GRID = 2.0**-20
@@ -63,19 +64,27 @@ class TinyModule(LightningModule):
 
 
 class TinyData:
-    """Clients with unequal amounts of random vectors; `delays` makes some slow, `broken` gives some NaN batches."""
+    """Clients with unequal amounts of random vectors.
+
+    Args:
+        clients: Their names.
+        before: Called with a client's name before its first batch.
+        broken: Clients whose batches are not finite.
+    """
 
     def __init__(
-        self, clients: Iterable[str] = NAMES[:4], delays: dict[str, float] | None = None, broken: tuple[str, ...] = ()
+        self,
+        clients: Iterable[str] = NAMES[:4],
+        before: Callable[[str], None] = lambda client: None,
+        broken: tuple[str, ...] = (),
     ) -> None:
-        self.clients = sorted(clients)
-        self.delays, self.broken = delays or {}, broken
+        self.clients, self.before, self.broken = sorted(clients), before, broken
 
     def num_examples(self, client: str) -> int:
         return 100 * (1 + self.clients.index(client))
 
     def client_dataloader(self, client: str, *, steps: int, seed: int, split: str = "train") -> Iterator[Tensor]:
-        time.sleep(self.delays.get(client, 0.0))
+        self.before(client)
         generator = torch.Generator().manual_seed(seed)
         for _ in range(steps):
             batch = torch.randn(6, 4, generator=generator) + len(client)
@@ -126,12 +135,12 @@ class Recorder(FederationCallback):
         self.states.append(state)
 
 
-def tiny_fabric(
-    devices: int | None = None, precision: str = "32-true", strategy: str = "client_parallel_fork"
-) -> Fabric:
-    """Return a CPU Fabric: `devices` forked processes, or this very process for None."""
-    chosen: dict[str, Any] = {"devices": 1} if devices is None else {"devices": devices, "strategy": strategy}
-    return Fabric(accelerator="cpu", precision=precision, **chosen)
+def tiny_fabric(devices: int | None = None, precision: str = "32-true") -> Fabric:
+    """Return a CPU Fabric: `devices` forked processes that give up after a minute, or this very process for None."""
+    if devices is None:
+        return Fabric(accelerator="cpu", devices=1, precision=precision)
+    strategy = ClientParallelStrategy(start_method="fork", timeout=timedelta(seconds=60))
+    return Fabric(accelerator="cpu", devices=devices, strategy=strategy, precision=precision)
 
 
 def tiny_rounds(
@@ -166,7 +175,10 @@ def tiny_rounds(
 
 
 def run_on(devices: int | None, function: Callable[..., Any], *args: Any, precision: str = "32-true") -> Any:
-    """Run `function(fabric, *args)` on forked devices and return rank 0's result; None runs it in this process."""
+    """Run `function(fabric, *args)` on forked devices and return rank 0's result; None runs it in this process.
+
+    Results travel as pickles: return numbers and arrays, as a tensor's memory ends with its process.
+    """
     fabric = tiny_fabric(devices, precision)
     if devices is None:
         return function(fabric, *args)

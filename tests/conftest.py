@@ -1,0 +1,54 @@
+"""Checks around every test: no process group, environment variable, thread count or random state leaks out."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed
+
+LAUNCHERS = {"MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS"}
+"""Set by Fabric's launchers in the process that launches; removed after the test."""
+IMPORTS = ("PYTEST_", "KMP_", "CUDA_", "TORCH", "TF_", "CUBLAS_", "HF_", "XDG_", "OPENCV_", "QT_", "TRITON_")
+"""Prefixes of what libraries set when they are first imported."""
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_process_group() -> Iterator[None]:
+    """Fail a test that leaves a process group behind: the next one would join it."""
+    yield
+    left = distributed.is_available() and distributed.is_initialized()
+    if left:
+        distributed.destroy_process_group()
+    assert not left, "The test left a process group."
+
+
+@pytest.fixture(autouse=True)
+def leaves_environment() -> Iterator[None]:
+    """Fail a test that changes environment variables, and restore them."""
+    before = dict(os.environ)
+    yield
+    changed = {name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)}
+    leaked = sorted(name for name in changed - LAUNCHERS if not name.startswith(IMPORTS))
+    for name in changed:
+        if name in before:
+            os.environ[name] = before[name]
+        elif name in LAUNCHERS or name in leaked:
+            del os.environ[name]
+    assert not leaked, f"The test changed {', '.join(leaked)}."
+
+
+@pytest.fixture(autouse=True)
+def restores_torch() -> Iterator[None]:
+    """Give every test the same random state, and restore thread count and generators."""
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+    torch.set_rng_state(state)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.optim import SGD
+
+from federation.aggregation import (
+    ServerOptimizer,
+    isfa_weight,
+    joint_vector,
+    proximal_step,
+    smooth_weight,
+    weighted_mean,
+)
+from federation.args import AggregationArgs
+from federation.update import ClientSignals
+
+ARGS = AggregationArgs(gamma=0.5, alpha=0.7, max_examples=500, beta=0.2)
+scores = st.floats(0, 1)
+
+
+@given(n=st.integers(1, 2000), identity=scores, stability=scores, gamma=st.floats(0, 10))
+def test_weights_lie_in_the_unit_interval(n, identity, stability, gamma):
+    assert 0 < isfa_weight(n, ClientSignals(identity, stability), replace(ARGS, gamma=gamma)) <= 1
+
+
+@given(n=st.integers(1, 2000), identity=scores, stability=scores)
+def test_gamma_zero_weighs_by_data_alone(n, identity, stability):
+    weight = isfa_weight(n, ClientSignals(identity, stability), replace(ARGS, gamma=0.0))
+    assert weight == min(n, 500) / 500
+
+
+@given(lower=scores, higher=scores, stability=scores)
+def test_a_better_score_never_weighs_less(lower, higher, stability):
+    lower, higher = sorted((lower, higher))
+    weights = [isfa_weight(100, ClientSignals(score, stability), ARGS) for score in (lower, higher)]
+    assert weights[0] <= weights[1]
+
+
+@pytest.mark.parametrize("identity", [math.nan, math.inf, -math.inf, 5.0, -5.0])
+def test_wild_scores_stay_bounded(identity):
+    weight = isfa_weight(500, ClientSignals(identity, 0.5), ARGS)
+    assert math.exp(-0.5) <= weight <= 1
+
+
+def test_isfa_is_the_papers_weight_up_to_a_common_factor():
+    clients = [(120, ClientSignals(0.9, 0.4)), (300, ClientSignals(0.2, 0.8)), (480, ClientSignals(0.5, 0.5))]
+    ours = np.array([isfa_weight(n, signals, ARGS) for n, signals in clients])
+    paper = np.array([n * math.exp(0.5 * (0.7 * s.identity + 0.3 * s.stability)) for n, s in clients])
+    np.testing.assert_allclose(ours / ours.sum(), paper / paper.sum(), rtol=1e-12)
+
+
+def test_the_sum_of_joint_vectors_gives_the_textbook_weighted_mean():
+    deltas, weights = torch.randn(5, 40), [0.1, 0.9, 0.5, 1.0, 0.01]
+    total = sum(joint_vector(delta, weight, beta=0.2) for delta, weight in zip(deltas, weights, strict=True))
+    expected = np.average(deltas.double().numpy(), axis=0, weights=weights)
+    np.testing.assert_allclose(weighted_mean(total, beta=0.2), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0.0, -3.0, 1e-9])
+def test_a_floor_bounds_the_mean_when_noise_eats_the_weight(weight):
+    np.testing.assert_allclose(weighted_mean(np.array([1.0, -2.0, 0.2 * weight]), beta=0.2, floor=0.5), [2.0, -4.0])
+
+
+def test_a_smoothed_weight_replaces_this_rounds():
+    assert weighted_mean(np.array([1.0, 0.2]), beta=0.2, smoothed_weight=4.0)[0] == 0.25
+    assert smooth_weight(None, 3.0, 0.9) == 3.0
+    assert smooth_weight(1.0, 3.0, 0.0) == 3.0
+    assert smooth_weight(1.0, 3.0, 0.75) == 1.5
+
+
+def test_the_proximal_step_solves_its_problem():
+    """The result minimises ||theta - x||^2 / (2 lr) + mu/2 ||theta - theta_0||^2, for every group's own rate."""
+    parameters = [nn.Parameter(torch.randn(3)), nn.Parameter(torch.randn(2))]
+    optimizer = SGD([{"params": [parameters[0]], "lr": 0.1}, {"params": [parameters[1]], "lr": 0.5}])
+    anchors = {parameter: torch.randn_like(parameter) for parameter in parameters}
+    points = [parameter.detach().clone() for parameter in parameters]
+    proximal_step(optimizer, anchors, mu=3.0)
+    for parameter, point, rate in zip(parameters, points, (0.1, 0.5), strict=True):
+        gradient = (parameter - point) / rate + 3.0 * (parameter - anchors[parameter])
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-5, rtol=0)
+
+
+def test_mu_zero_changes_no_bit():
+    parameter = nn.Parameter(torch.randn(100))
+    before, anchor = parameter.detach().clone(), torch.zeros(100)
+    proximal_step(SGD([parameter], lr=0.1), {parameter: anchor}, mu=0.0)
+    assert torch.equal(parameter, before)
+
+
+def test_the_server_steps_with_momentum():
+    optimizer = ServerOptimizer(learning_rate=0.5, momentum=0.9)
+    start, direction = torch.zeros(2), torch.tensor([1.0, -2.0])
+    first = optimizer.step(start, direction)
+    second = optimizer.step(first, direction)
+    torch.testing.assert_close(first, 0.5 * direction)
+    torch.testing.assert_close(second - first, 0.5 * 1.9 * direction)
+    assert torch.equal(start, torch.zeros(2))
