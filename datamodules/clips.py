@@ -23,6 +23,12 @@ MOTION_NAMES = ("yaw", "pitch", "roll", "shift_x", "shift_y", "blink")
 class UnusableFile(ValueError):
     """A file that no clip can be made of; the message is the reason, without the file's name."""
 
+    @classmethod
+    def because(cls, reason: str, error: Exception) -> UnusableFile:
+        """Return the error with the first line of what a library said."""
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        return cls(f"{reason} ({said[0][:120]})")
+
 
 @dataclass(frozen=True)
 class Clip:

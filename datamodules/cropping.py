@@ -1,4 +1,8 @@
-"""The square around a face, found once per clip."""
+"""The square around a face, found once per clip.
+
+insightface's detector is used where its model lies on disk, else scikit-image's cascade. The cascade sees frontal faces
+only, and takes a dog's face for one.
+"""
 
 from __future__ import annotations
 

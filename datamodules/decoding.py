@@ -1,7 +1,7 @@
-"""Frames and sound of a video file, on the clock of the container.
+"""Frames of a video file, on the clock of the container.
 
-decord decodes the frames where it is installed, PyAV elsewhere. PyAV lists the packets and decodes the sound in both
-cases: it keeps the streams' start times, which decord's timestamps lose.
+decord decodes the frames where it is installed, PyAV elsewhere. PyAV lists the packets in both cases: it keeps the
+streams' start times, which decord's timestamps lose.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.clips import FPS, SAMPLE_RATE, UnusableFile
+from datamodules.clips import FPS, UnusableFile
 
 CHUNK = 16
 """Full-size frames held in memory at once."""
@@ -54,25 +54,6 @@ class VideoStream:
         return np.where(wanted - self.times[left] <= self.times[right] - wanted, left, right)
 
 
-@dataclass(frozen=True)
-class Sound:
-    """The sound of a file."""
-
-    waveform: np.ndarray
-    """Mono at `SAMPLE_RATE` in [-1, 1], float32 `(samples,)`."""
-    start: float
-    """When the first sample sounds, in seconds on the container's clock."""
-
-    def between(self, start: float, samples: int) -> Tensor:
-        """Return `samples` samples from `start` (container's clock), silence where the file has no sound."""
-        first = round((start - self.start) * SAMPLE_RATE)
-        piece = torch.zeros(samples)
-        sounding = self.waveform[max(0, first) : max(0, first + samples)]
-        offset = max(0, -first)
-        piece[offset : offset + len(sounding)] = torch.from_numpy(sounding)
-        return piece
-
-
 def probe_video(path: Path) -> VideoStream:
     """List a file's frames without decoding them all.
 
@@ -96,7 +77,7 @@ def probe_video(path: Path) -> VideoStream:
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, UnusableFile):
             raise
-        raise UnusableFile(f"it is no video or it is broken ({_reason(error)})") from error
+        raise UnusableFile.because("it is no video or it is broken", error) from error
 
 
 def _list_frames(container: av.container.InputContainer) -> tuple[np.ndarray, float]:
@@ -155,13 +136,14 @@ def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np
 
     try:
         reader = VideoReader(str(stream.path), num_threads=1)
-        if len(reader) != len(stream.times):  # decord counts differently, e.g. frames that an edit list hides
+        if len(reader) != len(stream.times):  # e.g. frames that an edit list hides
+            log.info("decord counts other frames in %s than its index lists; PyAV decodes it.", stream.path)
             yield from _decode_with_pyav(stream, indices)
             return
         for first in range(0, len(indices), CHUNK):
             yield reader.get_batch(indices[first : first + CHUNK].tolist()).asnumpy()
     except (RuntimeError, DECORDError) as error:
-        raise UnusableFile(f"a frame of it cannot be decoded ({_reason(error)})") from error
+        raise UnusableFile.because("a frame of it cannot be decoded", error) from error
 
 
 def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.ndarray]:
@@ -180,44 +162,8 @@ def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.n
                     yield np.stack(pictures[:CHUNK])
                     del pictures[:CHUNK]
     except av.FFmpegError as error:
-        raise UnusableFile(f"a frame of it cannot be decoded ({_reason(error)})") from error
+        raise UnusableFile.because("a frame of it cannot be decoded", error) from error
     if pictures:
         yield np.stack(pictures)
     if found < len(indices):
         raise UnusableFile(f"{len(indices) - found} of its frames cannot be decoded")
-
-
-def decode_sound(path: Path) -> Sound | None:
-    """Decode a file's first sound stream to mono at `SAMPLE_RATE`; None where it has none.
-
-    Pauses in the time stamps become silence, so that what follows stays on the clock.
-
-    Raises:
-        UnusableFile: the sound cannot be decoded.
-    """
-    pieces: list[np.ndarray] = []
-    try:
-        with av.open(path) as container:
-            if not container.streams.audio:
-                return None
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-            start = expected = None
-            for frame in container.decode(audio=0):
-                time = frame.time if frame.time is not None else (expected or 0.0)
-                start, expected = (time, time) if start is None else (start, expected)
-                if time - expected > 1 / FPS:
-                    pieces.append(np.zeros(round((time - expected) * SAMPLE_RATE), np.float32))
-                    expected = time
-                expected += frame.samples / frame.sample_rate
-                pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-            pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
-    except (av.FFmpegError, ValueError) as error:
-        raise UnusableFile(f"its sound cannot be decoded ({_reason(error)})") from error
-    if not pieces:
-        return None
-    return Sound(np.concatenate(pieces).clip(-1, 1), start or 0.0)
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:120]

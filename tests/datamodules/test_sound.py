@@ -1,0 +1,46 @@
+"""Sound keeps its place in time."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from datamodules.clips import SAMPLE_RATE
+from datamodules.sound import Sound, decode_sound
+
+
+def test_silence_fills_what_the_sound_does_not_cover():
+    sound = Sound(np.ones(100, np.float32), start=1.0)
+    piece = sound.between(1.0 - 10 / SAMPLE_RATE, 200)
+    assert piece.tolist() == [0.0] * 10 + [1.0] * 100 + [0.0] * 90
+    assert sound.between(1.0 + 40 / SAMPLE_RATE, 30).tolist() == [1.0] * 30
+    assert not sound.between(5.0, 20).any()
+    assert not sound.between(-5.0, 20).any()
+
+
+def test_a_pause_in_the_time_stamps_becomes_silence(tmp_path):
+    """Browsers record no packets while nobody speaks."""
+    path = tmp_path / "a.webm"
+    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        for index in range(50):
+            frame = av.AudioFrame.from_ndarray(tone[None, index * 960 : (index + 1) * 960], format="flt", layout="mono")
+            late = 48_000 if index >= 25 else 0
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, index * 960 + late, Fraction(1, 48_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    sound = decode_sound(path)
+    loud = np.abs(sound.waveform) > 0.1
+    half, second = SAMPLE_RATE // 2, SAMPLE_RATE
+    margin = SAMPLE_RATE // 25
+    assert abs(len(loud) - 2 * second) < margin
+    assert loud[margin : half - margin].mean() > 0.5
+    assert not loud[half + margin : half + second - margin].any()
+    assert loud[half + second + margin : 2 * second - margin].mean() > 0.5
+
+
+def test_a_file_without_sound_has_none(record):
+    assert decode_sound(record("a.mp4", sound=None)) is None
