@@ -31,7 +31,7 @@ def sample_exact(variance: int, count: int, stream: KeyStream) -> np.ndarray:
 
 
 def _is_kept(laplace: np.ndarray, variance: int, scale: int, stream: KeyStream) -> np.ndarray:
-    """Toss for each Laplace draw y with probability exp(-(|y| - variance / scale)^2 / (2 variance)) (CKS, algorithm 3)."""
+    """Keep a Laplace draw y with probability exp(-(|y| - variance / scale)^2 / (2 variance)) (CKS, algorithm 3)."""
     distance = np.abs(laplace) * float(scale) - variance
 
     def exponent(index: int) -> Decimal:

@@ -62,8 +62,8 @@ class Ledger:
             heads.add(self.head)
         if head is not None and head not in heads:
             raise ValueError(
-                f"The privacy ledger {self.path} does not contain the checkpoint's head {head[:12]}: rounds are missing "
-                f"(it holds {len(self.entries)}). Restore the ledger, or start a new run."
+                f"The privacy ledger {self.path} does not contain the checkpoint's head {head[:12]}: rounds are "
+                f"missing (it holds {len(self.entries)}). Restore the ledger, or start a new run."
             )
 
     @property
@@ -118,8 +118,8 @@ class Ledger:
     def _verified(self, line: bytes, number: int) -> Entry:
         if not line.endswith(b"\n"):
             raise ValueError(
-                f"Line {number} of the privacy ledger {self.path} is incomplete: the process died while charging, before "
-                "anything was released. Delete that line."
+                f"Line {number} of the privacy ledger {self.path} is incomplete: the process died while "
+                "charging, before anything was released. Delete that line."
             )
         try:
             values = json.loads(line)

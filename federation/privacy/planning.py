@@ -1,4 +1,4 @@
-"""Choosing the noise before a run: how much each client adds, for which epsilon, and for how many clients it is enough."""
+"""Choosing the noise before a run: how much each client adds, at which epsilon, and how many clients would do."""
 
 from __future__ import annotations
 

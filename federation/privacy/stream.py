@@ -25,7 +25,7 @@ class KeyStream:
         self._process = os.getpid()
 
     def fill(self, out: np.ndarray) -> None:
-        """Overwrite a contiguous array with the next bytes of the stream.
+        """Overwrite a contiguous one-dimensional array with the next bytes of the stream.
 
         Raises:
             RuntimeError: In a process other than the one that made the stream.
@@ -33,7 +33,7 @@ class KeyStream:
         if os.getpid() != self._process:
             raise RuntimeError("A key stream does not survive a fork. Make it in the process that draws from it.")
         # update_into a kept buffer is four times faster than update(), which touches fresh pages on every call.
-        target = memoryview(out).cast("B")
+        target = memoryview(out.view(np.uint8))
         for start in range(0, len(target), BLOCK_BYTES):
             block = target[start : start + BLOCK_BYTES]
             self._encryptor.update_into(memoryview(_ZEROS)[: len(block)], block)
