@@ -78,6 +78,7 @@ class FederatedRounds:
         """Run the rounds that are left and return the last state, whose `stop` says whether a hook ended the run."""
         state = self._new_state()
         self._call("on_run_start", state)
+        self.server.notes = state.notes
         while self.server.rounds_done < self.rounds and not state.stop:
             state = self._new_state()
             self._run_round(state)
@@ -102,6 +103,7 @@ class FederatedRounds:
         self._commit(state)
         state.metrics["released/seconds"] = time.perf_counter() - start
         self._call("on_round_end", state)
+        self.server.notes = state.notes
 
     def _train_cohort(self, state: RoundState) -> list[ClientUpdate]:
         """Train the clients this device is handed and return their updates in roster order."""
@@ -194,7 +196,7 @@ class FederatedRounds:
             exchange=exchange_messages,
             is_main=self.fabric.is_global_zero,
             private=self.private,
-            notes=self.server.notes,
+            notes=dict(self.server.notes),
         )
         state.load_adapters = lambda client: self.trainer.load(state.global_adapter, self._personal(client))
         return state

@@ -77,7 +77,8 @@ class RoundState:
     seed: int
     """Seed of the run; training draws derive from it (federation.seeding)."""
     clients: tuple[str, ...]
-    """The cohort: everyone who sends a vector this round, in roster order. Empty is a normal round."""
+    """The cohort: everyone who sends a vector this round, in roster order. Empty is a normal round. Where devices
+    differ after `on_round_start`, rank 0's cohort, clip norm, attempt and notes hold."""
     global_adapter: Tensor
     """The shared adapter the round starts from, float32, shape (d,)."""
     clip_norm: float
@@ -89,14 +90,16 @@ class RoundState:
     attempt: int = 0
     """Strictly increasing when a round is tried again; fresh keys, coins and noise each time."""
     stop: bool = False
-    """Set by a hook (the budget): end the run before this round's sum is formed."""
+    """Set by a hook (the budget) on any device: end the run before this round's sum is formed. In `on_round_start` it
+    saves the training, too."""
     metrics: dict[str, float] = field(default_factory=dict)
     """`released/*`: functions of the unmasked sum and of public people. `local/*`: a device's view of itself."""
 
     private: bool = True
     """Whether `wire` holds uint32 residues; False: plain float64 vectors, and the run claims nothing."""
     notes: dict[str, Any] = field(default_factory=dict)
-    """What hooks carry from round to round and over a resume (JSON values), equal on every device."""
+    """What hooks carry from round to round and over a resume (JSON values); rank 0's hold on every device. What a round
+    sets after its commit, in `on_round_end`, is saved with the next round."""
     load_adapters: LoadAdapters | None = None
     """Puts `global_adapter` and, given a client, that client's personal adapter into this device's module."""
 

@@ -79,9 +79,7 @@ def test_steps_run_in_float16_on_cuda(tmp_path):
 
 
 def refuse_ddp(fabric: Fabric, folder: str) -> str:
-    with pytest.raises(
-        ValueError, match="Got DDPStrategy"
-    ) as error:
+    with pytest.raises(ValueError, match="Got DDPStrategy") as error:
         tiny_rounds(fabric, folder)
     return str(error.value)
 

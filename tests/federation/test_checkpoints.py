@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from federation.checkpoints import RoundFolders, ServerState
+from federation.client_states import ClientState
+
+
+def server(rounds_done: int, **changes: object) -> ServerState:
+    fields = {
+        "clip_norm": 0.1,
+        "seed": 7,
+        "backbone": "abc",
+        "velocity": torch.ones(3),
+        "notes": {"head": "f0", "x": 0.1},
+    }
+    return ServerState(rounds_done, torch.full((3,), rounds_done / 3), **{**fields, **changes})
+
+
+def write_round(folders: RoundFolders, rounds_done: int, trained: tuple[str, ...]) -> Path:
+    folders.begin(rounds_done)
+    for client in trained:
+        ClientState([torch.tensor([float(rounds_done)])]).save(folders.new_client_file(client, rounds_done))
+    return folders.commit(server(rounds_done), ["ann", "bob", "cleo"])
+
+
+def names(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir())
+
+
+def test_a_committed_round_is_read_back_bit_for_bit(tmp_path):
+    folders = RoundFolders(tmp_path)
+    assert folders.latest() is None
+    write_round(folders, 1, ("ann",))
+    latest, expected = folders.latest(), server(1)
+    assert torch.equal(latest.global_adapter, expected.global_adapter)
+    assert torch.equal(latest.velocity, expected.velocity)
+    assert (latest.rounds_done, latest.clip_norm, latest.notes) == (1, 0.1, {"head": "f0", "x": 0.1})
+
+
+def test_without_momentum_there_is_none(tmp_path):
+    folders = RoundFolders(tmp_path)
+    folders.begin(1)
+    folders.commit(server(1, velocity=None), [])
+    assert folders.latest().velocity is None
+
+
+def test_clients_who_did_not_train_are_carried_over_and_two_rounds_kept(tmp_path):
+    folders = RoundFolders(tmp_path)
+    write_round(folders, 1, ("ann", "bob"))
+    write_round(folders, 2, ("bob",))
+    write_round(folders, 3, ())
+    assert names(tmp_path) == ["round_0002", "round_0003"]
+    states = {client: ClientState.load(folders.client_file(client)).personal[0].item() for client in ("ann", "bob")}
+    assert states == {"ann": 1.0, "bob": 2.0}
+    assert folders.client_file("cleo") is None
+    assert folders.client_file("ann").parent.parent.parent.name == "round_0003"
+
+
+def test_a_round_in_work_never_changes_the_committed_one(tmp_path):
+    folders = RoundFolders(tmp_path)
+    write_round(folders, 1, ("ann",))
+    write_round(folders, 2, ())
+    folders.begin(3)
+    ClientState([torch.tensor([9.0])]).save(folders.new_client_file("ann", 3))
+    assert ClientState.load(folders.client_file("ann")).personal[0].item() == 9.0
+    folders.abandon(3)
+    assert ClientState.load(folders.client_file("ann")).personal[0].item() == 1.0
+
+
+def test_a_crash_before_the_rename_leaves_the_previous_round(tmp_path, monkeypatch):
+    folders = RoundFolders(tmp_path)
+    write_round(folders, 1, ("ann",))
+
+    def crash(self: Path, target: Path) -> None:
+        if self.suffix == ".partial":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", crash)
+    with pytest.raises(KeyboardInterrupt):
+        write_round(folders, 2, ("ann",))
+    monkeypatch.undo()
+    assert names(tmp_path) == ["round_0001", "round_0002.partial"]
+    assert RoundFolders(tmp_path).latest().rounds_done == 1
+
+    again = RoundFolders(tmp_path)
+    again.clean()
+    assert names(tmp_path) == ["round_0001"]
+    assert ClientState.load(again.client_file("ann")).personal[0].item() == 1.0
+
+
+@pytest.mark.parametrize("broken", ["server.json", "server.safetensors"])
+@pytest.mark.parametrize("damage", ["truncate", "remove"])
+def test_an_unreadable_round_gives_way_to_the_one_before(tmp_path, broken, damage):
+    folders = RoundFolders(tmp_path)
+    write_round(folders, 1, ("ann",))
+    file = write_round(folders, 2, ("ann",)) / broken
+    file.write_bytes(file.read_bytes()[:20]) if damage == "truncate" else file.unlink()
+    with pytest.warns(UserWarning, match="round_0002 cannot be read"):
+        folders.clean()
+    assert folders.latest().rounds_done == 1
+    assert names(tmp_path) == ["round_0001"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [({"seed": 8}, "seed"), ({"backbone": "other"}, "frozen part of the model")],
+)
+def test_another_model_or_seed_does_not_fit(change, what):
+    server(1).demand_fit(server(0))
+    with pytest.raises(ValueError, match=f"The {what} must be the one the run was started with"):
+        server(1).demand_fit(server(0, **change))

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.precision import MixedPrecision
+
+from federation.args import AggregationArgs, FederationArgs
+from federation.client_states import ClientState
+from federation.client_training import TrainedClient, _step_together
+from federation.rounds import FederatedRounds
+from federation.update import RoundState
+from tests.tiny import Recorder, TinyData, TinyModule, tiny_fabric, tiny_rounds
+
+
+def make(folder: Path, **kwargs: object) -> tuple[FederatedRounds, RoundState]:
+    rounds = tiny_rounds(kwargs.pop("fabric", None) or tiny_fabric(), folder, **kwargs)
+    return rounds, rounds._new_state()
+
+
+def same(one: TrainedClient, other: TrainedClient) -> bool:
+    pairs = zip([one.update.delta, *one.personal.personal], [other.update.delta, *other.personal.personal], strict=True)
+    return one.update.signals == other.update.signals and all(torch.equal(*pair) for pair in pairs)
+
+
+def test_a_clients_result_depends_on_no_other_client(tmp_path):
+    rounds, state = make(tmp_path, data=TinyData(broken=("cleo",)))
+    alone = rounds.trainer.train(state, "bob", rounds.newcomer)
+    for client in ("ann", "cleo", "dan"):
+        rounds.trainer.train(state, client, rounds.newcomer)
+    assert same(rounds.trainer.train(state, "bob", rounds.newcomer), alone)
+    assert not same(rounds.trainer.train(state, "dan", rounds.newcomer), alone)
+
+
+def test_training_changes_neither_the_global_adapter_nor_the_state_it_began_with(tmp_path):
+    rounds, state = make(tmp_path)
+    middle = rounds.trainer.train(state, "ann", rounds.newcomer).personal
+    before = state.global_adapter.clone(), copy.deepcopy(middle)
+    rounds.trainer.train(state, "ann", middle)
+    assert torch.equal(state.global_adapter, before[0])
+    for part in ("exp_avg", "exp_avg_sq", "step"):
+        assert torch.equal(middle.optimizer[0][part], before[1].optimizer[0][part])
+    assert torch.equal(middle.personal[0], before[1].personal[0])
+
+
+def test_the_personal_optimizer_goes_on_and_the_shared_one_starts_anew(tmp_path):
+    class Counting(TinyModule):
+        def configure_optimizers(self):
+            made.append(super().configure_optimizers())
+            return made[-1]
+
+    made: list[dict[str, torch.optim.Optimizer]] = []
+    rounds, state = make(tmp_path, module=Counting())
+    first = rounds.trainer.train(state, "ann", rounds.newcomer)
+    rounds.trainer.train(state, "ann", first.personal)
+    steps = {part: next(iter(optimizer.state.values()))["step"].item() for part, optimizer in made[-1].items()}
+    assert steps == {"shared": 3, "personal": 6}
+
+
+def test_exactly_the_local_steps_are_taken_and_seen(tmp_path):
+    class Steps(Recorder):
+        def on_step(self, state, client, step, losses):
+            seen.append((client, step, sorted(losses)))
+
+    seen: list[tuple[str, int, list[str]]] = []
+    rounds, state = make(tmp_path, observers=[Steps()], federation=FederationArgs(local_steps=4))
+    rounds.trainer.train(state, "ann", rounds.newcomer)
+    assert seen == [("ann", step, ["flip", "loss"]) for step in range(4)]
+
+
+def test_data_with_too_few_batches_are_refused(tmp_path):
+    class Short(TinyData):
+        def client_dataloader(self, client, *, steps, seed, split="train"):
+            return super().client_dataloader(client, steps=steps - 1, seed=seed)
+
+    rounds, state = make(tmp_path, data=Short())
+    with pytest.raises(ValueError, match=r"The data of ann must give 3 batches\. Got 2\."):
+        rounds.trainer.train(state, "ann", rounds.newcomer)
+
+
+def test_what_is_not_finite_becomes_a_zero_update(tmp_path, capsys):
+    rounds, state = make(tmp_path, data=TinyData(broken=("ann",)))
+    trained = rounds.trainer.train(state, "ann", rounds.newcomer)
+    assert not trained.update.delta.any()
+    assert not trained.update.contributes
+    assert trained.update.metrics["failed"] == 1.0
+    assert trained.personal is rounds.newcomer
+    assert "Client ann, round 0: training was not finite. Its update is zero." in capsys.readouterr().out
+
+
+def test_a_gradient_that_is_not_finite_becomes_a_zero_update(tmp_path):
+    class Steep(TinyModule):
+        def training_step(self, batch, batch_idx):
+            loss = super().training_step(batch, batch_idx)
+            return loss + (self.shared.weight - self.shared.weight).abs().pow(0.5).sum()
+
+    rounds, state = make(tmp_path, module=Steep())
+    trained = rounds.trainer.train(state, "ann", rounds.newcomer)
+    assert trained.update.metrics["failed"] == 1.0
+    assert not trained.update.delta.any()
+
+
+def test_the_two_gradient_clips_are_separate(tmp_path):
+    deltas = {}
+    for clip in (1.0, 1e-12):
+        federation = FederationArgs(local_steps=1, personal_gradient_clip=clip)
+        rounds, state = make(tmp_path, federation=federation)
+        deltas[clip] = rounds.trainer.train(state, "ann", rounds.newcomer)
+    assert torch.equal(deltas[1.0].update.delta, deltas[1e-12].update.delta)
+    assert not torch.equal(deltas[1.0].personal.personal[0], deltas[1e-12].personal.personal[0])
+
+
+@pytest.mark.parametrize("steps", [1, 10])
+@pytest.mark.parametrize("learning_rate", [1e-4, 1e-2])
+def test_a_strong_proximal_term_holds_the_shared_adapter(tmp_path, steps, learning_rate):
+    """Mu = 1e6 leaves under 1 % of the update, and the personal adapter is not held."""
+    norms, personal = {}, {}
+    for mu in (0.0, 1e6):
+        module = TinyModule(learning_rate)
+        federation = FederationArgs(local_steps=steps, aggregation="fedprox")
+        rounds, state = make(
+            tmp_path, module=module, federation=federation, aggregation=AggregationArgs(proximal_mu=mu)
+        )
+        state.global_adapter = torch.zeros_like(state.global_adapter)
+        newcomer = ClientState([torch.zeros(4, 4)])
+        trained = rounds.trainer.train(state, "ann", newcomer)
+        norms[mu], personal[mu] = trained.update.delta.norm().item(), trained.personal.personal[0].norm().item()
+    assert 0 < norms[1e6] < 0.01 * norms[0.0]
+    assert personal[1e6] > 0.5 * personal[0.0]
+
+
+def test_mu_zero_is_fedavg(tmp_path):
+    results = []
+    for aggregation in ("fedavg", "fedprox"):
+        federation = FederationArgs(local_steps=3, aggregation=aggregation)
+        rounds, state = make(tmp_path, federation=federation, aggregation=AggregationArgs(proximal_mu=0.0))
+        results.append(rounds.trainer.train(state, "ann", rounds.newcomer))
+    assert same(*results)
+
+
+def test_signals_are_scored_on_the_same_batches_in_every_round(tmp_path):
+    class Watching(TinyModule):
+        def signals(self, batches):
+            seen.append(torch.stack(list(batches)))
+            return super().signals(batches)
+
+    seen: list[torch.Tensor] = []
+    rounds, state = make(tmp_path, module=Watching())
+    for index in (0, 1):
+        rounds.trainer.train(replace(state, index=index), "ann", rounds.newcomer)
+    assert torch.equal(*seen)
+    assert len(seen[0]) == 2
+
+
+def test_the_gradient_scaler_starts_anew_for_each_client(tmp_path):
+    """A scale that one client's overflow has lowered would change what the next client computes."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    precision = MixedPrecision("16-mixed", "cpu", scaler)
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=[precision])
+    rounds, state = make(tmp_path, fabric=fabric, federation=FederationArgs(local_steps=1))
+    first = rounds.trainer.train(state, "ann", rounds.newcomer)
+    assert scaler.get_scale() < 2.0**40
+    assert same(rounds.trainer.train(state, "ann", rounds.newcomer), first)
+    precision.load_state_dict(rounds.trainer._fresh_precision)
+    assert scaler.get_scale() == 2.0**40
+
+
+def test_two_optimizers_share_one_scaler():
+    """Powers of two scale exactly, so the steps must equal those without a scaler, bit for bit."""
+    results = []
+    for scaler in (None, torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=1)):
+        parameters = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))]
+        optimizers = [torch.optim.SGD([parameter], lr=0.1) for parameter in parameters]
+        loss = sum(parameter.pow(2).sum() for parameter in parameters)
+        (loss if scaler is None else scaler.scale(loss)).backward()
+        for optimizer in optimizers if scaler is not None else []:
+            scaler.unscale_(optimizer)
+        _step_together(scaler, optimizers)
+        results.append(torch.cat([parameter.detach() for parameter in parameters]))
+    assert torch.equal(*results)
