@@ -111,7 +111,8 @@ def draw_person(seed: int) -> Person:
     beard = str(rng.choice(BEARDS)) if low_voice and rng.random() < 0.55 else ""
     style = str(rng.choice(HAIR_STYLES[:3] + HAIR_STYLES[5:7] + HAIR_STYLES[8:] if low_voice else HAIR_STYLES[:-1]))
     backdrop = _bright(rng, (0.15, 0.5), (0.75, 1.0))
-    second = blend(backdrop, _bright(rng, (0.2, 0.5), (0.7, 1.0)), 0.45)
+    red, green, blue = blend(backdrop, _bright(rng, (0.2, 0.5), (0.7, 1.0)), 0.45)
+    second = (red, max(green, min(red, blue)), blue)
     return Person(
         name=client.name,
         seed=seed,

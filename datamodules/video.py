@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.container import OutputContainer
 from torch import Tensor
 
 
@@ -34,7 +36,7 @@ def write_video(
         crf: H.264 quality, 0 (lossless) to 51; 18 is visually lossless on large pictures, 10 on small ones.
 
     Raises:
-        ValueError: When there is no frame, or a frame is not uint8 `(3, height, width)`.
+        ValueError: When there is no frame, or a frame is not uint8 `(3, height, width)`, or its size changes.
     """
     path = Path(path)
     pictures = iter(frames)
@@ -45,40 +47,57 @@ def write_video(
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            _write_streams(container, chain([first], pictures), _picture(first), fps, waveform, sample_rate, crf)
+            _write_streams(container, chain([first], pictures), fps, waveform, sample_rate, crf)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _write_streams(container, frames, example, fps, waveform, sample_rate, crf) -> None:
-    video = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "medium"})
-    video.height, video.width = example.shape[:2]
+def _write_streams(
+    container: OutputContainer, frames: Iterator[Tensor], fps: int, waveform: Tensor | None, sample_rate: int, crf: int
+) -> None:
+    first = next(frames)
+    # x264's macroblock tree reads memory that it never wrote: without it the same frames are the same bytes.
+    options = {"crf": str(crf), "preset": "medium", "x264-params": "no-mbtree=1"}
+    video = container.add_stream("libx264", rate=fps, options=options)
+    video.height, video.width = _picture(first).shape[:2]
     video.pix_fmt = "yuv420p"
     # One thread: the bytes of a file must not depend on the machine, and small pictures gain nothing.
     video.codec_context.thread_count = 1
-    audio = container.add_stream("aac", rate=sample_rate, layout="mono") if waveform is not None else None
+    streams, sources = [video], [_pictures(chain([first], frames), fps)]
+    if waveform is not None:
+        streams.append(container.add_stream("aac", rate=sample_rate, layout="mono"))
+        sources.append(_sounds(waveform, sample_rate))
+    for frame in heapq.merge(*sources, key=lambda frame: frame.time):
+        container.mux(streams[isinstance(frame, av.AudioFrame)].encode(frame))
+    for stream in streams:
+        container.mux(stream.encode())
+
+
+def _pictures(frames: Iterable[Tensor], fps: int) -> Iterator[av.VideoFrame]:
+    size = None
     for index, frame in enumerate(frames):
-        picture = av.VideoFrame.from_ndarray(_picture(frame), format="rgb24")
+        array = _picture(frame)
+        if size not in (None, array.shape):
+            raise ValueError(f"All frames of a video must be of one size. Got {array.shape} after {size}.")
+        size = array.shape
+        picture = av.VideoFrame.from_ndarray(array, format="rgb24")
         picture.pts, picture.time_base = index, Fraction(1, fps)
-        container.mux(video.encode(picture))
-    container.mux(video.encode())
-    if audio is not None:
-        _write_sound(container, audio, waveform, sample_rate)
+        yield picture
 
 
-def _write_sound(container, stream, waveform: Tensor, sample_rate: int) -> None:
+def _sounds(waveform: Tensor, sample_rate: int) -> Iterator[av.AudioFrame]:
     samples = torch.as_tensor(waveform).detach().cpu().float().clamp(-1, 1).numpy()
     for start in range(0, len(samples), 1024):
         part = np.ascontiguousarray(samples[None, start : start + 1024])
         sound = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
         # Without a pts the muxer cannot tell the encoder's 1,024 priming samples: the sound would play 64 ms late.
         sound.sample_rate, sound.pts, sound.time_base = sample_rate, start, Fraction(1, sample_rate)
-        container.mux(stream.encode(sound))
-    container.mux(stream.encode())
+        yield sound
 
 
 def _picture(frame: Tensor) -> np.ndarray:
+    """Checks a frame and gives it as `(height, width, 3)` of even sizes."""
     if frame.dtype != torch.uint8 or frame.ndim != 3 or frame.shape[0] != 3:
         raise ValueError(f"A frame must be uint8 (3, height, width). Got {frame.dtype} {tuple(frame.shape)}.")
     array = frame.detach().cpu().permute(1, 2, 0).numpy()
