@@ -1,0 +1,219 @@
+"""The frozen whole: autoencoder, denoiser, schedule and the encoders of its conditions, in diffusers layout."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNetMotionModel
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens, install_streams
+from lightning_modules.diffusion import make_scheduler
+from lightning_modules.identity import IdentityEncoder
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+Conditions = tuple[Tensor, list[Tensor]]
+
+
+class ClipLike(Protocol):
+    """What the backbone reads of a clip (`datamodules.clips.Clip` is one)."""
+
+    frames: Tensor
+    """RGB uint8 (frames, 3, height, width)."""
+    motion: Tensor | None
+    """(frames, 6)."""
+    mouth: Tensor | None
+    """(frames,)."""
+
+
+@dataclass(frozen=True)
+class BackboneShape:
+    """Sizes that no single part knows."""
+
+    size: int = 64
+    """Height and width of a frame, pixels."""
+    window: int = 8
+    """Frames the denoiser was trained on at once."""
+
+
+class Backbone(nn.Module):
+    """Latent video diffusion conditioned on a reference frame, a face embedding, sound and head motion.
+
+    The parts are diffusers models. `UNetMotionModel` takes noisy latents and the reference's latents side by side as
+    channels, and the conditions as decoupled cross-attention streams (identity, audio, motion).
+    """
+
+    def __init__(self, parts: dict[str, nn.Module], scheduler: DDIMScheduler, shape: BackboneShape) -> None:
+        super().__init__()
+        self.vae: AutoencoderKL = parts["vae"]
+        self.unet: UNetMotionModel = parts["unet"]
+        self.audio: AudioTokens = parts["audio"]
+        self.identity: IdentityTokens = parts["identity"]
+        self.motion: MotionTokens = parts["motion"]
+        self.encoder: IdentityEncoder = parts["encoder"]
+        self.scheduler = scheduler
+        self.shape = shape
+
+    @property
+    def unshuffle(self) -> int:
+        """Pixels per side folded into channels before the autoencoder (1 for Stable Diffusion's)."""
+        return int((self.vae.config.in_channels / 3) ** 0.5)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Return scaled posterior means (..., C, h, w) of frames (..., 3, H, W) in [-1, 1]."""
+        folded = F.pixel_unshuffle(frames.flatten(0, -4), self.unshuffle)
+        latents = self.vae.encode(folded).latent_dist.mean * self.vae.config.scaling_factor
+        return latents.unflatten(0, frames.shape[:-3])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return frames (..., 3, H, W), about [-1, 1], of scaled latents (..., C, h, w)."""
+        folded = self.vae.decode(latents.flatten(0, -4) / self.vae.config.scaling_factor).sample
+        return F.pixel_shuffle(folded, self.unshuffle).unflatten(0, latents.shape[:-3])
+
+    def embed(self, frames: Tensor) -> Tensor:
+        """Return unit face embeddings (..., E) of frames (..., 3, H, W) in [-1, 1]."""
+        return self.encoder(frames.flatten(0, -4)).unflatten(0, frames.shape[:-3])
+
+    @torch.no_grad()
+    def encode_clip(self, clip: ClipLike) -> dict[str, Tensor]:
+        """Return what training needs of a clip beside its sound; the parts that make it are frozen by then.
+
+        Keys: latents (frames, C, h, w), identity (frames, E), motion (frames, 6), has_motion (), mouth (frames,) and
+        has_mouth (); motion and mouth are zeros where nobody knows them.
+        """
+        frames = clip.frames.to(self.vae.device, self.vae.dtype) / 127.5 - 1
+        chunks, length = frames.split(32), len(frames)
+        return {
+            "latents": torch.cat([self.encode(chunk) for chunk in chunks]).float().cpu(),
+            "identity": torch.cat([self.embed(chunk) for chunk in chunks]).float().cpu(),
+            "motion": torch.zeros(length, 6) if clip.motion is None else clip.motion.float(),
+            "has_motion": torch.tensor(float(clip.motion is not None)),
+            "mouth": torch.zeros(length) if clip.mouth is None else clip.mouth.float(),
+            "has_mouth": torch.tensor(float(clip.mouth is not None)),
+        }
+
+    def conditions(self, identity: Tensor, mel: Tensor, motion: Tensor, has_motion: Tensor) -> Conditions:
+        """Return the denoiser's `encoder_hidden_states`, every stream with one row per frame.
+
+        Args:
+            identity: Embedding of the reference, (batch, E).
+            mel: Log-mel windows, (batch, frames, 20, 80).
+            motion: Head motion, (batch, frames, 6); ignored where `has_motion` is 0.
+            has_motion: 1 where the motion is known, (batch,).
+        """
+        frames = mel.shape[1]
+        who = self.identity(identity).unsqueeze(1).expand(-1, frames, -1, -1)
+        moves = self.motion(motion) * has_motion.view(-1, 1, 1, 1).to(motion)
+        streams = [tokens.flatten(0, 1).unsqueeze(1) for tokens in (who, self.audio(mel), moves)]
+        text = streams[0].new_zeros(len(streams[0]), 1, self.unet.config.cross_attention_dim)
+        return text, streams
+
+    def predict(self, z_t: Tensor, timestep: Tensor, reference: Tensor, conditions: Conditions) -> Tensor:
+        """Return the predicted velocity (batch, frames, C, h, w).
+
+        Args:
+            z_t: Noisy latents (batch, frames, C, h, w).
+            timestep: Times in [0, 1000), (batch,).
+            reference: Latents of the reference frame (batch, C, h, w).
+            conditions: From `conditions`.
+        """
+        beside = reference.unsqueeze(1).expand(-1, z_t.shape[1], -1, -1, -1)
+        sample = torch.cat([z_t, beside], dim=2).transpose(1, 2)
+        return self.unet(sample, timestep, encoder_hidden_states=conditions).sample.transpose(1, 2)
+
+    def parts(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the folder name and module of each part."""
+        return iter((name, module) for name, module in self.named_children())
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Backbone:
+        """Load every part from a folder in diffusers layout; computed in float32 whatever it is stored in.
+
+        Raises:
+            FileNotFoundError: If the folder or one of its parts is missing.
+            ValueError: If a part has missing or unexpected weights (diffusers would go on with a warning).
+        """
+        folder = Path(folder)
+        if not (folder / "backbone.json").is_file():
+            raise FileNotFoundError(f"No base model in {folder} (no backbone.json). Run `python pretrain.py`.")
+        shape = BackboneShape(**json.loads((folder / "backbone.json").read_text()))
+        scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+        return cls({name: _load_part(kind, folder / name) for name, kind in PARTS.items()}, scheduler, shape)
+
+    @classmethod
+    def from_scratch(cls, shape: BackboneShape, configs: dict[str, dict]) -> Backbone:
+        """Build an untrained backbone from the config of each part."""
+        return cls({name: _build_part(kind, configs[name]) for name, kind in PARTS.items()}, make_scheduler(), shape)
+
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype = torch.float16) -> None:
+        """Write every part; the folder appears whole, by one rename, and replaces an older one."""
+        folder = Path(folder)
+        partial = folder.with_name(folder.name + ".partial")
+        for name, module in self.parts():
+            stored = copy.deepcopy(module)
+            nn.Module.to(stored, dtype)  # diffusers' own `to` warns about parts it has none of
+            stored.save_pretrained(partial / name)
+        self.scheduler.save_pretrained(partial / "scheduler")
+        (partial / "backbone.json").write_text(json.dumps(vars(self.shape), indent=2) + "\n")
+        replace_folder(partial, folder)
+
+
+PARTS: dict[str, type[nn.Module]] = {
+    "vae": AutoencoderKL,
+    "unet": UNetMotionModel,
+    "audio": AudioTokens,
+    "identity": IdentityTokens,
+    "motion": MotionTokens,
+    "encoder": IdentityEncoder,
+}
+
+
+def fingerprint(folder: str | Path) -> str:
+    """Return the SHA-256 of a base model's weights and configs; adapters name the base they belong to by it."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        if path.suffix in {".safetensors", ".json"}:
+            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put a finished folder in place of an older one."""
+    old = folder.with_name(folder.name + ".old")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    if old.exists():
+        for path in sorted(old.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        old.rmdir()
+
+
+def _build_part(kind: type[nn.Module], config: dict) -> nn.Module:
+    module = kind.from_config(config)
+    if isinstance(module, UNetMotionModel):
+        install_streams(module, num_tokens=(4, 5, 4))
+    return module
+
+
+def _load_part(kind: type[nn.Module], folder: Path) -> nn.Module:
+    if not (folder / WEIGHTS).is_file():
+        raise FileNotFoundError(f"The base model lacks {folder / WEIGHTS}. Copy it whole, or run `python pretrain.py`.")
+    module = _build_part(kind, kind.load_config(folder))
+    weights = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
+    result = module.load_state_dict(weights, strict=False)
+    if result.missing_keys or result.unexpected_keys:
+        raise ValueError(
+            f"{folder / WEIGHTS} does not fit its config: missing {result.missing_keys[:3]}, "
+            f"unexpected {result.unexpected_keys[:3]}. Use weights and config of one model."
+        )
+    return module.eval()

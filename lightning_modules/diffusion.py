@@ -1,0 +1,75 @@
+"""The diffusion process: velocity prediction on a schedule that really ends in noise.
+
+z_t = a_t z_0 + s_t eps with a_t^2 + s_t^2 = 1;  v = a_t eps - s_t z_0  (Salimans & Ho, arXiv 2202.00512, appendix D).
+Betas are rescaled to zero terminal signal (Lin et al., arXiv 2305.08891, algorithm 1), timesteps trail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+
+def make_scheduler() -> DDIMScheduler:
+    """Return the schedule of a base trained from scratch."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=True,
+    )
+
+
+@dataclass(frozen=True)
+class NoisyLatents:
+    """Latents at one time of the process, all of shape (batch, frames, channels, height, width)."""
+
+    z_t: Tensor
+    z_0: Tensor
+    eps: Tensor
+    timestep: Tensor
+    """Training timesteps, integers in [0, 1000), shape (batch,)."""
+    a_t: Tensor
+    """Signal level, shape (batch, 1, 1, 1, 1)."""
+    s_t: Tensor
+    """Noise level, shape (batch, 1, 1, 1, 1)."""
+
+    @property
+    def velocity(self) -> Tensor:
+        """Return v, the regression target."""
+        return self.a_t * self.eps - self.s_t * self.z_0
+
+    def noise_from(self, velocity: Tensor) -> Tensor:
+        """Return eps^ = s_t z_t + a_t v^."""
+        return self.s_t * self.z_t + self.a_t * velocity
+
+    def clean_from(self, velocity: Tensor) -> Tensor:
+        """Return z_0^ = a_t z_t - s_t v^."""
+        return self.a_t * self.z_t - self.s_t * velocity
+
+
+def add_noise(scheduler: DDIMScheduler, z_0: Tensor, eps: Tensor, timestep: Tensor) -> NoisyLatents:
+    """Carry clean latents to time t.
+
+    Args:
+        scheduler: Gives the signal level of each training timestep.
+        z_0: Clean latents (batch, frames, channels, height, width).
+        eps: Standard normal noise of the same shape.
+        timestep: Integers in [0, 1000), shape (batch,); one time for all frames of a clip.
+    """
+    signal = scheduler.alphas_cumprod.to(z_0.device)[timestep].to(z_0.dtype).view(-1, 1, 1, 1, 1)
+    a_t, s_t = signal.sqrt(), (1 - signal).sqrt()
+    return NoisyLatents(z_t=a_t * z_0 + s_t * eps, z_0=z_0, eps=eps, timestep=timestep, a_t=a_t, s_t=s_t)
+
+
+def draw_timesteps(batch: int, device: torch.device) -> Tensor:
+    """Draw one training timestep per clip from torch's seeded generator, shape (batch,)."""
+    return torch.randint(0, 1000, (batch,), device=device)

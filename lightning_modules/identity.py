@@ -1,0 +1,34 @@
+"""Who a face is: a small encoder whose embedding is close for frames of one person and far for others."""
+
+from __future__ import annotations
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class IdentityEncoder(ModelMixin, ConfigMixin):
+    """Convolutional face encoder, trained in stage 0 to tell public people apart."""
+
+    @register_to_config
+    def __init__(self, channels: tuple[int, ...] = (32, 64, 96, 128), embedding_dim: int = 128, size: int = 64) -> None:
+        super().__init__()
+        widths = (3, *channels)
+        self.blocks = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1), nn.GroupNorm(8, fan_out), nn.SiLU())
+                for fan_in, fan_out in zip(widths, widths[1:], strict=False)
+            )
+        )
+        self.project = nn.Linear(channels[-1] * 2, embedding_dim)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Embed frames (batch, 3, height, width) in [-1, 1] as unit vectors (batch, embedding_dim)."""
+        size = self.config.size
+        if frames.shape[-2:] != (size, size):
+            frames = F.interpolate(frames, (size, size), mode="bilinear", antialias=True)
+        features = self.blocks(frames).flatten(2)
+        pooled = features.mean(-1), features.amax(-1)
+        return F.normalize(self.project(torch.cat(pooled, dim=-1)), dim=-1)

@@ -1,0 +1,115 @@
+"""Stage 0: what each part of the base model learns from public people, one small LightningModule each."""
+
+from __future__ import annotations
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
+
+from lightning_modules.backbone import Backbone
+from lightning_modules.diffusion import add_noise, draw_timesteps
+from lightning_modules.losses import angular_margin_loss, denoising_loss, reconstruction_loss
+
+KL_WEIGHT = 1e-6
+"""Keeps latents near unit size without blurring; Stable Diffusion's value."""
+
+
+class AutoencoderTask(LightningModule):
+    """Frames to latents and back."""
+
+    def __init__(self, backbone: Backbone, learning_rate: float = 1e-3) -> None:
+        super().__init__()
+        self.model = backbone.vae
+        self.unshuffle = backbone.unshuffle
+        self.learning_rate = learning_rate
+
+    def training_step(self, frames: Tensor, batch_idx: int) -> Tensor:
+        """Return the reconstruction loss of frames (batch, 3, height, width) in [-1, 1]."""
+        posterior = self.model.encode(F.pixel_unshuffle(frames, self.unshuffle)).latent_dist
+        reconstruction = F.pixel_shuffle(self.model.decode(posterior.sample()).sample, self.unshuffle)
+        return reconstruction_loss(reconstruction, frames) + KL_WEIGHT * posterior.kl().mean()
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of the autoencoder."""
+        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-4)
+
+
+class IdentityTask(LightningModule):
+    """Frames to embeddings that tell public people apart; the centres of the people are thrown away afterwards."""
+
+    def __init__(self, backbone: Backbone, people: int, learning_rate: float = 2e-3) -> None:
+        super().__init__()
+        self.model = backbone.encoder
+        self.centres = nn.Parameter(torch.randn(people, backbone.encoder.config.embedding_dim))
+        self.learning_rate = learning_rate
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the margin loss of (frames (batch, 3, height, width) in [-1, 1], person index (batch,))."""
+        frames, person = batch
+        # Light and contrast say nothing of who somebody is.
+        gain = 1 + 0.2 * torch.randn(len(frames), 1, 1, 1, device=frames.device)
+        shift = 0.1 * torch.randn(len(frames), 1, 1, 1, device=frames.device)
+        return angular_margin_loss(self.model(frames * gain + shift), self.centres, person, margin=0.2, scale=16)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of encoder and centres."""
+        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
+
+
+class DenoiserTask(LightningModule):
+    """Noise to latents, with every condition dropped now and then so that each can be left out or amplified."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        learning_rate: float = 5e-4,
+        drop_motion: float = 0.5,
+        drop_audio: float = 0.08,
+        drop_identity: float = 0.08,
+        mouth_weight: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.model = nn.ModuleDict({name: getattr(backbone, name) for name in ("unet", "audio", "identity", "motion")})
+        self.backbone = [backbone]  # in a list: frozen parts are not this task's parameters
+        self.listener = nn.Linear(backbone.audio.config.num_tokens * backbone.audio.config.token_dim, 1)
+        self.learning_rate = learning_rate
+        self.drop_motion, self.drop_audio, self.drop_identity = drop_motion, drop_audio, drop_identity
+        self.mouth_weight = mouth_weight
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the denoising loss, plus how far the sound's tokens are from telling the mouth where it is known."""
+        backbone, clean = self.backbone[0], batch["latents"]
+        size, device = len(clean), clean.device
+        noisy = add_noise(backbone.scheduler, clean, torch.randn_like(clean), draw_timesteps(size, device))
+        kept = self._kept(size, self.drop_motion, device) * batch["has_motion"]
+        text, (who, sound, moves) = backbone.conditions(batch["identity"], batch["mel"], batch["motion"], kept)
+        frames = clean.shape[1]
+        mouth = self._mouth_loss(sound, batch)
+        who = who * self._kept(size, self.drop_identity, device).repeat_interleave(frames).view(-1, 1, 1, 1)
+        sound = sound * self._kept(size, self.drop_audio, device).repeat_interleave(frames).view(-1, 1, 1, 1)
+        velocity = backbone.predict(noisy.z_t, noisy.timestep, batch["reference"], (text, [who, sound, moves]))
+        return denoising_loss(velocity, noisy.velocity) + self.mouth_weight * mouth
+
+    def _kept(self, size: int, drop: float, device: torch.device) -> Tensor:
+        return (torch.rand(size, device=device) >= drop).float()
+
+    def _mouth_loss(self, sound: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Regress the true opening where a clip knows it: a few thousand steps of denoising alone listen badly."""
+        opening = self.listener(sound.flatten(1)).view_as(batch["mouth"])
+        error = (opening - batch["mouth"]).square().mean(-1) * batch["has_mouth"]
+        return error.sum() / batch["has_mouth"].sum().clamp_min(1)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of denoiser, condition encoders and listener."""
+        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
+
+
+@torch.no_grad()
+def set_latent_scale(backbone: Backbone, frames: Tensor) -> None:
+    """Scale latents to unit deviation on frames (batch, 3, height, width) in [-1, 1]: the noise's own size."""
+    backbone.vae.register_to_config(scaling_factor=1.0)
+    frames = frames.to(next(backbone.vae.parameters()).device)
+    deviation = torch.cat([backbone.encode(chunk) for chunk in frames.split(32)]).std().item()
+    backbone.vae.register_to_config(scaling_factor=1 / deviation)

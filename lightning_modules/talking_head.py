@@ -1,0 +1,225 @@
+"""The model people train: a frozen backbone, one adapter the federation shares, one that never leaves its device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import AdamW, Optimizer
+
+from lightning_modules import adapters
+from lightning_modules.backbone import Backbone, ClipLike, fingerprint
+from lightning_modules.diffusion import NoisyLatents, add_noise, draw_timesteps
+from lightning_modules.losses import denoising_loss, identity_loss, temporal_consistency_loss
+from lightning_modules.sampling import animate
+
+IDENTITY_LOSS_BELOW = 400
+"""Timesteps under which a clean estimate shows a face at all (of 1000)."""
+
+
+class Signals(NamedTuple):
+    """What ISFA scores a client by, each in [0, 1]."""
+
+    identity: float
+    stability: float
+
+
+class TalkingHead(LightningModule):
+    """Portrait and sound to a talking face, personalised by two LoRA adapters that act at once.
+
+    Args:
+        base: Folder of the base model (see `Backbone`).
+        shared_rank: Rank of the federated adapter. Its A is frozen: d is B alone.
+        identity_rank: Rank of the personal adapter; 0 leaves it out.
+        shared_targets: Ends of the names of modules the shared adapter sits on.
+        identity_targets: The same for the identity adapter.
+        shared_learning_rate: AdamW step of the shared part.
+        identity_learning_rate: AdamW step of the identity adapter.
+        tdc_weight: Weight of the temporal-denoising consistency.
+        identity_weight: Weight of the identity loss (it decodes one frame a step).
+        trainable: `adapter`: the shared adapter is federated; `backbone`: all of the denoiser is.
+        frozen_dtype: Storage of the frozen parts; 16 bit needs mixed precision to compute in.
+        gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
+    """
+
+    def __init__(
+        self,
+        base: str = "assets/base",
+        shared_rank: int = 4,
+        identity_rank: int = 8,
+        shared_targets: tuple[str, ...] = ("to_q", "to_v", "to_out.0"),
+        identity_targets: tuple[str, ...] = (
+            "to_q",
+            "to_k",
+            "to_v",
+            "to_out.0",
+            "conv1",
+            "conv2",
+            "conv_in",
+            "conv_out",
+        ),
+        shared_learning_rate: float = 1e-3,
+        identity_learning_rate: float = 2e-3,
+        tdc_weight: float = 0.05,
+        identity_weight: float = 0.1,
+        trainable: Literal["adapter", "backbone"] = "adapter",
+        frozen_dtype: Literal["32", "16", "bf16"] = "32",
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.base_hash = fingerprint(base)
+        self.backbone = Backbone.from_pretrained(base).requires_grad_(False)
+        self.backbone.to({"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}[frozen_dtype])
+        self.trainable = trainable
+        if gradient_checkpointing:
+            self.backbone.unet.enable_gradient_checkpointing()
+        self.learning_rates = {"shared": shared_learning_rate, "personal": identity_learning_rate}
+        self.weights = {"tdc": tdc_weight, "identity": identity_weight}
+        self.losses: dict[str, float] = {}
+        self._shared, self._personal = self._add_adapters(
+            shared_rank, identity_rank, list(shared_targets), list(identity_targets)
+        )
+
+    def _add_adapters(
+        self, shared_rank: int, identity_rank: int, shared_targets: list[str], identity_targets: list[str]
+    ) -> tuple[list[Parameter], list[Parameter]]:
+        unet, names = self.backbone.unet, []
+        whole = [parameter for parameter in unet.parameters()] if self.trainable == "backbone" else []
+        if not whole:
+            adapters.add_adapter(unet, adapters.SHARED, shared_rank, shared_targets, seed=0)
+            names.append(adapters.SHARED)
+        if identity_rank:
+            adapters.add_adapter(unet, adapters.IDENTITY, identity_rank, identity_targets, seed=1)
+            names.append(adapters.IDENTITY)
+        if names:
+            unet.set_adapters(names)
+        for parameter in whole:
+            parameter.requires_grad_(True)
+        shared = whole or adapters.lora_parameters(unet, adapters.SHARED, freeze_a=True)
+        personal = adapters.lora_parameters(unet, adapters.IDENTITY, freeze_a=False) if identity_rank else []
+        for parameter in [*shared, *personal]:
+            parameter.data = parameter.data.float()  # a small step on a 16-bit weight rounds to nothing
+        return shared, personal
+
+    # What the federation asks for (federation.protocols.FederatedModule)
+
+    def shared_parameters(self) -> list[Parameter]:
+        """Return what the federation averages: B of the shared adapter, or the whole denoiser."""
+        return self._shared
+
+    def personal_parameters(self) -> list[Parameter]:
+        """Return the identity adapter."""
+        return self._personal
+
+    def configure_optimizers(self) -> dict[str, Optimizer]:
+        """Return fresh optimizers of the shared and the personal part."""
+        parts = {"shared": self._shared, "personal": self._personal}
+        return {
+            name: AdamW(parameters, lr=self.learning_rates[name], weight_decay=0.0)
+            for name, parameters in parts.items()
+            if parameters
+        }
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the weighted loss of one batch and leave its terms in `losses`.
+
+        The batch is `datamodules.clients`': latents (batch, frames, C, h, w), reference, identity, mel, motion. The
+        motion is hidden in half of the clips, so that one adapter serves both ways of generating.
+        """
+        clean = batch["latents"]
+        timestep = draw_timesteps(len(clean), clean.device)
+        noisy = add_noise(self.backbone.scheduler, clean, torch.randn_like(clean), timestep)
+        shown = batch["has_motion"] * (torch.rand(len(clean), device=clean.device) < 0.5).to(clean)
+        velocity = self._predict(noisy, batch, shown)
+        terms = {
+            "denoising": denoising_loss(velocity, noisy.velocity),
+            "tdc": temporal_consistency_loss(noisy.noise_from(velocity), noisy.eps),
+            "identity": self._identity_term(noisy, velocity, batch["identity"]),
+        }
+        loss = terms["denoising"] + sum(weight * terms[name] for name, weight in self.weights.items())
+        self.losses = {name: term.item() for name, term in terms.items()} | {"total": loss.item()}
+        return loss
+
+    @torch.no_grad()
+    def denoising_error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
+        """Return the denoising loss at given times (batch,) and noise, motion shown: comparable between adapters."""
+        noisy = add_noise(self.backbone.scheduler, batch["latents"], eps, timestep)
+        return denoising_loss(self._predict(noisy, batch, batch["has_motion"]), noisy.velocity)
+
+    @torch.no_grad()
+    def signals(self, batches: Iterable[dict[str, Tensor]]) -> Signals:
+        """Score the current weights on a client's clips (PrivFedTalk, ID_k and TS_k).
+
+        ID = (1 + cos) / 2 between the estimated clean middle frame and the reference; TS = 1 / (1 + J) with J the mean
+        absolute frame-to-frame change of the estimate, frames in [0, 1]. Both at t = 200 of 1000.
+        """
+        identity, jitter, count = 0.0, 0.0, 0
+        for batch in batches:
+            clean = batch["latents"]
+            timestep = torch.full((len(clean),), 200, device=clean.device)
+            noisy = add_noise(self.backbone.scheduler, clean, torch.randn_like(clean), timestep)
+            estimate = noisy.clean_from(self._predict(noisy, batch, batch["has_motion"]))
+            frames = self.backbone.decode(estimate.to(self.backbone.vae.dtype)).clamp(-1, 1)
+            faces = self.backbone.embed(frames[:, frames.shape[1] // 2])
+            identity += 1 - identity_loss(faces, batch["identity"]).item()
+            jitter += (frames.diff(dim=1).abs().mean() / 2).item()
+            count += 1
+        if not count:
+            raise ValueError("signals() needs at least one batch. Got none.")
+        return Signals(identity / count, 1 / (1 + jitter / count))
+
+    def _predict(self, noisy: NoisyLatents, batch: dict[str, Tensor], has_motion: Tensor) -> Tensor:
+        conditions = self.backbone.conditions(batch["identity"], batch["mel"], batch["motion"], has_motion)
+        return self.backbone.predict(noisy.z_t, noisy.timestep, batch["reference"], conditions)
+
+    def _identity_term(self, noisy: NoisyLatents, velocity: Tensor, reference: Tensor) -> Tensor:
+        """Compare the middle frame's estimate with the reference where noise is low enough to show a face."""
+        visible = (noisy.timestep < IDENTITY_LOSS_BELOW).nonzero().flatten()
+        if not self.weights["identity"] or not len(visible):
+            return velocity.new_zeros(())
+        middle = velocity.shape[1] // 2
+        latents = noisy.clean_from(velocity)[visible, middle]
+        return identity_loss(self.backbone.embed(self.backbone.decode(latents)), reference[visible])
+
+    # What generate.py and the callbacks ask for
+
+    def encode_clip(self, clip: ClipLike) -> dict[str, Tensor]:
+        """Return what training needs of a clip, computed once; see `Backbone.encode_clip`."""
+        return self.backbone.encode_clip(clip)
+
+    def generate(
+        self,
+        portrait: Tensor,
+        mel: Tensor,
+        *,
+        motion: Tensor | None = None,
+        steps: int = 10,
+        seed: int = 0,
+        guidance_scale: float = 1.0,
+        progress: Callable[[], None] | None = None,
+    ) -> Tensor:
+        """Make a portrait speak with the adapters as they are; see `sampling.animate`."""
+        return animate(
+            self.backbone,
+            portrait,
+            mel,
+            motion=motion,
+            steps=steps,
+            seed=seed,
+            guidance_scale=guidance_scale,
+            progress=progress,
+        )
+
+    def export_adapter(self, name: Literal["shared", "identity"], folder: str | Path, **notes: object) -> None:
+        """Write an adapter in peft format, with `adapter.json` naming the base it belongs to."""
+        adapters.save_adapter(self.backbone.unet, name, Path(folder), {"base": self.base_hash, **notes})
+
+    def load_adapter(self, name: Literal["shared", "identity"], folder: str | Path) -> None:
+        """Load an adapter written by `export_adapter`."""
+        adapters.load_adapter(self.backbone.unet, name, Path(folder))
