@@ -1,0 +1,70 @@
+"""Leaves the adapters of a run in peft's format, for generate.py and for anyone else's tools."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol
+
+from torch import Tensor
+from typing_extensions import override
+
+from federation.hooks import FederationCallback
+from federation.update import RoundState
+
+
+class ExportableModule(Protocol):
+    """A module that can write its adapters."""
+
+    def export_adapter(self, name: Literal["shared", "identity"], folder: str | Path, **notes: object) -> None:
+        """Write one adapter, and `adapter.json` with the base it belongs to and the notes."""
+
+
+class Checkpoint(FederationCallback):
+    """Exports, after each committed round, `OUT/global/` and `OUT/clients/<id>/identity/`, on rank 0.
+
+    What a run continues from is committed by the rounds themselves (`federation.checkpoints`), beside it in
+    `OUT/checkpoints/`. A deployment keeps `clients/<id>` on the client; only a simulation has both in one folder.
+
+    Args:
+        module: Writes the adapters it holds.
+        clients: Whose identity adapters to export; empty if there is no personal part.
+        out_dir: Folder of the run.
+    """
+
+    def __init__(self, module: ExportableModule, clients: list[str], out_dir: Path) -> None:
+        self.module, self.clients, self.out_dir = module, clients, out_dir
+
+    @override
+    def on_round_end(self, state: RoundState) -> None:
+        if not state.is_main:
+            return
+        notes = {"global_adapter": hash_adapter(state.global_adapter), "round": state.index + 1}
+        state.load_adapters(None)
+        replace_folder(self.out_dir / "global", lambda folder: self.module.export_adapter("shared", folder, **notes))
+        for client in self.clients:
+            state.load_adapters(client)
+            replace_folder(
+                self.out_dir / "clients" / client / "identity",
+                lambda folder, client=client: self.module.export_adapter("identity", folder, client=client, **notes),
+            )
+
+
+def hash_adapter(vector: Tensor) -> str:
+    """Return the SHA-256 of a global adapter's values."""
+    return hashlib.sha256(vector.contiguous().numpy(force=True).tobytes()).hexdigest()
+
+
+def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder beside the one it replaces, so that no half-written one is ever under its name."""
+    partial, old = folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.old")
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write(partial)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

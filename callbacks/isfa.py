@@ -1,0 +1,48 @@
+"""First step of the pipeline: a client weighs its own update, so that the server need not see why."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from typing_extensions import override
+
+from federation.aggregation import isfa_weight, joint_vector, smooth_weight, weighted_mean
+from federation.args import AggregationArgs
+from federation.hooks import FederationCallback
+from federation.update import Aggregate, ClientUpdate, RoundState
+
+SMALLEST_WEIGHT = 1e-9
+
+
+class ISFAAggregation(FederationCallback):
+    """Identity- and stability-aware aggregation (PrivFedTalk), as one joint vector per client.
+
+    The client forms [w Delta, beta w]; the server divides the sum of the first part by that of the second. With
+    `gamma = 0` this is FedAvg with data counts capped at `max_examples`. Without clip, noise and rounding it is the
+    textbook weighted mean.
+
+    Args:
+        args: Weights and the smoothing of the summed weight.
+        floor: Smallest summed weight the server divides by. Noise can make the sum small or negative; the floor then
+            shortens the step. 0 only where there is no noise.
+    """
+
+    def __init__(self, args: AggregationArgs, floor: float = 0.0) -> None:
+        self.args, self.floor = args, floor
+
+    @override
+    def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
+        weight = isfa_weight(update.num_examples, update.signals, self.args)
+        update.metrics["isfa_weight"] = weight
+        update.weight = weight if update.contributes else 0.0
+        update.vector = np.zeros(update.delta.numel() + 1)
+        if update.contributes:
+            update.vector = joint_vector(update.delta, weight, self.args.beta)
+
+    @override
+    def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
+        previous = state.notes.get("summed_weight")
+        summed = smooth_weight(previous, float(aggregate.vector[-1]) / self.args.beta, self.args.weight_ema)
+        state.notes = {**state.notes, "summed_weight": summed}
+        mean = weighted_mean(aggregate.vector, self.args.beta, max(self.floor, SMALLEST_WEIGHT), summed)
+        aggregate.direction = torch.from_numpy(mean).float()

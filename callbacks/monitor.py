@@ -1,0 +1,80 @@
+"""Writes the figures of a run: TensorBoard events and one csv table for each of the two kinds."""
+
+from __future__ import annotations
+
+import csv
+import resource
+import sys
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning.fabric.loggers import TensorBoardLogger
+from torch import Tensor
+from typing_extensions import override
+
+from federation.hooks import FederationCallback
+from federation.update import RoundState
+
+
+class Monitor(FederationCallback):
+    """Logs `state.metrics` once a round, on rank 0, in two places that are never mixed.
+
+    `OUT/released/` and `OUT/metrics.csv`: functions of the unmasked sum and of public people, covered by the epsilon.
+    `OUT/local/`: what a device sees of itself. A simulation shows it; a deployment never sends it, and no epsilon
+    covers it.
+
+    Args:
+        out_dir: Folder of the run.
+    """
+
+    def __init__(self, out_dir: Path) -> None:
+        self.tables = {"released": out_dir / "metrics.csv", "local": out_dir / "local" / "metrics.csv"}
+        self.loggers = {kind: TensorBoardLogger(out_dir, name="", version=kind) for kind in self.tables}
+
+    @override
+    def on_round_end(self, state: RoundState) -> None:
+        if state.is_main:
+            state.metrics["local/peak_memory_mb"] = peak_memory()
+            self._log(state)
+
+    @override
+    def on_run_end(self, state: RoundState) -> None:
+        """Log what the end of the run has measured; `state` is the last round's."""
+        if not state.is_main:
+            return
+        self._log(state)
+        for logger in self.loggers.values():
+            logger.finalize("success")
+
+    def show(self, kind: Literal["released", "local"], tag: str, picture: Tensor, round_number: int) -> None:
+        """Show a picture, uint8 (3, height, width), in TensorBoard; call it on rank 0."""
+        self.loggers[kind].experiment.add_image(tag, picture, round_number)
+
+    def _log(self, state: RoundState) -> None:
+        """Log the figures that are new, and keep them from being logged twice."""
+        for kind, logger in self.loggers.items():
+            figures = {tag: value for tag, value in state.metrics.items() if tag.startswith(f"{kind}/")}
+            if figures:
+                logger.log_metrics(figures, step=state.index + 1)
+                append_figures(self.tables[kind], state.index + 1, figures)
+        state.metrics.clear()
+
+
+def append_figures(path: Path, round_number: int, figures: dict[str, float]) -> None:
+    """Append rows `round, tag, value` to a csv table, with its header if it is new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(["round", "tag", "value"])
+        writer.writerows((round_number, tag, value) for tag, value in figures.items())
+
+
+def peak_memory() -> float:
+    """Return the most memory this process has held, in MiB: of the GPU where there is one, else of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -1,0 +1,126 @@
+"""What `train.py` needs before the first round: a folder, devices, clips and observers."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import torch
+from lightning import LightningDataModule
+from lightning.fabric import Fabric
+
+from callbacks.args import ObserverArgs
+from callbacks.checkpoint import Checkpoint
+from callbacks.evaluation import Evaluation
+from callbacks.monitor import Monitor
+from callbacks.progress import Progress
+from callbacks.samples import Samples, Speaker
+from datamodules.audio import log_mel_windows
+from datamodules.clients import ClientDataModule
+from datamodules.clips import Clip
+from datamodules.demo import make_demo_people
+from datamodules.demo_person import HELD_OUT_SEEDS, PRIVATE_SEEDS
+from datamodules.video import write_video
+from federation.args import FederationArgs
+from federation.checkpoints import RoundFolders
+from federation.hooks import FederationCallback
+from federation.protocols import FederatedData, FederatedModule
+from federation.strategy import register_strategies
+
+DEMO_PEOPLE = {Path("data/demo/clients"): PRIVATE_SEEDS, Path("data/demo/public"): HELD_OUT_SEEDS[:1]}
+"""Folders that are filled with demo people when they are asked for."""
+
+
+def open_folder(out_dir: str | None, resume: str | None) -> Path:
+    """Return the folder of the run, without making it.
+
+    Raises:
+        FileNotFoundError: If there is nothing to resume.
+        ValueError: If a new run would mix with one that is there.
+    """
+    if resume is not None:
+        if not RoundFolders(Path(resume) / "checkpoints").committed():
+            raise FileNotFoundError(f"`--resume` must name the folder of a run. Got {resume}, which holds no round.")
+        return Path(resume)
+    folder = Path(out_dir or "runs/train")
+    if RoundFolders(folder / "checkpoints").committed():
+        raise ValueError(
+            f"`--out_dir` must hold no run. Got {folder}. Go on with `--resume {folder}`, or name another folder."
+        )
+    return folder
+
+
+def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -> Fabric:
+    """Return Fabric, not yet launched; several devices take clients each, unless another strategy is named.
+
+    Raises:
+        ValueError: On 16-mixed without a GPU, which Fabric would silently replace by bf16-mixed.
+    """
+    register_strategies()
+    has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if precision == "16-mixed" and (accelerator == "cpu" or not has_gpu):
+        raise ValueError("`--precision 16-mixed` needs a GPU. Got the CPU. Use 32-true.")
+    if devices < 1:
+        raise ValueError(f"`--devices` must be at least 1. Got {devices}.")
+    if strategy == "auto" and devices > 1:
+        strategy = "client_parallel"
+    return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
+
+
+def read_clients(data: FederatedData, module: FederatedModule, processes: int) -> None:
+    """Read everybody's clips and tell the data how the module encodes them; makes the demo people where asked for.
+
+    Further devices of a run start here again, after rank 0, and leave its warnings unsaid.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        logging.getLogger("datamodules").setLevel(logging.ERROR)
+    if isinstance(data, ClientDataModule):
+        fill_demo_folder(data.root, data.size, processes)
+        data.set_encoder(lambda clip: encode(module, clip), module.base_hash)
+    if isinstance(data, LightningDataModule):
+        data.setup("fit")
+
+
+def fill_demo_folder(root: Path, size: int, processes: int) -> None:
+    """Draw and speak the demo people if this is their folder; clips that stand are kept."""
+    if Path(root) in DEMO_PEOPLE and os.environ.get("LOCAL_RANK", "0") == "0":
+        make_demo_people(root, DEMO_PEOPLE[Path(root)], size=size, processes=processes)
+
+
+def encode(module: FederatedModule, clip: Clip) -> dict[str, torch.Tensor]:
+    """Return what the frozen parts make of a clip's frames, and the features of its sound."""
+    return module.encode_clip(clip) | {"mel": log_mel_windows(clip.waveform, len(clip.frames))}
+
+
+def make_observers(
+    fabric: Fabric,
+    module: FederatedModule,
+    data: FederatedData,
+    args: ObserverArgs,
+    federation: FederationArgs,
+    folder: Path,
+) -> list[FederationCallback]:
+    """Return what shows and keeps a run; a module without `denoising_error` or `generate` is not asked for them."""
+    monitor = Monitor(folder)
+    observers: list[FederationCallback] = [Progress(federation.rounds, federation.local_steps, fabric.world_size)]
+    if hasattr(module, "denoising_error"):
+        observers.append(Evaluation(fabric, module, data, args.evaluate_every, args.evaluation_batches))
+    if hasattr(module, "generate") and args.sample_frames:
+        speakers = find_speakers(module, data, args.public_root)
+        options = {"every": args.samples_every, "frames": args.sample_frames, "steps": args.sample_steps}
+        observers.append(Samples(fabric, module, speakers, write_video, monitor, folder, **options))
+    if hasattr(module, "export_adapter"):
+        clients = data.clients if module.personal_parameters() else []
+        observers.append(Checkpoint(module, clients, folder))
+    return [*observers, monitor]
+
+
+def find_speakers(module: FederatedModule, data: ClientDataModule, public_root: str | None) -> list[Speaker]:
+    """Return the first public person and all clients with a test clip."""
+    speakers = [Speaker(client, data, is_client=True) for client in data.clients if data.splits(client)["test"]]
+    if public_root is None:
+        return speakers
+    public = ClientDataModule(public_root, data.size, data.crop)
+    read_clients(public, module, processes=1)
+    return [Speaker(public.clients[0], public, is_client=False), *speakers]

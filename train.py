@@ -1,0 +1,193 @@
+"""Trains a talking head across clients, privately: `python train.py --config configs/demo.yaml --devices 2`.
+
+The way of an update, fixed here and nowhere else (`private`): ISFA weight, clip, noise, mask on the client; unmask,
+decode, weighted mean on the server.
+"""
+
+import os
+import sys
+from argparse import ArgumentError
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from callbacks.args import ObserverArgs
+from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
+
+if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
+    from federation.hooks import FederationCallback
+    from federation.privacy.keys import KeySource
+
+DEFAULTS = {
+    "module": {"class_path": "lightning_modules.talking_head.TalkingHead"},
+    "data": {"class_path": "datamodules.clients.ClientDataModule"},
+}
+
+SMALLEST_SHARE = 0.25
+"""The server divides by at least this share of the expected number of contributors, however the noise falls."""
+
+
+class Module(Protocol):
+    """A LightningModule with the members of `federation.protocols.FederatedModule`."""
+
+    def shared_parameters(self) -> Any: ...
+
+    def personal_parameters(self) -> Any: ...
+
+
+class Data(Protocol):
+    """A LightningDataModule with the members of `federation.protocols.FederatedData`."""
+
+    def num_examples(self, client: str) -> Any: ...
+
+
+def train(
+    module: Module,
+    data: Data,
+    federation: FederationArgs,
+    aggregation: AggregationArgs,
+    privacy: PrivacyArgs,
+    observers: ObserverArgs,
+    devices: int = 1,
+    strategy: str = "auto",
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+    seed: int = 0,
+    out_dir: str | None = None,
+    resume: str | None = None,
+    settings: str = "",
+) -> Path:
+    """Train a shared adapter across clients, and each client's own.
+
+    Args:
+        module: What is trained (TalkingHead).
+        data: The clients' clips (ClientDataModule).
+        federation: How clients train.
+        aggregation: How updates are averaged.
+        privacy: What leaves a client.
+        observers: What is shown.
+        devices: Processes that train clients at the same time.
+        strategy: auto is client_parallel on several devices.
+        accelerator: Where to compute.
+        precision: 16-mixed needs a GPU.
+        seed: Of all training draws; keys and noise come from `--privacy.key_source`.
+        out_dir: Folder of the run; runs/<name of the config> if not given.
+        resume: Folder of a run to go on with.
+        settings: The configuration, saved as config.yaml.
+
+    Returns:
+        The folder of the run.
+    """
+    from federation.privacy.keys import OperatingSystemKeys, SeededKeys
+    from federation.rounds import FederatedRounds
+    from launching import make_fabric, make_observers, open_folder, read_clients
+
+    folder = open_folder(out_dir, resume)
+    fabric = make_fabric(accelerator, devices, strategy, precision)
+    read_clients(data, module, processes=devices)
+    keys = OperatingSystemKeys() if privacy.key_source == "os" else SeededKeys(seed)
+    pipeline = private(keys, privacy, federation, aggregation, clients=len(data.clients), out_dir=folder)
+    fabric.launch()
+    if fabric.is_global_zero and settings:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.yaml").write_text(settings)
+    rounds = FederatedRounds(
+        fabric,
+        module,
+        data,
+        federation=federation,
+        aggregation=aggregation,
+        pipeline=pipeline,
+        observers=make_observers(fabric, module, data, observers, federation, folder),
+        checkpoint_dir=folder / "checkpoints",
+        seed=seed,
+        clip_norm=privacy.clip_norm,
+        private=privacy.enabled,
+        resume=resume is not None,
+    )
+    rounds.run()
+    return folder
+
+
+def private(
+    keys: "KeySource",
+    privacy: PrivacyArgs,
+    federation: FederationArgs,
+    aggregation: AggregationArgs,
+    *,
+    clients: int,
+    out_dir: Path,
+) -> list["FederationCallback"]:
+    """Return what happens to an update between client and server, in the one order that is private.
+
+    The client halves run from first to last, the server halves from last to first. Without privacy only the sampling
+    and the weights are left, and the run says so.
+    """
+    from callbacks.budget import PrivacyBudget, PrivacyOff, choose_noise, sample_rate
+    from callbacks.clipping import ClipUpdate
+    from callbacks.isfa import ISFAAggregation
+    from callbacks.masking import SecureAggregation
+    from callbacks.noise import DistributedNoise
+    from callbacks.sampling import HiddenSampling, VisibleSampling
+
+    coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)
+    sampling = [] if coins is None else [coins(keys, federation.sample_rate)]
+    weights = aggregation if federation.aggregation == "isfa" else replace(aggregation, gamma=0.0)
+    if not privacy.enabled:
+        return [PrivacyOff(out_dir), *sampling, ISFAAggregation(weights)]
+    noise_multiplier = choose_noise(privacy, federation, clients)
+    return [
+        PrivacyBudget(out_dir, privacy, federation, noise_multiplier),
+        *sampling,
+        ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * sample_rate(federation)),
+        ClipUpdate(keys),
+        DistributedNoise(keys, noise_multiplier),
+        SecureAggregation(keys),
+    ]
+
+
+def make_parser(argv: Sequence[str]) -> ArgumentParser:
+    """Return the parser of `train`; a mere `--help` does without the classes that take seconds to import."""
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog="train.py", description=__doc__, exit_on_error=False)
+    parser.add_argument("--config", action="config", help="Settings as YAML, e.g. configs/demo.yaml.")
+    parser.add_function_arguments(train, skip={"settings"})
+    if not {"-h", "--help"} & set(argv):
+        parser.set_defaults(DEFAULTS)
+        parser.link_arguments("federation.trainable", "module.init_args.trainable")
+    return parser
+
+
+def run(argv: Sequence[str]) -> Path:
+    """Parse the command line and train; a run that is resumed starts from its own settings."""
+    parser = make_parser(argv)
+    chosen = parser.parse_args(argv)
+    if chosen.resume and not chosen.config:
+        argv = ["--config", str(Path(chosen.resume) / "config.yaml"), *argv]
+        chosen = parser.parse_args(argv)
+    if chosen.config and not chosen.out_dir:
+        chosen.out_dir = str(Path("runs") / Path(str(chosen.config[0])).stem)
+    chosen.pop("config")
+    settings = parser.dump(chosen)
+    return train(**parser.instantiate(chosen), settings=settings)
+
+
+def main() -> int:
+    """Run the command; whatever the user can mend is one line and exit code 2."""
+    try:
+        folder = run(sys.argv[1:])
+    except (ArgumentError, FileNotFoundError, ValueError) as error:
+        print("train.py: " + " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"The run is in {folder}; see it with: tensorboard --logdir {folder}")
+        for video in sorted(folder.glob("*/samples/*.mp4")):
+            print(f"Sample: {video}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
