@@ -67,5 +67,5 @@ def _cumulative(variance: int) -> list[int]:
         weight = weight * ratio >> _WORKING_BITS
         ratio = ratio * shrink >> _WORKING_BITS
         sums.append(sums[-1] + 2 * weight)
-    # The last entry is left out: it would be 2^191, which no draw reaches.
+    # The last entry is left out: it is 2^191, which no draw reaches.
     return [(entry << TABLE_BITS) // sums[-1] for entry in sums[:-1]]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 from federation.privacy.accountant import (
     Release,
@@ -20,7 +22,7 @@ ROUNDING_VARIANCE = 9
 """Variance, in the sum, that PRV's proof uses up: the discrete Gaussian is a rounded normal with variance less 9."""
 EPSILON_TOLERANCE = 0.01
 MAX_NOISE_MULTIPLIER = 10**6
-MAX_POPULATION = 10**9
+MIN_NOISE_MULTIPLIER = 2.0**-10
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,29 @@ def solve_noise_multiplier(target_epsilon: float, delta: float, sample_rate: flo
         return epsilon_after([Release(noise_multiplier, sample_rate, rounds)], delta).value
 
     # opacus' own solver knows one accountant and would meet PRV's infinities; this one asks what the ledger will ask.
-    low, high = 0.0, 1.0
-    while spent(high) > target_epsilon:
-        low, high = high, 2 * high
-        if high > MAX_NOISE_MULTIPLIER:
-            raise ValueError(f"No noise multiplier up to {high / 2:.0f} reaches epsilon {target_epsilon}. Raise it.")
-    while target_epsilon - spent(high) > EPSILON_TOLERANCE and high - low > 1e-6 * high:
-        middle = (low + high) / 2
+    low, high = _bracket(spent, target_epsilon)
+    for step in count():
+        if target_epsilon - spent(high) <= EPSILON_TOLERANCE or high - low <= 1e-9 * high:
+            return high
+        middle = math.sqrt(low * high)
+        if step % 3 != 2 and math.isfinite(spent(low)):
+            # Epsilon is close to a power of z: a few guesses do, with a halving in between in case it is not.
+            slope = math.log(high / low) / math.log(spent(low) / spent(high))
+            middle = high * (spent(high) / (target_epsilon - EPSILON_TOLERANCE / 2)) ** slope
+            middle = min(max(middle, low), high)
         low, high = (low, middle) if spent(middle) <= target_epsilon else (middle, high)
-    return high
+
+
+def _bracket(spent: Callable[[float], float], target: float) -> tuple[float, float]:
+    """Return noise multipliers, one twice the other, that spend more and at most the target."""
+    high = 1.0
+    while spent(high) > target:
+        high *= 2
+        if high > MAX_NOISE_MULTIPLIER:
+            raise ValueError(f"No noise multiplier up to {high / 2:.0f} reaches epsilon {target}. Raise the target.")
+    while high > MIN_NOISE_MULTIPLIER and spent(high / 2) <= target:
+        high /= 2
+    return high / 2, high
 
 
 def smallest_population(
@@ -116,7 +132,7 @@ def smallest_population(
     The noise multiplier grows with the population, z' = z N' / N; sample rate, rounds and delta stay. Coins secret.
 
     Raises:
-        ValueError: If an argument is out of range, or a billion clients are not enough.
+        ValueError: If an argument is out of range, or no noise reaches the target.
     """
     check_noise_multiplier(noise_multiplier)
     if clients < 1:
@@ -126,12 +142,12 @@ def smallest_population(
         release = Release(noise_multiplier * population / clients, sample_rate, rounds)
         return epsilon_after([release], delta).value <= target_epsilon
 
-    high = clients
-    while not is_enough(high):
-        high *= 2
-        if high > MAX_POPULATION:
-            raise ValueError(f"No population up to {MAX_POPULATION} reaches epsilon {target_epsilon}.")
-    low = 0
+    solved = solve_noise_multiplier(target_epsilon, delta, sample_rate, rounds)
+    high = math.ceil(clients * solved / noise_multiplier)
+    low, stride = high - 1, 1
+    while low > 0 and is_enough(low):
+        high, low, stride = low, low - stride, 2 * stride
+    low = max(low, 0)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if is_enough(middle) else (middle, high)

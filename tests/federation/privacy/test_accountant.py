@@ -1,0 +1,177 @@
+"""T10: opacus against the analytic Gaussian and an independent accountant; nothing unchecked reaches it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from scipy.stats import norm
+
+from federation.privacy import accountant
+from federation.privacy.accountant import (
+    Accountant,
+    Epsilon,
+    Release,
+    epsilon_after,
+    epsilon_with_known_coins,
+    participation_bound,
+)
+
+DELTA = 1e-5
+
+
+def analytic_gaussian(noise_multiplier: float, rounds: int, delta: float = DELTA) -> float:
+    """Return the exact epsilon of unsampled Gaussian rounds (Balle and Wang 2018, theorem 8)."""
+    mu = math.sqrt(rounds) / noise_multiplier
+    low, high = 0.0, 1000.0
+    for _ in range(100):
+        epsilon = (low + high) / 2
+        spent = norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon + norm.logcdf(-mu / 2 - epsilon / mu))
+        low, high = (epsilon, high) if spent > delta else (low, epsilon)
+    return high
+
+
+def agrees(value: float, exact: float) -> bool:
+    """Never below the truth, at most 0.02 above."""
+    return exact <= value <= exact + 0.02
+
+
+@pytest.mark.parametrize(("z", "rounds"), [(1.0, 6), (1.45, 31), (3.0, 1), (10.0, 40), (0.7, 3)])
+def test_without_sampling_epsilon_is_the_analytic_gaussians(z, rounds):
+    epsilon = epsilon_after([Release(z, 1.0, rounds)], DELTA)
+    assert epsilon.method == "prv"
+    assert agrees(epsilon.value, analytic_gaussian(z, rounds))
+
+
+# dp-accounting 0.6.0, privacy loss distributions, discretisation 1e-3, add/remove.
+@pytest.mark.parametrize(
+    ("z", "q", "rounds", "delta", "reference"),
+    [
+        (1.45, 0.2, 100, 1e-5, 7.9474),
+        (1.0, 0.5, 6, 1e-5, 8.1052),
+        (0.8, 0.05, 50, 1e-6, 5.3214),
+        (4.0, 0.01, 1000, 1e-5, 0.2758),
+        (2.0, 0.3, 40, 1e-5, 4.8077),
+        (0.6, 0.02, 200, 1e-5, 7.2602),
+        (3.0, 0.1, 1, 1e-5, 0.1753),
+    ],
+)
+def test_epsilon_agrees_with_an_independent_accountant(z, q, rounds, delta, reference):
+    assert agrees(epsilon_after([Release(z, q, rounds)], delta).value, reference)
+
+
+@pytest.mark.parametrize("fault", [Release(1.45, 0.2, 98), Release(1.45, 0.1, 100), Release(1.5, 0.2, 100)])
+def test_the_comparison_sees_a_missing_round_a_wrong_rate_and_a_wrong_noise(fault):
+    assert not agrees(epsilon_after([fault], DELTA).value, 7.9474)
+
+
+def test_epsilon_stays_below_the_published_moments_accountant():
+    # Abadi et al. 2016, section 3.2 and figure 2: q = 0.01, sigma = 4, T = 10,000, delta = 1e-5 cost 1.26.
+    epsilon = epsilon_after([Release(4.0, 0.01, 10_000)], DELTA)
+    assert 0.8 < epsilon.value < 1.26
+
+
+@pytest.mark.parametrize(("z", "q", "rounds"), [(0.05, 0.5, 5), (0.5, 0.5, 1000)])
+def test_where_prv_is_infinite_rdp_answers_and_is_named(z, q, rounds):
+    epsilon = epsilon_after([Release(z, q, rounds)], DELTA)
+    assert epsilon.method == "rdp"
+    assert math.isfinite(epsilon.value)
+    assert epsilon.value > 200
+
+
+@pytest.mark.parametrize("failure", [math.inf, math.nan, -0.1, OverflowError, RuntimeError])
+def test_whatever_prv_gives_up_with_rdp_answers(monkeypatch, failure):
+    from opacus.accountants.prv import PRVAccountant
+
+    def give_up(self, **kwargs):
+        if isinstance(failure, float):
+            return failure
+        raise failure
+
+    monkeypatch.setattr(PRVAccountant, "get_epsilon", give_up)
+    epsilon = epsilon_after([Release(1.0, 0.5, 7)], DELTA - 1e-8)
+    assert epsilon.method == "rdp"
+    assert 8.1 < epsilon.value < 12
+
+
+def test_rdp_is_asked_at_integer_orders_only():
+    assert all(isinstance(order, int) and order >= 2 for order in accountant.RDP_ORDERS)
+    assert set(range(2, 257)) <= set(accountant.RDP_ORDERS)
+
+
+@pytest.mark.parametrize("releases", [[], [Release(1.0, 0.0)], [Release(1.0, 0.5, 0)]])
+def test_nothing_released_costs_nothing(releases):
+    assert epsilon_after(releases, DELTA) == Epsilon(0.0, "prv")
+    assert epsilon_with_known_coins(releases, DELTA, 8).value == 0
+
+
+@pytest.mark.parametrize(
+    ("z", "q", "rounds"),
+    [
+        (math.nan, 0.5, 1),
+        (0.0, 0.5, 1),
+        (-1.0, 0.5, 1),
+        (math.inf, 0.5, 1),
+        (1.0, 1.5, 1),
+        (1.0, -0.1, 1),
+        (1.0, math.nan, 1),
+        (1.0, 0.5, -1),
+        (1.0, 0.5, 1.5),
+    ],
+)
+def test_impossible_releases_never_reach_opacus(z, q, rounds):
+    with pytest.raises(ValueError, match="must"):
+        Release(z, q, rounds)
+    if rounds == 1:
+        with pytest.raises(ValueError, match="must"):
+            Accountant(DELTA).step(z, q)
+
+
+@pytest.mark.parametrize("delta", [0.0, 1.0, 2.0, -1e-5, math.nan])
+def test_impossible_deltas_never_reach_opacus(delta):
+    for question in (
+        lambda: Accountant(delta),
+        lambda: epsilon_after([Release(1.0, 0.5)], delta),
+        lambda: epsilon_with_known_coins([Release(1.0, 0.5)], delta, 8),
+    ):
+        with pytest.raises(ValueError, match=r"privacy\.delta"):
+            question()
+
+
+def test_rounds_add_up_in_any_order_and_grouping():
+    one_by_one = Accountant(DELTA)
+    for z, q in [(1.0, 1.0), (2.0, 1.0), (1.0, 1.0)]:
+        one_by_one.step(z, q)
+    assert one_by_one.epsilon() == epsilon_after([Release(2.0, 1.0), Release(1.0, 1.0, 2)], DELTA)
+    assert one_by_one.epsilon(Release(1.0, 1.0)).value > one_by_one.epsilon().value
+
+
+def test_known_coins_count_the_participations_no_client_exceeds():
+    rounds, q, clients = 100, 0.2, 100
+    bound = participation_bound(rounds, q, clients, DELTA / 10)
+    assert bound == 45
+    epsilon = epsilon_with_known_coins([Release(1.45, q, rounds)], DELTA, clients)
+    assert agrees(epsilon.value, analytic_gaussian(1.45, bound, 0.9 * DELTA))
+    # Counting the mean number of participations instead would claim far too little.
+    assert epsilon.value > analytic_gaussian(1.45, 20) + 5
+
+
+def test_known_coins_cost_no_less_than_secret_ones():
+    account = Accountant(DELTA, [Release(1.0, 0.5, 6)])
+    assert account.epsilon_with_known_coins(8).value > account.epsilon().value
+
+
+def test_without_sampling_both_epsilons_are_equal():
+    releases = [Release(1.0, 1.0, 6)]
+    assert epsilon_with_known_coins(releases, DELTA, 8) == epsilon_after(releases, DELTA)
+
+
+@pytest.mark.parametrize(("q", "bound"), [(0.0, 0), (1.0, 6), (0.5, 6)])
+def test_bound_on_participations_of_few_rounds(q, bound):
+    assert participation_bound(6, q, 8, 1e-6) == bound
+
+
+def test_every_mixture_of_rounds_shares_the_allowance():
+    mixed = [Release(1.45, 0.2, 100), Release(3.0, 0.1, 50)]
+    epsilon = epsilon_with_known_coins(mixed, DELTA, 100)
+    assert epsilon.value > epsilon_with_known_coins(mixed[:1], DELTA, 100).value

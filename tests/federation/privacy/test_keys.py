@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from federation.privacy.keys import OperatingSystemKeys, SeededKeys
+
+QUESTION = ("ann", 3, 0, "noise")
+
+
+def test_a_seed_answers_the_same_question_alike():
+    assert SeededKeys(7).stream(*QUESTION).bytes(32) == SeededKeys(7).stream(*QUESTION).bytes(32)
+
+
+def test_every_part_of_the_question_matters():
+    questions = [
+        QUESTION,
+        ("bob", 3, 0, "noise"),
+        ("ann", 4, 0, "noise"),
+        ("ann", 3, 1, "noise"),
+        ("ann", 3, 0, "mask"),
+    ]
+    # Without lengths between the parts these would be one question.
+    questions += [("a", 11, 1, "x"), ("a1", 1, 1, "x"), ("a", 1, 11, "x"), ("", 3, 0, "annnoise")]
+    answers = {SeededKeys(7).stream(*question).bytes(32) for question in questions}
+    assert len(answers) == len(questions)
+    assert SeededKeys(8).stream(*QUESTION).bytes(32) not in answers
+
+
+def test_the_operating_system_never_repeats_itself():
+    source = OperatingSystemKeys()
+    assert len({source.stream(*QUESTION).bytes(32) for _ in range(100)}) == 100
+
+
+def test_only_the_operating_system_protects():
+    assert OperatingSystemKeys().protects
+    assert not SeededKeys(7).protects

@@ -1,0 +1,1 @@
+"""Tests of `federation.secure_aggregation`."""
