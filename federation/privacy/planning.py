@@ -98,18 +98,26 @@ def solve_noise_multiplier(target_epsilon: float, delta: float, sample_rate: flo
     def spent(noise_multiplier: float) -> float:
         return epsilon_after([Release(noise_multiplier, sample_rate, rounds)], delta).value
 
-    # opacus' own solver knows one accountant and would meet PRV's infinities; this one asks what the ledger will ask.
-    low, high = _bracket(spent, target_epsilon)
+    return _solve(spent, target_epsilon)
+
+
+def _solve(spent: Callable[[float], float], target: float) -> float:
+    """Return a noise multiplier that spends at most the target and at least the target less the tolerance.
+
+    Opacus' own solver knows one accountant and would meet PRV's infinities; this one asks what the ledger will ask.
+    """
+    low, high = _bracket(spent, target)
     for step in count():
-        if target_epsilon - spent(high) <= EPSILON_TOLERANCE or high - low <= 1e-9 * high:
-            return high
+        if target - spent(high) <= EPSILON_TOLERANCE or high - low <= 1e-9 * high:
+            break
         middle = math.sqrt(low * high)
-        if step % 3 != 2 and math.isfinite(spent(low)):
+        if step % 3 != 2:
             # Epsilon is close to a power of z: a few guesses do, with a halving in between in case it is not.
             slope = math.log(high / low) / math.log(spent(low) / spent(high))
-            middle = high * (spent(high) / (target_epsilon - EPSILON_TOLERANCE / 2)) ** slope
-            middle = min(max(middle, low), high)
-        low, high = (low, middle) if spent(middle) <= target_epsilon else (middle, high)
+            guess = high * (spent(high) / (target - EPSILON_TOLERANCE / 2)) ** slope
+            middle = guess if low < guess < high else middle
+        low, high = (low, middle) if spent(middle) <= target else (middle, high)
+    return high
 
 
 def _bracket(spent: Callable[[float], float], target: float) -> tuple[float, float]:
@@ -142,6 +150,8 @@ def smallest_population(
         release = Release(noise_multiplier * population / clients, sample_rate, rounds)
         return epsilon_after([release], delta).value <= target_epsilon
 
+    if sample_rate == 0 or rounds == 0:
+        return 1
     solved = solve_noise_multiplier(target_epsilon, delta, sample_rate, rounds)
     high = math.ceil(clients * solved / noise_multiplier)
     low, stride = high - 1, 1

@@ -86,3 +86,8 @@ def test_one_client_fewer_than_the_smallest_population_is_not_enough(z, clients)
         return epsilon_after([Release(z * population / clients, 0.5, 6)], 1e-5).value
 
     assert epsilon(least) <= 8 < epsilon(least - 1)
+
+
+@pytest.mark.parametrize(("q", "rounds"), [(0.0, 6), (0.5, 0)])
+def test_where_nothing_is_released_one_client_is_enough(q, rounds):
+    assert smallest_population(1.0, q, rounds, 1e-5, 8) == 1
