@@ -32,6 +32,11 @@ def gather(item: Item) -> list[Item]:
     return items
 
 
+def wait_for_all() -> None:
+    """Return when every device has come this far."""
+    gather(None)
+
+
 def exchange_messages(messages: dict[str, bytes]) -> dict[str, bytes]:
     """Give this device's public messages, keyed by client, to every device and return everybody's.
 

@@ -16,7 +16,7 @@ from federation.assignment import hand_out, longest_first
 from federation.checkpoints import RoundFolders, ServerState
 from federation.client_states import ClientState
 from federation.client_training import ClientTrainer
-from federation.exchange import exchange_messages, gather, sum_wires
+from federation.exchange import exchange_messages, gather, sum_wires, wait_for_all
 from federation.hooks import FederationCallback
 from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
@@ -83,6 +83,7 @@ class FederatedRounds:
             state = self._new_state()
             self._run_round(state)
         self._call("on_run_end", state)
+        wait_for_all()
         return state
 
     def _run_round(self, state: RoundState) -> None:
@@ -167,13 +168,13 @@ class FederatedRounds:
         )
         if state.is_main:
             self.folders.commit(self.server, self.data.clients)
-        gather(None)
+        wait_for_all()
 
     def _open(self, fresh: ServerState, resume: bool) -> ServerState:
         """Return the state to start from: the newest committed round's, or a fresh one."""
         if self.fabric.is_global_zero:
             self.folders.clean()
-        gather(None)
+        wait_for_all()
         latest = self.folders.latest()
         if latest is None:
             return fresh

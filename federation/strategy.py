@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import Any
 
 import torch
 from lightning.fabric.strategies import STRATEGY_REGISTRY, DDPStrategy
 from lightning.fabric.strategies.registry import _StrategyRegistry
+from torch import distributed
 from torch.nn import Module
 from typing_extensions import override
 
@@ -34,6 +36,7 @@ class ClientParallelStrategy(DDPStrategy):
     @override
     def setup_environment(self) -> None:
         super().setup_environment()
+        atexit.register(leave_process_group)
         if self.threads_per_device is not None and self.root_device.type == "cpu":
             torch.set_num_threads(self.threads_per_device)
 
@@ -41,6 +44,12 @@ class ClientParallelStrategy(DDPStrategy):
     def setup_module(self, module: Module) -> Module:
         """Return the module unchanged."""
         return module
+
+
+def leave_process_group() -> None:
+    """Leave the process group, if there is one; gloo's threads would abort or block a process that just ends."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def register_strategies(registry: _StrategyRegistry = STRATEGY_REGISTRY) -> None:
