@@ -1,0 +1,51 @@
+"""Runs a function as a command: its signature is the flags, its docstring the help, and user errors are one line."""
+
+import logging
+import sys
+from argparse import ArgumentError
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from jsonargparse import auto_cli, set_parsing_settings
+
+
+def run_command(
+    function: Callable[..., None], aliases: Mapping[str, str] | None = None, argv: Sequence[str] | None = None
+) -> int:
+    """Call `function` with the flags of the command line and return the exit code.
+
+    Whatever the user can mend (a wrong flag, a missing or broken file) is one line on stderr and exit code 2; anything
+    else is a bug and keeps its traceback.
+
+    Args:
+        function: What the command does.
+        aliases: Other names of flags, without dashes.
+        argv: Flags; those of the process if not given.
+    """
+    from safetensors import SafetensorError
+
+    name = Path(sys.argv[0]).name
+    logging.basicConfig(format=f"{name}: %(message)s", level=logging.WARNING)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    flags = rename_flags(sys.argv[1:] if argv is None else argv, aliases or {})
+    try:
+        auto_cli(function, args=flags, as_positional=False, exit_on_error=False)
+    except (ArgumentError, OSError, SafetensorError, ValueError) as error:
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def rename_flags(argv: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
+    """Return the flags under their one name: `--driving-audio=x` and an alias of it become `--driving_audio=x`."""
+    renamed = []
+    for word in argv:
+        if word.startswith("--") and len(word) > 2:
+            flag, equals, value = word[2:].partition("=")
+            flag = flag.replace("-", "_")
+            word = f"--{aliases.get(flag, flag)}{equals}{value}"
+        renamed.append(word)
+    return renamed

@@ -1,0 +1,49 @@
+"""Frames as they are shown: at any rate and size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from datamodules.clips import FPS, SAMPLE_RATE
+from datamodules.cropping import Box, crop_and_resize
+
+SMALLEST, LARGEST = 16, 4096
+FASTEST = 120
+
+
+@dataclass(frozen=True)
+class Playback:
+    """How frames made at `FPS` are shown.
+
+    Raises:
+        ValueError: H.264 in 4:2:0 cannot show them so.
+    """
+
+    fps: int = FPS
+    """Frames per second; the frame nearest in time is shown."""
+    size: int | None = None
+    """Height and width, pixels; as they are if None."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fps <= FASTEST:
+            raise ValueError(f"`--fps` must be from 1 to {FASTEST}. Got {self.fps}.")
+        if self.size is not None and (self.size % 2 or not SMALLEST <= self.size <= LARGEST):
+            raise ValueError(f"`--size` must be even, from {SMALLEST} to {LARGEST}. Got {self.size}.")
+
+    def count(self, frames: int) -> int:
+        """Return how many frames are shown for `frames` that were made; never more time than those take."""
+        return max(1, frames * self.fps // FPS)
+
+    def samples(self, frames: int) -> int:
+        """Return how many samples of sound last as long as the frames shown."""
+        return self.count(frames) * SAMPLE_RATE // self.fps
+
+    def show(self, frames: Tensor) -> Iterator[Tensor]:
+        """Yield uint8 `(3, size, size)` for uint8 frames `(frames, 3, height, height)`, one by one: they are large."""
+        whole = Box(0, 0, frames.shape[-1])
+        for index in range(self.count(len(frames))):
+            nearest = min(round(index * FPS / self.fps), len(frames) - 1)
+            yield crop_and_resize(frames[nearest : nearest + 1], whole, self.size or whole.side)[0]

@@ -1,0 +1,120 @@
+"""Makes a portrait speak.
+
+    python generate.py --source_image me.jpg --driving_audio speech.wav --output out.mp4
+    python generate.py --source_image me.jpg --driving_audio speech.wav --output out.mp4 --adapter runs/demo/global
+
+Portrait and sound go in, an mp4 with 25 frames a second comes out. How the model speaks is the base model's; with the
+global adapter of a federated run it is what the clients taught it together, and with a client's folder the client's own
+adapter acts beside the global one.
+"""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse.typing import NonNegativeFloat, PositiveInt
+
+from commandline import run_command
+
+ALIASES = {
+    "image_path": "source_image",
+    "reference_image": "source_image",
+    "audio_path": "driving_audio",
+    "driven_audio": "driving_audio",
+    "cfg_scale": "guidance_scale",
+}
+
+SMALL_PICTURE = 256
+"""Up to this many pixels a side, H.264 needs more bits per pixel to look the same."""
+
+
+def generate(
+    source_image: str,
+    output: str,
+    driving_audio: str | None = None,
+    driving_video: str | None = None,
+    adapter: str | None = None,
+    base: str = "assets/base",
+    crop: Literal["auto", "face", "none"] = "auto",
+    steps: PositiveInt = 10,
+    guidance_scale: NonNegativeFloat = 1.0,
+    seed: int = 0,
+    fps: PositiveInt = 25,
+    size: PositiveInt | None = None,
+    device: str = "auto",
+) -> None:
+    """Make a portrait speak.
+
+    Args:
+        source_image: Picture of the person, in any format that Pillow reads. Also --image_path, --reference_image.
+        output: The mp4 to write; its folder is made if missing.
+        driving_audio: Sound or video file with the speech, of any length; that of --driving_video if left out. Also
+            --audio_path, --driven_audio.
+        driving_video: Video whose head motion is followed. The motion is read from <name>.truth.safetensors beside it.
+        adapter: runs/<run>/global, or runs/<run>/clients/<id>, which takes the global adapter along. None if left out.
+        base: Folder of the base model.
+        crop: auto and face cut the picture around the largest face, none takes the centre square. A square picture of
+            the model's size is taken whole.
+        steps: Denoising steps: more are slower and finer.
+        guidance_scale: Above 1 the mouth follows the sound more, at twice the time.
+        seed: Of the start noise. On one machine the same flags give the same video.
+        fps: Frames per second of the video; the model makes 25, which are repeated or left out.
+        size: Height and width of the video, even; the model's own if left out.
+        device: auto, cpu, cuda or cuda:1.
+    """
+    from tqdm import tqdm
+
+    from datamodules.audio import log_mel_windows
+    from datamodules.driving import read_driving
+    from datamodules.playback import Playback
+    from datamodules.portraits import crop_to_face, read_picture
+    from datamodules.video import write_video
+    from lightning_modules.personalised import load_personalised, pick_device
+    from lightning_modules.sampling import animate
+
+    playback = Playback(fps, size)
+    check_output(output, inputs=[source_image, driving_audio, driving_video])
+    chosen_device = pick_device(device)
+    picture = read_picture(source_image)
+    driving = read_driving(driving_audio, driving_video)
+    backbone = load_personalised(base, adapter).to(chosen_device)
+    portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=steps, desc=f"{driving.frames} frames", unit="step") as bar:
+        frames = animate(
+            backbone,
+            portrait,
+            log_mel_windows(driving.waveform, driving.frames),
+            motion=driving.motion,
+            steps=steps,
+            seed=seed,
+            guidance_scale=guidance_scale,
+            progress=bar.update,
+        )
+    write_video(
+        output,
+        playback.show(frames),
+        fps=fps,
+        waveform=driving.waveform[: playback.samples(len(frames))],
+        crf=10 if (size or backbone.shape.size) <= SMALL_PICTURE else 18,
+    )
+    print(f"{output}: {playback.count(len(frames)) / fps:.2f} s.")
+
+
+def check_output(output: str, inputs: list[str | None]) -> None:
+    """Refuse an output that cannot be an mp4 or would replace what it is made from.
+
+    Raises:
+        ValueError: If so.
+    """
+    path = Path(output)
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"`--output` must end in .mp4. Got {output}.")
+    if path.is_dir():
+        raise ValueError(f"`--output` must be a file. Got the folder {output}.")
+    if path.resolve() in {Path(one).resolve() for one in inputs if one}:
+        raise ValueError(f"`--output` would replace {output}, which the video is made from. Choose another name.")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(generate, ALIASES))

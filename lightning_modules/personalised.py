@@ -1,0 +1,100 @@
+"""The base model with the adapters that a run left, ready to speak."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from lightning_modules.adapters import IDENTITY, SHARED, attach_adapter
+from lightning_modules.backbone import Backbone, fingerprint
+
+CONFIG = "adapter_config.json"
+
+
+def load_personalised(base: str | Path, adapter: str | Path | None = None) -> Backbone:
+    """Load the base model and merge the adapters of a folder into it.
+
+    Args:
+        base: Folder of the base model.
+        adapter: A run's `global`, or a client's folder with `identity`, which takes the global adapter along; None is
+            the base model as it is.
+
+    Raises:
+        FileNotFoundError: If the base model or an adapter is missing.
+        ValueError: If an adapter is broken or belongs to another base model or to another global adapter.
+    """
+    folders = {} if adapter is None else find_adapters(Path(adapter))
+    backbone = Backbone.from_pretrained(base).requires_grad_(False)
+    if folders:
+        attach_all(backbone, folders, base)
+    return backbone
+
+
+def find_adapters(folder: Path) -> dict[str, Path]:
+    """Return the folder of each adapter that acts when a user names `folder`.
+
+    Raises:
+        FileNotFoundError: If one is missing.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"`--adapter` must be a folder such as runs/demo/global. There is no {folder}.")
+    if folder.name == IDENTITY and (folder / CONFIG).is_file():
+        folder = folder.resolve().parent
+    if (folder / CONFIG).is_file():
+        return {SHARED: folder}
+    if not (folder / IDENTITY / CONFIG).is_file():
+        raise FileNotFoundError(f"No adapter in {folder}.{_suggest(folder)}")
+    run = folder.resolve().parent.parent
+    if not (run / "global" / CONFIG).is_file():
+        raise FileNotFoundError(
+            f"{folder} needs the global adapter it was trained with. There is none in {run}/global."
+        )
+    return {SHARED: run / "global", IDENTITY: folder / IDENTITY}
+
+
+def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -> None:
+    """Merge adapters, which act together, into the denoiser's weights: the same output in less time.
+
+    Raises:
+        ValueError: If an adapter is broken, or belongs to another base model or to another global adapter.
+    """
+    notes, base_hash = {}, fingerprint(base)
+    for name, folder in folders.items():
+        try:
+            notes[name] = attach_adapter(backbone.unet, name, folder)
+        except (SafetensorError, json.JSONDecodeError) as error:
+            raise ValueError(f"The adapter in {folder} is broken: {error}.") from error
+        if (got := notes[name].get("base")) != base_hash:
+            raise ValueError(
+                f"The adapter in {folder} belongs to base model {str(got)[:12]}, and {base} is {base_hash[:12]}. "
+                "Pass `--base` with the one it was trained on."
+            )
+    if len({note.get("global_adapter") for note in notes.values()}) > 1:
+        rounds = " and ".join(f"{name} of round {note.get('round')}" for name, note in notes.items())
+        raise ValueError(f"The adapters in {', '.join(map(str, folders.values()))} do not belong together: {rounds}.")
+    backbone.unet.set_adapters(list(folders))
+    backbone.unet.fuse_lora()
+    backbone.requires_grad_(False).eval()
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of that name; `auto` is the first GPU, if there is one.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    try:
+        return torch.empty(0, device=chosen).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"`--device` must be one of this machine's, e.g. auto, cpu or cuda. Got {name}.") from error
+
+
+def _suggest(folder: Path) -> str:
+    """Name what there is to choose in the folder of a run."""
+    there = sorted(path.parent for path in folder.glob("clients/*/identity") if path.is_dir())
+    there = [*filter(Path.is_dir, [folder / "global"]), *there]
+    return f" Choose one of: {', '.join(map(str, there))}." if there else ""
