@@ -124,3 +124,11 @@ def find_speakers(module: FederatedModule, data: ClientDataModule, public_root: 
     public = ClientDataModule(public_root, data.size, data.crop)
     read_clients(public, module, processes=1)
     return [Speaker(public.clients[0], public, is_client=False), *speakers]
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)

@@ -83,7 +83,7 @@ def train(
     """
     from federation.privacy.keys import OperatingSystemKeys, SeededKeys
     from federation.rounds import FederatedRounds
-    from launching import make_fabric, make_observers, open_folder, read_clients
+    from launching import make_fabric, make_observers, open_folder, read_clients, save_text
 
     folder = open_folder(out_dir, resume)
     fabric = make_fabric(accelerator, devices, strategy, precision)
@@ -92,8 +92,7 @@ def train(
     pipeline = private(keys, privacy, federation, aggregation, clients=len(data.clients), out_dir=folder)
     fabric.launch()
     if fabric.is_global_zero and settings:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(settings)
+        save_text(folder / "config.yaml", settings)
     rounds = FederatedRounds(
         fabric,
         module,
@@ -172,6 +171,9 @@ def run(argv: Sequence[str]) -> Path:
         chosen.out_dir = str(Path("runs") / Path(str(chosen.config[0])).stem)
     chosen.pop("config")
     settings = parser.dump(chosen)
+    from federation.seeding import seed_training
+
+    seed_training(chosen.seed)  # weights that are drawn, not loaded, follow from the seed, too
     return train(**parser.instantiate(chosen), settings=settings)
 
 

@@ -52,6 +52,7 @@ class PrivacyBudget(FederationCallback):
                 "`--privacy.allow_tiny_cohort true`, which claims nothing against the server."
             )
         if state.is_main:
+            self.out_dir.mkdir(parents=True, exist_ok=True)
             self.ledger = Ledger(self.out_dir / "privacy_ledger.jsonl", state.notes.get("ledger_head"))
             self.accountant = Accountant(self.privacy.delta, self.ledger.releases)
             if self.privacy.key_source == "seeded":
@@ -125,16 +126,14 @@ class PrivacyBudget(FederationCallback):
 
     def _conclusion(self, facts: PrivacyFacts, path: Path) -> str:
         lines = [
-            f"Privacy: {facts.rounds} rounds with {facts.clients} clients spent epsilon {self._counted().value:.2f} "
-            f"(coins known: {facts.coins_known.value:.2f}) at delta {facts.delta:g}; noise z = {facts.noise_multiplier:.3g}."
+            f"Privacy: {facts.rounds} rounds with {facts.clients} clients spent epsilon {self._counted().value:.2f} (coins "
+            f"known: {facts.coins_known.value:.2f}) at delta {facts.delta:g}, noise multiplier {facts.noise_multiplier:.3g}."
         ]
         if facts.target_population is not None:
-            lines.append(
-                f"{facts.clients} clients cannot buy a small epsilon: the same noise in the mean costs epsilon <= "
-                f"{TARGET:g} from {facts.target_population} clients on."
-                if facts.target_population > facts.clients
-                else f"The same noise in the mean costs epsilon <= {TARGET:g} from {facts.target_population} clients on."
-            )
+            too_few = facts.target_population > facts.clients
+            start = f"{facts.clients} clients cannot buy a small epsilon: the" if too_few else "The"
+            least = facts.target_population
+            lines.append(f"{start} same noise in the mean costs epsilon <= {TARGET:g} from {least} clients on.")
         if facts.key_source == "seeded":
             lines.append("The keys were seeded, so this run protects nobody.")
         return "\n".join([*lines, f"This was a simulation on one machine. The whole card: {path}"])
@@ -174,6 +173,7 @@ class PrivacyOff(FederationCallback):
     @override
     def on_run_end(self, state: RoundState) -> None:
         if state.is_main:
+            self.out_dir.mkdir(parents=True, exist_ok=True)
             (self.out_dir / "privacy_card.md").write_text(no_privacy_card())
             shout("PRIVACY WAS OFF: whoever adds up the updates has seen each of them.")
 

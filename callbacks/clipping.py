@@ -30,7 +30,8 @@ class ClipUpdate(FederationCallback):
         stream = self.keys.stream(update.client, state.index, state.attempt, "rounding")
         encoded = clip_to_grid(update.vector, grid, stream)
         update.integers = encoded.integers
-        update.metrics["vector_norm"] = float(np.linalg.norm(update.vector))
+        with np.errstate(over="ignore"):
+            update.metrics["vector_norm"] = float(np.linalg.norm(update.vector))
         update.metrics["clipped"] = float(encoded.clip_factor < 1)
 
     @override

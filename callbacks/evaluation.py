@@ -79,7 +79,7 @@ class Evaluation(FederationCallback):
         own = self.scored[self.fabric.global_rank :: self.fabric.world_size]
         self.module.eval()
         parts = gather({client: self._losses(state, client, strangers) for client in own})
-        for client, losses in sorted((item for part in parts for item in part.items())):
+        for client, losses in sorted(item for part in parts for item in part.items()):
             state.metrics |= {f"local/held_out_{name}/{client}": value for name, value in losses.items()}
         for name in ("base", "shared", "own"):
             values = [state.metrics[f"local/held_out_{name}/{client}"] for client in self.scored]

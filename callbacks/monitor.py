@@ -31,33 +31,39 @@ class Monitor(FederationCallback):
     def __init__(self, out_dir: Path) -> None:
         self.tables = {"released": out_dir / "metrics.csv", "local": out_dir / "local" / "metrics.csv"}
         self.loggers = {kind: TensorBoardLogger(out_dir, name="", version=kind) for kind in self.tables}
+        self.rounds_done = 0
+
+    @override
+    def on_run_start(self, state: RoundState) -> None:
+        self.rounds_done = state.index
 
     @override
     def on_round_end(self, state: RoundState) -> None:
+        self.rounds_done = state.index + 1
         if state.is_main:
             state.metrics["local/peak_memory_mb"] = peak_memory()
             self._log(state)
 
     @override
     def on_run_end(self, state: RoundState) -> None:
-        """Log what the end of the run has measured; `state` is the last round's."""
+        """Log what was measured after the last round; `state` may be of a round that the budget did not allow."""
         if not state.is_main:
             return
         self._log(state)
         for logger in self.loggers.values():
             logger.finalize("success")
 
-    def show(self, kind: Literal["released", "local"], tag: str, picture: Tensor, round_number: int) -> None:
+    def show(self, kind: Literal["released", "local"], tag: str, picture: Tensor) -> None:
         """Show a picture, uint8 (3, height, width), in TensorBoard; call it on rank 0."""
-        self.loggers[kind].experiment.add_image(tag, picture, round_number)
+        self.loggers[kind].experiment.add_image(tag, picture, self.rounds_done)
 
     def _log(self, state: RoundState) -> None:
         """Log the figures that are new, and keep them from being logged twice."""
         for kind, logger in self.loggers.items():
             figures = {tag: value for tag, value in state.metrics.items() if tag.startswith(f"{kind}/")}
             if figures:
-                logger.log_metrics(figures, step=state.index + 1)
-                append_figures(self.tables[kind], state.index + 1, figures)
+                logger.log_metrics(figures, step=self.rounds_done)
+                append_figures(self.tables[kind], self.rounds_done, figures)
         state.metrics.clear()
 
 

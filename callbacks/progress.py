@@ -38,21 +38,24 @@ class Progress(FederationCallback):
         if self.bar is None:
             return
         self.bar.set_description_str(f"round {state.index + 1}/{self.rounds}, {client}", refresh=False)
-        spent = "" if self.epsilon is None else f", epsilon {self.epsilon:.2f}"
-        self.bar.set_postfix_str(f"loss {losses['loss']:.3f}{spent}", refresh=False)
+        self._show(f"loss {losses['loss']:.3f}")
         end_of_round = self._steps_until(state.index + 1)
         self.bar.update(max(0, min(self.devices, end_of_round - self.bar.n)))
 
     @override
     def on_round_end(self, state: RoundState) -> None:
-        self.epsilon = state.metrics.get("released/epsilon", self.epsilon)
-        if self.bar is not None:
-            self.bar.update(self._steps_until(state.index + 1) - self.bar.n)
-
-    @override
-    def on_run_end(self, state: RoundState) -> None:
-        if self.bar is not None:
+        """Make the bar exact; close it after the last round, before anybody prints conclusions."""
+        if self.bar is None:
+            return
+        self.epsilon = state.metrics.get("released/epsilon")
+        self._show(self.bar.postfix.split(",")[0] if self.bar.postfix else "")
+        self.bar.update(self._steps_until(state.index + 1) - self.bar.n)
+        if state.index + 1 == self.rounds:
             self.bar.close()
+
+    def _show(self, loss: str) -> None:
+        spent = "" if self.epsilon is None else f", epsilon {self.epsilon:.2f}"
+        self.bar.set_postfix_str(loss + spent, refresh=False)
 
     def _steps_until(self, rounds: int) -> int:
         return self.bar.total // self.rounds * rounds

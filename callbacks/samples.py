@@ -101,7 +101,7 @@ class Samples(FederationCallback):
         strips = gather([(speaker.kind, speaker.name, self._make(state, speaker)) for speaker in own])
         for kind, name, strip in (entry for part in strips for entry in part):
             if state.is_main:
-                self.monitor.show(kind, f"{kind}/sample/{name}", strip, state.index + 1)
+                self.monitor.show(kind, f"{kind}/sample/{name}", strip)
 
     def _make(self, state: RoundState, speaker: Speaker) -> Tensor:
         """Write one video and return its strip."""

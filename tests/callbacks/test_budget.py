@@ -1,0 +1,189 @@
+"""The budget: charged before the sum, never exceeded, remembered over a resume, honest on its card."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from callbacks.budget import PrivacyBudget, choose_noise
+from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
+from federation.exchange import sum_wires
+from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
+from federation.rounds import FederatedRounds
+from tests.callbacks.parts import CLIENTS, make_pipeline, make_state, make_updates, send
+from tests.tiny import TinyData, TinyModule, tiny_fabric
+
+DELTA = 1e-5
+
+
+@pytest.fixture
+def no_search(monkeypatch):
+    """Leave out the search for a population, which takes a second and is tested where it is made."""
+    monkeypatch.setattr("callbacks.budget.smallest_population", lambda *args: 9)
+
+
+def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, **privacy) -> PrivacyBudget:
+    federation = FederationArgs(sampling=sampling, sample_rate=rate)
+    return PrivacyBudget(folder, PrivacyArgs(key_source="seeded", **privacy), federation, z)
+
+
+def run_rounds(budget: PrivacyBudget, rounds: int, notes: dict | None = None) -> list:
+    """Run a budget through rounds without training and return the states of those that were released."""
+    state, released = make_state(), []
+    state.notes = notes or {}
+    budget.on_run_start(state)
+    for index in range(len(budget.ledger.entries), rounds):
+        notes, state = state.notes, make_state(index)
+        state.notes = notes
+        budget.on_round_start(state)
+        if state.stop:
+            break
+        budget.on_release(state)
+        budget.on_round_end(state)
+        released.append(state)
+    budget.on_run_end(state)
+    return released
+
+
+@pytest.mark.usefixtures("no_search")
+@pytest.mark.parametrize("allowed", [1, 3])
+def test_the_run_stops_exactly_at_the_last_round_within_the_budget(tmp_path, allowed):
+    within = epsilon_after([Release(1.0, 0.5, allowed)], DELTA).value
+    assert len(run_rounds(make_budget(tmp_path / "exact", max_epsilon=within), 6)) == allowed
+    assert len(run_rounds(make_budget(tmp_path / "below", max_epsilon=within - 1e-6), 6)) == allowed - 1
+
+
+def test_no_client_trains_in_a_round_that_cannot_be_released(tmp_path):
+    budget, state = make_budget(tmp_path, max_epsilon=0.1), make_state()
+    budget.on_run_start(state)
+    budget.on_round_start(state)
+    assert state.stop
+    assert not budget.ledger.entries
+
+
+class ChargesAfterTheSum(PrivacyBudget):
+    """The fault: a crash between sum and charge would release a round for nothing."""
+
+    def on_release(self, state):
+        pass
+
+    def on_aggregate(self, state, aggregate):
+        super().on_release(state)
+
+
+@pytest.mark.usefixtures("no_search")
+@pytest.mark.parametrize("faulty", [False, True])
+def test_the_charge_is_on_disk_before_the_sum_is_formed(tmp_path, monkeypatch, faulty):
+    pipeline, ledger, charged = make_pipeline(tmp_path), tmp_path / "privacy_ledger.jsonl", []
+    if faulty:
+        pipeline[0].__class__ = ChargesAfterTheSum
+
+    def watched(*args):
+        charged.append(len(ledger.read_text().splitlines()) if ledger.exists() else 0)
+        return sum_wires(*args)
+
+    monkeypatch.setattr("federation.rounds.sum_wires", watched)
+    rounds = FederatedRounds(
+        tiny_fabric(),
+        TinyModule(),
+        TinyData(CLIENTS),
+        federation=FederationArgs(rounds=2, local_steps=1),
+        aggregation=AggregationArgs(),
+        pipeline=pipeline,
+        observers=[],
+        checkpoint_dir=tmp_path / "checkpoints",
+    )
+    rounds.run()
+    assert (charged == [1, 2]) is not faulty
+
+
+def test_a_round_that_is_tried_again_is_charged_again_under_a_new_attempt(tmp_path):
+    for expected in range(3):
+        budget, state = make_budget(tmp_path), make_state()
+        budget.on_run_start(state)
+        budget.on_round_start(state)
+        budget.on_release(state)
+        assert state.attempt == expected
+    assert len(budget.ledger.entries) == 3
+
+
+@pytest.mark.usefixtures("no_search")
+def test_a_resumed_run_goes_on_counting_and_refuses_a_shortened_ledger(tmp_path):
+    first = run_rounds(make_budget(tmp_path), 2)
+    resumed = run_rounds(make_budget(tmp_path), 4, notes=first[-1].notes)
+    whole = run_rounds(make_budget(tmp_path / "whole"), 4)
+    assert resumed[-1].metrics["released/epsilon"] == whole[-1].metrics["released/epsilon"]
+    ledger = tmp_path / "privacy_ledger.jsonl"
+    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:3]))
+    with pytest.raises(ValueError, match="rounds are missing"):
+        run_rounds(make_budget(tmp_path), 5, notes=resumed[-1].notes)
+
+
+@pytest.mark.usefixtures("no_search")
+@pytest.mark.parametrize("sampling", ["hidden", "visible", "all"])
+def test_both_epsilons_are_those_of_the_sampling(tmp_path, sampling):
+    metrics = run_rounds(make_budget(tmp_path, sampling=sampling), 3)[-1].metrics
+    rate = 1.0 if sampling == "all" else 0.5
+    secret = epsilon_after([Release(1.0, rate, 3)], DELTA).value
+    known = epsilon_with_known_coins([Release(1.0, rate, 3)], DELTA, len(CLIENTS)).value
+    assert metrics["released/epsilon_coins_known"] == known
+    assert metrics["released/epsilon"] == (known if sampling == "visible" else secret)
+    assert ("released/epsilon_coins_secret" in metrics) is (sampling != "visible")
+    assert "not claimed" in (tmp_path / "privacy_card.md").read_text() or sampling != "visible"
+
+
+def test_few_clients_need_to_be_allowed(tmp_path):
+    state = make_state(clients=CLIENTS[:7])
+    with pytest.raises(ValueError, match="at least 8 clients"):
+        make_budget(tmp_path).on_run_start(state)
+    make_budget(tmp_path, allow_tiny_cohort=True).on_run_start(state)
+
+
+@pytest.mark.slow
+def test_the_card_says_that_seeded_keys_protect_nobody_and_how_many_clients_it_takes(tmp_path, capsys):
+    run_rounds(make_budget(tmp_path), 6)
+    card, said = (tmp_path / "privacy_card.md").read_text(), capsys.readouterr()
+    assert "PROTECT NOBODY" in card
+    assert "Simulation" in card
+    assert "protects nobody" in said.err
+    assert "9 clients on" in said.out
+    assert "9 clients" in card
+
+
+def test_only_rank_0_keeps_a_ledger(tmp_path):
+    budget, state = make_budget(tmp_path), make_state()
+    state.is_main = False
+    for hook in (budget.on_run_start, budget.on_round_start, budget.on_release, budget.on_round_end, budget.on_run_end):
+        hook(state)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("no_search")
+def test_the_checkpoint_carries_the_head_of_the_ledger(tmp_path):
+    state = run_rounds(make_budget(tmp_path), 1)[0]
+    last = (tmp_path / "privacy_ledger.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["round"] == 0
+    assert len(state.notes["ledger_head"]) == 64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampling", ["hidden", "visible"])
+def test_noise_that_is_solved_for_spends_the_target_and_no_more(sampling):
+    federation = FederationArgs(rounds=4, sampling=sampling, sample_rate=0.5)
+    z = choose_noise(PrivacyArgs(target_epsilon=8.0, delta=DELTA), federation, 8)
+    spent = [Release(z, 0.5, 4)]
+    epsilon = epsilon_after(spent, DELTA) if sampling == "hidden" else epsilon_with_known_coins(spent, DELTA, 8)
+    assert 7.8 < epsilon.value <= 8.0
+
+
+def test_without_a_target_the_noise_is_the_given_one():
+    assert choose_noise(PrivacyArgs(noise_multiplier=0.3), FederationArgs(), 8) == 0.3
+
+
+def test_a_run_without_privacy_is_loud(tmp_path, capsys):
+    pipeline, state, updates = make_pipeline(tmp_path, enabled=False), make_state(), make_updates()
+    send(pipeline, state, updates)
+    pipeline[0].on_run_end(state)
+    assert "PRIVACY IS OFF" in capsys.readouterr().err
+    assert "PRIVACY WAS OFF" in (tmp_path / "privacy_card.md").read_text()

@@ -1,0 +1,74 @@
+"""Exported adapters: whole folders, the right adapter in each, and a note of where they come from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from callbacks.checkpoint import Checkpoint, hash_adapter, replace_folder
+from tests.callbacks.parts import make_state
+
+
+class Exporter:
+    """Writes which client's adapters were loaded when it was asked."""
+
+    def __init__(self) -> None:
+        self.loaded: str | None = "nobody yet"
+
+    def load(self, client: str | None) -> None:
+        self.loaded = client
+
+    def export_adapter(self, name, folder, **notes):
+        (folder / "adapter_model.safetensors").write_text(f"{name} of {self.loaded}")
+        (folder / "adapter.json").write_text(json.dumps(notes))
+
+
+@pytest.fixture
+def exported(tmp_path):
+    module = Exporter()
+    for index in range(2):
+        state = make_state(index)
+        state.load_adapters, state.global_adapter = module.load, torch.full((3,), float(index))
+        Checkpoint(module, ["ann", "bob"], tmp_path).on_round_end(state)
+    return tmp_path
+
+
+def test_every_folder_holds_its_own_adapter(exported):
+    read = {path.parent.relative_to(exported).as_posix(): path.read_text() for path in exported.rglob("*.safetensors")}
+    assert read == {
+        "global": "shared of None",
+        "clients/ann/identity": "identity of ann",
+        "clients/bob/identity": "identity of bob",
+    }
+
+
+def test_the_note_names_global_adapter_and_round(exported):
+    notes = json.loads((exported / "clients/ann/identity/adapter.json").read_text())
+    assert notes == {"client": "ann", "round": 2, "global_adapter": hash_adapter(torch.ones(3))}
+    assert notes["global_adapter"] != hash_adapter(torch.zeros(3))
+
+
+def test_nothing_unfinished_is_left(exported):
+    assert not [path for path in exported.rglob("*") if path.suffix in {".partial", ".old"}]
+
+
+def test_a_failed_write_leaves_the_old_folder(tmp_path):
+    folder = tmp_path / "global"
+    replace_folder(folder, lambda path: (path / "weights").write_text("old"))
+
+    def fail(path):
+        (path / "weights").write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        replace_folder(folder, fail)
+    assert (folder / "weights").read_text() == "old"
+
+
+def test_other_devices_write_nothing(tmp_path):
+    state = make_state()
+    state.is_main = False
+    Checkpoint(Exporter(), ["ann"], tmp_path).on_round_end(state)
+    assert not list(tmp_path.iterdir())
