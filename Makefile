@@ -1,0 +1,52 @@
+# `make demo` and `make test` need Python 3.11 to 3.13, pip and make; all else is installed into .venv.
+PYTHON ?= python3
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+ROUNDS ?=
+
+BIN := .venv/bin
+DEMO := runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint format clean
+
+help: ## Show the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=python3.12  interpreter that makes .venv"
+	@echo "  PIP_ARGS=...       further arguments of pip install"
+
+demo: .venv/.run ## Train across eight drawn people, privately, and make a video (ROUNDS=1: one round)
+	@if [ -e $(DEMO) ]; then rm -rf $(DEMO).previous && mv $(DEMO) $(DEMO).previous && \
+		echo "The last demo is now in $(DEMO).previous."; fi
+	$(BIN)/python train.py --config configs/demo.yaml --out_dir $(DEMO) $(if $(ROUNDS),--federation.rounds $(ROUNDS))
+
+test: .venv/.dev ## Run all tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: .venv/.dev ## Run the tests that take less than 5 s each
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+lint: .venv/.dev ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/.dev ## Mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the demo's run and people, and caches; other runs and .venv stay
+	rm -rf $(DEMO) $(DEMO).previous data/demo .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit((3, 11) > v and f"Python 3.11 or later is needed. Got {v[0]}.{v[1]}. Use make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.run: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install $(PIP_ARGS) -r requirements.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.run
+	$(BIN)/python -m pip install $(PIP_ARGS) -r requirements-dev.txt
+	@touch $@
