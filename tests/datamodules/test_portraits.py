@@ -1,0 +1,59 @@
+"""Any picture that people have, upright and in colour."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules.portraits import crop_to_face, read_picture
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    """Red on the left, blue on the right."""
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:, :20, 0] = pixels[:, 20:, 2] = 255
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp"])
+def test_formats_are_read(picture, tmp_path, name):
+    picture.save(tmp_path / name)
+    read = read_picture(tmp_path / name)
+    assert read.shape == (3, 20, 40)
+    assert read.dtype == torch.uint8
+    assert read[0, 10, 5] > 200 > 60 > read[2, 10, 5]
+
+
+def test_the_camera_may_have_lain_on_its_side(picture, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stands upright after a quarter turn clockwise
+    picture.save(tmp_path / "a.png", exif=exif)
+    read = read_picture(tmp_path / "a.png")
+    assert read.shape == (3, 40, 20)
+    assert read[:, 0, 10].tolist() == [255, 0, 0], "What was on the left is on top."
+
+
+def test_grey_and_transparent_pictures_become_colour(picture, tmp_path):
+    picture.convert("L").save(tmp_path / "grey.png")
+    assert len(read_picture(tmp_path / "grey.png")) == 3
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "glass.png")
+    assert read_picture(tmp_path / "glass.png").min() == 255
+
+
+def test_truncated_and_missing_pictures_are_named(picture, tmp_path):
+    picture.resize((400, 400), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"a\.jpg cannot be read"):
+        read_picture(tmp_path / "a.jpg")
+    with pytest.raises(FileNotFoundError, match=r"b\.jpg"):
+        read_picture(tmp_path / "b.jpg")
+
+
+def test_no_face_is_an_error_that_says_what_to_do():
+    with pytest.raises(ValueError, match=r"me\.jpg .*no face.*--crop none"):
+        crop_to_face(torch.zeros(3, 80, 80, dtype=torch.uint8), 64, "auto", "me.jpg")
+    assert crop_to_face(torch.zeros(3, 80, 90, dtype=torch.uint8), 64, "none", "me.jpg").shape == (3, 64, 64)

@@ -1,0 +1,99 @@
+"""Adapters act together, merged into the weights, and only on the base and beside the global adapter they know."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from lightning_modules.adapters import attach_adapter
+from lightning_modules.backbone import Backbone
+from lightning_modules.personalised import find_adapters, load_personalised, pick_device
+from lightning_modules.sampling import sample_latents
+from lightning_modules.talking_head import TalkingHead
+
+
+@pytest.fixture
+def demo_run(tiny_base, tmp_path):
+    head = TalkingHead(str(tiny_base), identity_rank=2)
+    for parameter in [*head.shared_parameters(), *head.personal_parameters()]:
+        torch.nn.init.normal_(parameter, std=0.3)
+    head.export_adapter("shared", tmp_path / "global", global_adapter="abc", round=2)
+    head.export_adapter("identity", tmp_path / "clients/alice/identity", client="alice", global_adapter="abc", round=2)
+    return tmp_path
+
+
+def sample(backbone: Backbone) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    reference, identity, mel, noise = (
+        torch.randn(*shape, generator=generator) for shape in [(4, 16, 16), (128,), (10, 20, 80), (10, 4, 16, 16)]
+    )
+    return sample_latents(backbone, reference=reference, identity=identity, mel=mel, noise=noise, steps=2)
+
+
+def test_merged_adapters_act_like_attached_ones(demo_run, tiny_base):
+    attached = Backbone.from_pretrained(tiny_base)
+    attach_adapter(attached.unet, "shared", demo_run / "global")
+    attach_adapter(attached.unet, "identity", demo_run / "clients/alice/identity")
+    attached.unet.set_adapters(["shared", "identity"])
+    both = sample(attached)
+    torch.testing.assert_close(
+        sample(load_personalised(tiny_base, demo_run / "clients/alice")), both, rtol=1e-3, atol=1e-4
+    )
+    attached.unet.set_adapters(["shared"])
+    torch.testing.assert_close(
+        sample(load_personalised(tiny_base, demo_run / "global")), sample(attached), rtol=1e-3, atol=1e-4
+    )
+    assert (sample(attached) - both).abs().max() > 0.01
+    assert (sample(load_personalised(tiny_base)) - sample(attached)).abs().max() > 0.01
+
+
+def test_a_clients_folder_takes_the_global_adapter_along(demo_run):
+    expected = {"shared": demo_run / "global", "identity": demo_run / "clients/alice/identity"}
+    assert find_adapters(demo_run / "clients/alice") == expected
+    assert find_adapters(demo_run / "clients/alice/identity") == expected
+    assert find_adapters(demo_run / "global") == {"shared": demo_run / "global"}
+
+
+def test_a_run_is_no_adapter_but_its_adapters_are_named(demo_run):
+    with pytest.raises(FileNotFoundError, match=r"Choose one of: .*global, .*alice\."):
+        find_adapters(demo_run)
+
+
+def test_a_client_without_the_global_adapter_is_refused(demo_run):
+    shutil.rmtree(demo_run / "global")
+    with pytest.raises(FileNotFoundError, match="needs the global adapter"):
+        find_adapters(demo_run / "clients/alice")
+
+
+def test_an_adapter_of_another_base_is_refused(demo_run, tiny_base, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_base, other)
+    shape = json.loads((other / "backbone.json").read_text())
+    (other / "backbone.json").write_text(json.dumps(shape | {"window": 4}))
+    with pytest.raises(ValueError, match="belongs to base model"):
+        load_personalised(other, demo_run / "global")
+
+
+def test_adapters_of_different_rounds_are_refused(demo_run, tiny_base):
+    path = demo_run / "global" / "adapter.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"global_adapter": "xyz", "round": 3}))
+    with pytest.raises(ValueError, match="shared of round 3 and identity of round 2"):
+        load_personalised(tiny_base, demo_run / "clients/alice")
+    load_personalised(tiny_base, demo_run / "global")
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter.json"])
+def test_a_broken_adapter_is_named(demo_run, tiny_base, name):
+    path = demo_run / "global" / name
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match="global is broken"):
+        load_personalised(tiny_base, demo_run / "global")
+
+
+def test_a_device_that_is_not_there_is_refused():
+    assert pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="Got toaster"):
+        pick_device("toaster")

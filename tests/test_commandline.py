@@ -1,0 +1,46 @@
+"""Flags have one name inside; bugs keep their traceback."""
+
+from __future__ import annotations
+
+import pytest
+
+from commandline import rename_flags, run_command
+
+ALIASES = {"driven_audio": "driving_audio"}
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["--driven_audio", "a"], ["--driving_audio", "a"]),
+        (["--driven-audio=a-b=c"], ["--driving_audio=a-b=c"]),
+        (["--some-flag", "--"], ["--some_flag", "--"]),
+        (["driven_audio", "-h", "a-b"], ["driven_audio", "-h", "a-b"]),
+    ],
+)
+def test_flags_are_renamed_and_values_are_not(given, meant):
+    assert rename_flags(given, ALIASES) == meant
+
+
+def test_the_command_gets_typed_flags(capsys):
+    def add(left: int, right: int = 1) -> None:
+        print(left + right)
+
+    assert run_command(add, argv=["--left", "3"]) == 0
+    assert capsys.readouterr().out == "4\n"
+
+
+def test_what_the_user_can_mend_is_one_line(capsys):
+    def fail(text: str) -> None:
+        raise ValueError(f"`--text` must be\nshort. Got {text}.")
+
+    assert run_command(fail, argv=["--text", "long"]) == 2
+    assert capsys.readouterr().err.endswith(": `--text` must be short. Got long.\n")
+
+
+def test_a_bug_keeps_its_traceback():
+    def fail() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        run_command(fail, argv=[])

@@ -1,0 +1,257 @@
+"""From a picture and a sound to an mp4; whatever is wrong with them is one line, and no file is left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import generate
+from commandline import run_command
+from datamodules import cropping
+from datamodules.cropping import Face
+from datamodules.video import write_video
+from lightning_modules.talking_head import TalkingHead
+
+SECONDS = 0.5
+FRAMES = 12
+"""That fit into the sound."""
+
+
+def hum(seconds: float) -> torch.Tensor:
+    time = torch.arange(int(seconds * 16_000)) / 16_000
+    return 0.3 * torch.sin(2 * torch.pi * 200 * time) * torch.sin(2 * torch.pi * 3 * time)
+
+
+def write_wav(path: Path, waveform: torch.Tensor) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        samples = (waveform * 32_767).to(torch.int16).numpy()[None]
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 16_000, 0, Fraction(1, 16_000)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory) -> Path:
+    """A folder with a portrait of the model's size, a large one, a sound, and a video with and one without motion."""
+    folder = tmp_path_factory.mktemp("inputs")
+    pixels = torch.randint(0, 256, (64, 64, 3), generator=torch.Generator().manual_seed(3), dtype=torch.uint8).numpy()
+    Image.fromarray(pixels).save(folder / "me.png")
+    Image.fromarray(pixels).resize((120, 90)).save(folder / "large.jpg")
+    write_wav(folder / "speech.wav", hum(SECONDS))
+    frames = torch.full((FRAMES, 3, 64, 64), 80, dtype=torch.uint8)
+    for name in ("known", "unknown"):
+        write_video(folder / f"{name}.mp4", frames, waveform=hum(FRAMES / 25))
+    motion = torch.linspace(-1, 1, FRAMES)[:, None].repeat(1, 6)
+    save_file({"motion": motion, "mouth": torch.zeros(FRAMES)}, folder / "known.truth.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory, tiny_base) -> Path:
+    """What a run leaves: a global adapter and one client's, both of which do something."""
+    run, head = tmp_path_factory.mktemp("runs") / "demo", TalkingHead(str(tiny_base), identity_rank=2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        for parameter in [*head.shared_parameters(), *head.personal_parameters()]:
+            torch.nn.init.normal_(parameter, std=0.3)
+    head.export_adapter("shared", run / "global", global_adapter="abc", round=2)
+    head.export_adapter(
+        "identity", run / "clients" / "alice" / "identity", client="alice", global_adapter="abc", round=2
+    )
+    return run
+
+
+@dataclass(frozen=True)
+class Command:
+    """Runs generate.py on the tiny base."""
+
+    inputs: Path
+    base: Path
+    output: Path
+
+    def __call__(self, **flags: object) -> int:
+        """Run with flags beside those that every test needs; None leaves one out."""
+        usual = {
+            "source_image": self.inputs / "me.png",
+            "driving_audio": self.inputs / "speech.wav",
+            "output": self.output,
+            "base": self.base,
+            "steps": 2,
+        }
+        chosen = {name: value for name, value in (usual | flags).items() if value is not None}
+        argv = [f"--{name}={value}" for name, value in chosen.items()]
+        return run_command(generate.generate, generate.ALIASES, argv)
+
+    def make(self, **flags: object) -> bytes:
+        """Run, expect a file and return its bytes."""
+        assert self(**flags) == 0
+        return self.output.read_bytes()
+
+
+@pytest.fixture
+def command(inputs, tiny_base, tmp_path) -> Command:
+    return Command(inputs, tiny_base, tmp_path / "new" / "out.mp4")
+
+
+def test_an_mp4_that_plays_everywhere_comes_out(command, capsys):
+    command.make()
+    with av.open(str(command.output)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (video.frames, video.average_rate, video.width, video.height) == (FRAMES, 25, 64, 64)
+        assert audio.codec_context.name == "aac"
+        sounding = float(audio.duration * audio.time_base)
+    assert abs(sounding - FRAMES / 25) < 0.005, "The sound is cut to the length of the video."
+    assert "2/2" in capsys.readouterr().err
+    assert [path.name for path in command.output.parent.iterdir()] == ["out.mp4"]
+
+
+@pytest.mark.parametrize(("fps", "size"), [(24, 96), (60, 34)])
+def test_rate_and_size_are_what_was_asked_for(command, fps, size):
+    command.make(fps=fps, size=size)
+    with av.open(str(command.output)) as container:
+        video = container.streams.video[0]
+        assert (video.frames, video.average_rate) == (FRAMES * fps // 25, fps)
+        assert (video.width, video.height) == (size, size)
+
+
+def test_other_names_of_flags_mean_the_same(command, inputs):
+    plain = command.make()
+    for image, audio in [("image_path", "audio_path"), ("reference-image", "driven_audio")]:
+        renamed = {image: inputs / "me.png", audio: inputs / "speech.wav"}
+        assert command.make(source_image=None, driving_audio=None, **renamed) == plain
+
+
+def test_the_seed_decides(command):
+    assert command.make(seed=1) == command.make(seed=1) != command.make(seed=2)
+
+
+def test_every_adapter_acts(command, demo_run):
+    plain = command.make()
+    shared = command.make(adapter=demo_run / "global")
+    personal = command.make(adapter=demo_run / "clients" / "alice")
+    assert len({plain, shared, personal}) == 3
+    assert command.make(adapter=demo_run / "clients" / "alice" / "identity") == personal
+
+
+def test_head_motion_of_the_driving_video_is_followed(command, inputs):
+    still, moved = command.make(), command.make(driving_video=inputs / "known.mp4")
+    assert still != moved
+
+
+def test_without_a_sound_file_the_driving_video_is_heard(command, inputs):
+    command.make(driving_audio=None, driving_video=inputs / "known.mp4")
+    with av.open(str(command.output)) as container:
+        assert container.streams.video[0].frames == FRAMES
+        assert container.streams.audio
+
+
+def find(faces: list[Face], monkeypatch) -> None:
+    monkeypatch.setattr(cropping, "_detector", lambda: lambda frame: faces)
+
+
+def test_of_several_faces_the_largest_is_taken_and_said(command, inputs, monkeypatch, caplog):
+    find([Face(20, 20, 20), Face(70, 40, 40)], monkeypatch)
+    both = command.make(source_image=inputs / "large.jpg")
+    assert any("2 faces were found" in message for message in caplog.messages)
+    find([Face(70, 40, 40)], monkeypatch)
+    assert command.make(source_image=inputs / "large.jpg") == both
+
+
+def test_a_square_picture_of_the_models_size_is_not_searched(command, monkeypatch):
+    find([], monkeypatch)
+    assert command() == 0
+
+
+def test_a_picture_without_a_face_is_taken_only_on_request(command, inputs, monkeypatch, capsys):
+    find([], monkeypatch)
+    assert_refused(command, capsys, "no face", source_image=inputs / "large.jpg")
+    assert command(source_image=inputs / "large.jpg", crop="none") == 0
+
+
+def assert_refused(command: Command, capsys, said: str, **flags: object) -> None:
+    """Expect exit code 2, one line that says `said`, and no file."""
+    capsys.readouterr()
+    assert command(**flags) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == 1
+    assert not list(command.output.parent.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"source_image": "none.png"}, "none.png"),
+        ({"source_image": "speech.wav"}, "speech.wav cannot be read"),
+        ({"driving_audio": "none.wav"}, "none.wav"),
+        ({"driving_audio": "me.png"}, "me.png"),
+        ({"driving_audio": "empty.wav"}, "empty.wav"),
+        ({"driving_video": "none.mp4"}, "none.mp4"),
+        ({"driving_video": "unknown.mp4"}, "unknown.truth.safetensors"),
+        ({"base": "no_base"}, "No base model in"),
+        ({"adapter": "no_adapter"}, "no_adapter"),
+        ({"adapter": "."}, "No adapter in"),
+        ({"output": "film.avi"}, ".mp4"),
+    ],
+)
+def test_unusable_files_are_one_line(command, inputs, capsys, flags, said):
+    (inputs / "empty.wav").touch()
+    assert_refused(command, capsys, said, **{name: inputs / value for name, value in flags.items()})
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"source_image": None}, "source_image"),
+        ({"driving_audio": None}, "--driving_audio"),
+        ({"steps": 0}, "steps"),
+        ({"seed": "x"}, "seed"),
+        ({"fps": 0}, "fps"),
+        ({"fps": 1000}, "--fps"),
+        ({"size": 33}, "--size"),
+        ({"crop": "nose"}, "crop"),
+        ({"guidance_scale": -1}, "guidance_scale"),
+        ({"device": "toaster"}, "--device"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_wrong_flags_are_one_line(command, capsys, flags, said):
+    assert_refused(command, capsys, said, **flags)
+
+
+def test_what_the_video_is_made_from_is_never_replaced(command, inputs, capsys):
+    before = (inputs / "known.mp4").read_bytes()
+    assert_refused(command, capsys, "replace", driving_video=inputs / "known.mp4", output=inputs / "known.mp4")
+    assert (inputs / "known.mp4").read_bytes() == before
+
+
+def test_nothing_is_left_of_a_video_that_could_not_be_written(command, monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("datamodules.playback.crop_and_resize", fail)
+    assert command() == 2
+    assert "No space left" in capsys.readouterr().err
+    assert not list(command.output.parent.glob("*"))
+
+
+def test_help_and_wrong_flags_do_not_wait_for_torch():
+    code = "import sys, generate; print(sorted({'torch', 'diffusers', 'peft'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(generate.__file__).parent
+    )
+    assert done.stdout.strip() == "[]", done.stderr
