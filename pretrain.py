@@ -56,9 +56,10 @@ def pretrain(
     from lightning.fabric import Fabric
 
     from datamodules.demo import make_demo_people
+    from datamodules.encoding_cache import EncodingCache
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
-    from lightning_modules.backbone import Backbone, BackboneShape
+    from lightning_modules.backbone import Backbone, BackboneShape, hash_weights
     from lightning_modules.pretraining import AutoencoderTask, DenoiserTask, IdentityTask, set_latent_scale
     from lightning_modules.small import SMALL
 
@@ -68,29 +69,31 @@ def pretrain(
         accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto", precision=precision
     )
     fabric.launch()
-    fabric.seed_everything(seed)
+    torch.manual_seed(seed)
     if data_root == "data/public":
         with fabric.rank_zero_first():
             make_demo_people(data_root, range(1000, 1000 + people), processes=2, progress=_say("making demo people"))
-    public = PublicPeople(load_people(data_root, size, crop, _say("reading clips")), window)
     backbone = Backbone.from_pretrained(init) if init else Backbone.from_scratch(BackboneShape(size, window), SMALL)
+    public = PublicPeople(load_people(data_root, size, crop, _say("reading clips")), window)
     stage = Stage(fabric, Path(work))
 
     stage.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], vae_steps)
     if not init:
         set_latent_scale(backbone, public.draw_frames(256, seed)[0])
-    stage.fit(
-        "encoder", IdentityTask(backbone, public.people), lambda s: public.draw_frames(64 // devices, s), encoder_steps
-    )
+    task = IdentityTask(backbone, len(public.people))
+    stage.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), encoder_steps)
     backbone.requires_grad_(False)
+    public.encode = EncodingCache(
+        Path(work) / "encoded", backbone.encode_clip, hash_weights(backbone.vae, backbone.encoder)
+    )
     task = DenoiserTask(backbone).requires_grad_(True)
-    stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s, backbone.encode_clip), denoiser_steps)
+    stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), denoiser_steps)
 
     if not fabric.is_global_zero:
         return
     backbone.save_pretrained(out)
     stage.write_log(
-        Path(out) / "training.json", {"data": data_root, "people": public.people, "clips": len(public.clips)}
+        Path(out) / "training.json", {"data": data_root, "people": len(public.people), "clips": len(public.clips)}
     )
     print(f"base model in {out}")
 
@@ -98,8 +101,8 @@ def pretrain(
 class Stage:
     """Fits one task after another, each resumable; what ships is the average of the last weights."""
 
-    def __init__(self, fabric: Any, folder: Path) -> None:
-        self.fabric, self.folder = fabric, folder
+    def __init__(self, fabric: Any, folder: Path, save_every: int = 100) -> None:
+        self.fabric, self.folder, self.save_every = fabric, folder, save_every
         self.log: dict[str, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -136,7 +139,7 @@ class Stage:
             optimizer.zero_grad()
             average.update_parameters(task.model)
             recent.append(loss.item())
-            if (step + 1) % 100 == 0 or step + 1 == steps:
+            if (step + 1) % self.save_every == 0 or step + 1 == steps:
                 mean = sum(recent) / len(recent)
                 recent = []
                 state["losses"].append([step + 1, mean])

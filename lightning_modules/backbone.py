@@ -186,6 +186,15 @@ def fingerprint(folder: str | Path) -> str:
     return digest.hexdigest()
 
 
+def hash_weights(*modules: nn.Module) -> str:
+    """Return the SHA-256 of modules' weights."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def replace_folder(new: Path, folder: Path) -> None:
     """Put a finished folder in place of an older one."""
     old = folder.with_name(folder.name + ".old")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,3 +53,19 @@ def restores_torch() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.set_rng_state(state)
+
+
+@pytest.fixture(scope="session", name="tiny_configs")
+def _tiny_configs() -> dict[str, dict]:
+    """Return the config of each part of a tiny base model."""
+    from tests.tiny_model import tiny_configs
+
+    return tiny_configs()
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny base model; tests copy it before they change it."""
+    from tests.tiny_model import make_tiny_base
+
+    return make_tiny_base(tmp_path_factory.mktemp("base") / "tiny")

@@ -1,0 +1,84 @@
+"""Adapters are peft's own: what we write, peft and diffusers load; what does not fit is refused."""
+
+import json
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+
+from lightning_modules.adapters import PREFIX, attach_adapter
+from lightning_modules.backbone import Backbone
+from lightning_modules.talking_head import TalkingHead
+
+
+@pytest.fixture
+def trained(tiny_base):
+    """A head whose adapters do something: B is not zero."""
+    head = TalkingHead(str(tiny_base), identity_rank=2)
+    for parameter in [*head.shared_parameters(), *head.personal_parameters()]:
+        torch.nn.init.normal_(parameter, std=0.05)
+    return head
+
+
+@torch.no_grad()
+def _output(backbone):
+    generator = torch.Generator().manual_seed(1)
+    channels = backbone.vae.config.latent_channels
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    conditions = backbone.conditions(draw(1, 128), draw(1, 3, 20, 80), draw(1, 3, 6), torch.ones(1))
+    return backbone.predict(draw(1, 3, channels, 16, 16), torch.tensor([300]), draw(1, channels, 16, 16), conditions)
+
+
+def test_adapters_start_without_effect(tiny_base):
+    torch.testing.assert_close(
+        _output(TalkingHead(str(tiny_base)).backbone), _output(Backbone.from_pretrained(tiny_base))
+    )
+
+
+@pytest.mark.parametrize("name", ["shared", "identity"])
+def test_plain_peft_and_plain_diffusers_load_what_is_exported(trained, tiny_base, tmp_path, name):
+    trained.export_adapter(name, tmp_path)
+    trained.backbone.unet.set_adapters([name])
+    expected = _output(trained.backbone)
+    by_peft = Backbone.from_pretrained(tiny_base)
+    assert not torch.equal(_output(by_peft), expected)
+    by_peft.unet = PeftModel.from_pretrained(by_peft.unet, tmp_path)
+    by_diffusers = Backbone.from_pretrained(tiny_base)
+    by_diffusers.unet.load_lora_adapter(load_file(tmp_path / "adapter_model.safetensors"), prefix=PREFIX.rstrip("."))
+    torch.testing.assert_close(_output(by_peft), expected)
+    torch.testing.assert_close(_output(by_diffusers), expected)
+
+
+def test_the_frozen_a_is_saved_with_shared(trained, tmp_path):
+    trained.export_adapter("shared", tmp_path)
+    keys = load_file(tmp_path / "adapter_model.safetensors").keys()
+    assert sum("lora_A" in key for key in keys) == sum("lora_B" in key for key in keys) > 0
+
+
+def test_both_adapters_act_at_once_and_come_back(trained, tiny_base, tmp_path):
+    trained.export_adapter("shared", tmp_path / "s", round=3)
+    trained.export_adapter("identity", tmp_path / "i")
+    backbone = Backbone.from_pretrained(tiny_base)
+    notes = attach_adapter(backbone.unet, "shared", tmp_path / "s")
+    attach_adapter(backbone.unet, "identity", tmp_path / "i")
+    backbone.unet.set_adapters(["shared", "identity"])
+    torch.testing.assert_close(_output(backbone), _output(trained.backbone))
+    assert notes == {"base": trained.base_hash, "round": 3}
+    assert json.loads((tmp_path / "s" / "adapter.json").read_text()) == notes
+
+
+def test_an_adapter_of_another_rank_is_refused(trained, tiny_base, tmp_path):
+    trained.export_adapter("shared", tmp_path)
+    with pytest.raises(ValueError, match="does not fit"):
+        TalkingHead(str(tiny_base), shared_rank=2).load_adapter("shared", tmp_path)
+
+
+def test_a_folder_without_an_adapter_is_refused(trained, tiny_base, tmp_path):
+    with pytest.raises(FileNotFoundError, match="No adapter"):
+        trained.load_adapter("shared", tmp_path)
+    with pytest.raises(FileNotFoundError, match="No adapter"):
+        attach_adapter(Backbone.from_pretrained(tiny_base).unet, "shared", tmp_path)

@@ -1,0 +1,115 @@
+"""What trains and what does not, and that training finds what there is to find."""
+
+import pytest
+import torch
+
+from federation.update import ClientSignals
+from lightning_modules.talking_head import TalkingHead
+
+
+def make_batch(head, clips=2, frames=4):
+    channels = head.backbone.vae.config.latent_channels
+    return {
+        "latents": torch.randn(clips, 1, channels, 16, 16).repeat(1, frames, 1, 1, 1),
+        "reference": torch.randn(clips, channels, 16, 16),
+        "identity": torch.nn.functional.normalize(torch.randn(clips, 128), dim=-1),
+        "mel": torch.randn(clips, frames, 20, 80),
+        "motion": torch.randn(clips, frames, 6),
+        "has_motion": torch.ones(clips),
+        "mouth": torch.rand(clips, frames),
+        "has_mouth": torch.ones(clips),
+    }
+
+
+def test_only_adapters_move(tiny_base):
+    head = TalkingHead(str(tiny_base))
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    optimizers = head.configure_optimizers()
+    batch = make_batch(head)
+    for step in range(2):  # B is zero at first, so A gets its first gradient in the second step
+        head.training_step(batch, step).backward()
+        for optimizer in optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad()
+    moved = {name for name, value in head.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert {name.split(".lora_")[1].split(".")[0] + "." + name.split(".lora_")[1].split(".")[1] for name in moved} == {
+        "B.shared",
+        "A.identity",
+        "B.identity",
+    }
+
+
+def test_shared_and_personal_parts_are_apart(tiny_base):
+    head = TalkingHead(str(tiny_base))
+    shared, personal = set(head.shared_parameters()), set(head.personal_parameters())
+    assert shared
+    assert personal
+    assert not shared & personal
+    assert {p for p in head.parameters() if p.requires_grad} == shared | personal
+
+
+def test_two_devices_start_from_the_same_adapter(tiny_base):
+    torch.manual_seed(1)
+    one = TalkingHead(str(tiny_base))
+    torch.manual_seed(2)
+    other = TalkingHead(str(tiny_base))
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_the_whole_denoiser_can_be_federated(tiny_base):
+    head = TalkingHead(str(tiny_base), trainable="backbone")
+    denoiser = sum(p.numel() for name, p in head.backbone.unet.named_parameters() if "lora" not in name)
+    assert sum(p.numel() for p in head.shared_parameters()) == denoiser
+    head.training_step(make_batch(head), 0).backward()
+    assert all(p.grad is not None for p in head.shared_parameters())
+
+
+def test_losses_are_named_and_weighed(tiny_base):
+    head = TalkingHead(str(tiny_base), tdc_weight=0.5, identity_weight=0.0)
+    loss = head.training_step(make_batch(head), 0)
+    assert loss.item() == pytest.approx(head.losses["denoising"] + 0.5 * head.losses["tdc"])
+    assert head.losses["identity"] == 0.0
+
+
+def test_the_identity_loss_reaches_the_adapters(tiny_base, monkeypatch):
+    head = TalkingHead(str(tiny_base), tdc_weight=0.0, identity_weight=1.0)
+    monkeypatch.setattr("lightning_modules.talking_head.draw_timesteps", lambda n, d: torch.full((n,), 100))
+    monkeypatch.setattr("lightning_modules.talking_head.denoising_loss", lambda *_: torch.zeros(()))
+    head.training_step(make_batch(head), 0).backward()
+    assert head.losses["identity"] > 0
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in head.personal_parameters())
+
+
+@pytest.mark.slow
+def test_adapters_overfit_one_batch(tiny_base):
+    head = TalkingHead(str(tiny_base), identity_weight=0.0, shared_learning_rate=1e-2, identity_learning_rate=1e-2)
+    batch, optimizers = make_batch(head, clips=1), head.configure_optimizers()
+    timestep, eps = torch.tensor([400]), torch.randn(batch["latents"].shape)
+    before = head.denoising_error(batch, timestep, eps)
+    for step in range(60):
+        head.training_step(batch, step).backward()
+        for optimizer in optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad()
+    assert head.denoising_error(batch, timestep, eps) < 0.8 * before
+
+
+def test_signals_lie_in_the_unit_interval_and_see_flicker(tiny_base):
+    head = TalkingHead(str(tiny_base))
+    batch = make_batch(head)
+    steady = head.signals([batch])
+    batch["latents"] = torch.randn_like(batch["latents"])
+    shaky = head.signals([batch])
+    assert 0 <= steady.identity <= 1
+    assert 0 < shaky.stability < steady.stability <= 1
+    assert ClientSignals(*steady).identity == steady.identity
+    with pytest.raises(ValueError, match="at least one batch"):
+        head.signals([])
+
+
+def test_adapters_stay_float32_on_a_16_bit_backbone(tiny_base):
+    head = TalkingHead(str(tiny_base), frozen_dtype="bf16")
+    assert {p.dtype for p in [*head.shared_parameters(), *head.personal_parameters()]} == {torch.float32}
+    assert head.backbone.vae.dtype == torch.bfloat16

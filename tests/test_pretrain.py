@@ -1,0 +1,89 @@
+"""Stage 0 goes on where it stopped, and what it writes is a base model."""
+
+import json
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+
+import pretrain
+from datamodules.demo import make_demo_people
+from lightning_modules import small
+from lightning_modules.backbone import Backbone
+
+
+class Line(nn.Module):
+    """A task as small as a task can be."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.model = nn.Linear(2, 1)
+        self.learning_rate = 0.1
+
+    def training_step(self, batch, step):
+        return (self.model(batch) - batch.sum(-1, keepdim=True) + 0.1 * torch.randn(())).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate)
+
+
+class Stopped(Exception):
+    pass
+
+
+def _draw(seed):
+    return torch.randn(4, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def _fit(folder, draw=_draw, steps=6):
+    task = Line()
+    pretrain.Stage(Fabric(accelerator="cpu", devices=1), folder, save_every=2).fit("line", task, draw, steps)
+    return task.model.state_dict()
+
+
+def test_an_interrupted_stage_ends_like_an_uninterrupted_one(tmp_path):
+    def break_off(seed):
+        if seed == 5:
+            raise Stopped
+        return _draw(seed)
+
+    whole = _fit(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        _fit(tmp_path / "broken", break_off)
+    resumed = _fit(tmp_path / "broken")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path):
+    first = _fit(tmp_path)
+    again = _fit(tmp_path, draw=lambda seed: pytest.fail("drew another batch"))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_the_learning_rate_warms_up_stays_and_ends_at_zero():
+    factors = [pretrain.learning_rate_factor(step, 1000) for step in range(1001)]
+    assert factors[0] < 0.02
+    assert factors[300] == pytest.approx(1.0)
+    assert factors[1000] == 0.0
+    assert max(factors) <= 1.0
+
+
+@pytest.mark.slow
+def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
+    monkeypatch.setattr(small, "SMALL", tiny_configs)
+    make_demo_people(tmp_path / "people", range(1000, 1002), clips_per_person=1)
+    pretrain.pretrain(
+        data_root=str(tmp_path / "people"),
+        out=str(tmp_path / "base"),
+        work=str(tmp_path / "work"),
+        vae_steps=2,
+        encoder_steps=2,
+        denoiser_steps=2,
+        window=4,
+        accelerator="cpu",
+    )
+    assert Backbone.from_pretrained(tmp_path / "base").shape.window == 4
+    log = json.loads((tmp_path / "base" / "training.json").read_text())
+    assert [log[stage]["steps"] for stage in ("vae", "encoder", "denoiser")] == [2, 2, 2]
