@@ -1,4 +1,4 @@
-"""What every clone must hold: its papers, configs that say how to run them, and no trace of the machine it came from."""
+"""What every clone must hold: its papers, configs that say how to run them, and no trace of where it was made."""
 
 from __future__ import annotations
 
