@@ -82,6 +82,15 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
         data.setup("fit")
 
 
+def read_public_people(root: str | None, data: FederatedData, module: FederatedModule) -> ClientDataModule | None:
+    """Read people who are shown in `released/*`, with the clients' size and crop; None if there are none."""
+    if root is None or not isinstance(data, ClientDataModule):
+        return None
+    public = ClientDataModule(root, data.size, data.crop)
+    read_clients(public, module, processes=1)
+    return public
+
+
 def fill_demo_folder(root: Path, size: int, processes: int) -> None:
     """Draw and speak the demo people if this is their folder; clips that stand are kept."""
     if Path(root) in DEMO_PEOPLE and os.environ.get("LOCAL_RANK", "0") == "0":
@@ -97,6 +106,7 @@ def make_observers(
     fabric: Fabric,
     module: FederatedModule,
     data: FederatedData,
+    public: ClientDataModule | None,
     args: ObserverArgs,
     federation: FederationArgs,
     folder: Path,
@@ -107,23 +117,15 @@ def make_observers(
     if hasattr(module, "denoising_error"):
         observers.append(Evaluation(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:
-        speakers = find_speakers(module, data, args.public_root)
+        speakers = [Speaker(client, data, is_client=True) for client in data.clients if data.splits(client)["test"]]
+        if public is not None:
+            speakers.insert(0, Speaker(public.clients[0], public, is_client=False))
         options = {"every": args.samples_every, "frames": args.sample_frames, "steps": args.sample_steps}
         observers.append(Samples(fabric, module, speakers, write_video, monitor, folder, **options))
     if hasattr(module, "export_adapter"):
         clients = data.clients if module.personal_parameters() else []
         observers.append(Checkpoint(module, clients, folder))
     return [*observers, monitor]
-
-
-def find_speakers(module: FederatedModule, data: ClientDataModule, public_root: str | None) -> list[Speaker]:
-    """Return the first public person and all clients with a test clip."""
-    speakers = [Speaker(client, data, is_client=True) for client in data.clients if data.splits(client)["test"]]
-    if public_root is None:
-        return speakers
-    public = ClientDataModule(public_root, data.size, data.crop)
-    read_clients(public, module, processes=1)
-    return [Speaker(public.clients[0], public, is_client=False), *speakers]
 
 
 def save_text(path: Path, text: str) -> None:

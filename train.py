@@ -83,11 +83,12 @@ def train(
     """
     from federation.privacy.keys import OperatingSystemKeys, SeededKeys
     from federation.rounds import FederatedRounds
-    from launching import make_fabric, make_observers, open_folder, read_clients, save_text
+    from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, save_text
 
     folder = open_folder(out_dir, resume)
     fabric = make_fabric(accelerator, devices, strategy, precision)
     read_clients(data, module, processes=devices)
+    public = read_public_people(observers.public_root, data, module)
     keys = OperatingSystemKeys() if privacy.key_source == "os" else SeededKeys(seed)
     pipeline = private(keys, privacy, federation, aggregation, clients=len(data.clients), out_dir=folder)
     fabric.launch()
@@ -100,7 +101,7 @@ def train(
         federation=federation,
         aggregation=aggregation,
         pipeline=pipeline,
-        observers=make_observers(fabric, module, data, observers, federation, folder),
+        observers=make_observers(fabric, module, data, public, observers, federation, folder),
         checkpoint_dir=folder / "checkpoints",
         seed=seed,
         clip_norm=privacy.clip_norm,
@@ -139,7 +140,7 @@ def private(
         return [PrivacyOff(out_dir), *sampling, ISFAAggregation(weights)]
     noise_multiplier = choose_noise(privacy, federation, clients)
     return [
-        PrivacyBudget(out_dir, privacy, federation, noise_multiplier),
+        PrivacyBudget(out_dir, privacy, federation, noise_multiplier, clients),
         *sampling,
         ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * sample_rate(federation)),
         ClipUpdate(keys),
@@ -181,7 +182,7 @@ def main() -> int:
     """Run the command; whatever the user can mend is one line and exit code 2."""
     try:
         folder = run(sys.argv[1:])
-    except (ArgumentError, FileNotFoundError, ValueError) as error:
+    except (ArgumentError, OSError, ValueError) as error:
         print("train.py: " + " ".join(str(error).split()), file=sys.stderr)
         return 2
     if os.environ.get("LOCAL_RANK", "0") == "0":

@@ -32,25 +32,30 @@ class PrivacyBudget(FederationCallback):
         privacy: Budget and delta.
         federation: Sampling.
         noise_multiplier: z, given or solved for.
+        clients: Enrolled clients.
+
+    Raises:
+        ValueError: On fewer than 8 clients, unless that is allowed for, or a delta that some client could fill alone.
     """
 
     def __init__(
-        self, out_dir: Path, privacy: PrivacyArgs, federation: FederationArgs, noise_multiplier: float
+        self, out_dir: Path, privacy: PrivacyArgs, federation: FederationArgs, noise_multiplier: float, clients: int
     ) -> None:
+        if clients < TINY_COHORT and not privacy.allow_tiny_cohort:
+            raise ValueError(
+                f"A private run needs at least {TINY_COHORT} clients. Got {clients}. Add clients, or use "
+                "`--privacy.allow_tiny_cohort true`, which claims nothing against the server."
+            )
+        if not 0 < privacy.delta < 1 / clients:
+            raise ValueError(f"`--privacy.delta` must be below one over {clients} clients. Got {privacy.delta}.")
         self.out_dir, self.privacy, self.sampling = out_dir, privacy, federation.sampling
         self.release = Release(noise_multiplier, sample_rate(federation))
         limits = [limit for limit in (privacy.max_epsilon, privacy.target_epsilon) if limit is not None]
         self.limit = min(limits, default=float("inf"))
-        self.roster: tuple[str, ...] = ()
+        self.clients = clients
 
     @override
     def on_run_start(self, state: RoundState) -> None:
-        self.roster = state.clients
-        if len(self.roster) < TINY_COHORT and not self.privacy.allow_tiny_cohort:
-            raise ValueError(
-                f"A private run needs at least {TINY_COHORT} clients. Got {len(self.roster)}. Add clients, or use "
-                "`--privacy.allow_tiny_cohort true`, which claims nothing against the server."
-            )
         if state.is_main:
             self.out_dir.mkdir(parents=True, exist_ok=True)
             self.ledger = Ledger(self.out_dir / "privacy_ledger.jsonl", state.notes.get("ledger_head"))
@@ -99,10 +104,10 @@ class PrivacyBudget(FederationCallback):
         return self._with_known_coins(*further) if visible else self.accountant.epsilon(*further)
 
     def _with_known_coins(self, *further: Release) -> Epsilon:
-        return self.accountant.epsilon_with_known_coins(len(self.roster), *further)
+        return self.accountant.epsilon_with_known_coins(self.clients, *further)
 
     def _facts(self, state: RoundState) -> PrivacyFacts:
-        dimension, clients, rounds = state.global_adapter.numel() + 1, len(self.roster), len(self.ledger.entries)
+        dimension, clients, rounds = state.global_adapter.numel() + 1, self.clients, len(self.ledger.entries)
         z, q = self.release.noise_multiplier, self.release.sample_rate
         plan = plan_noise(z, Grid(state.clip_norm, dimension), clients)
         asked = rounds > 0 and self.sampling != "visible"
@@ -126,8 +131,9 @@ class PrivacyBudget(FederationCallback):
 
     def _conclusion(self, facts: PrivacyFacts, path: Path) -> str:
         lines = [
-            f"Privacy: {facts.rounds} rounds with {facts.clients} clients spent epsilon {self._counted().value:.2f} (coins "
-            f"known: {facts.coins_known.value:.2f}) at delta {facts.delta:g}, noise multiplier {facts.noise_multiplier:.3g}."
+            f"Privacy: {facts.rounds} rounds with {facts.clients} clients spent epsilon {self._counted().value:.2f} "
+            f"(coins known: {facts.coins_known.value:.2f}) at delta {facts.delta:g}, "
+            f"noise multiplier {facts.noise_multiplier:.3g}, {facts.dimension:,} coordinates."
         ]
         if facts.target_population is not None:
             too_few = facts.target_population > facts.clients

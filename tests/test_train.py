@@ -1,0 +1,143 @@
+"""The command: one order of the private steps, one line for each mistake, the same run on any number of devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+import train
+from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
+from federation.privacy.keys import SeededKeys
+from tests.tiny_command import CONFIG, ROOT, train_command
+
+
+def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
+    pipeline = train.private(
+        SeededKeys(0),
+        PrivacyArgs(enabled=enabled),
+        FederationArgs(sampling=sampling),
+        AggregationArgs(),
+        clients=8,
+        out_dir=tmp_path,
+    )
+    return [type(step).__name__ for step in pipeline]
+
+
+def test_the_order_of_the_private_steps_is_fixed(tmp_path):
+    steps = ["ISFAAggregation", "ClipUpdate", "DistributedNoise", "SecureAggregation"]
+    assert names(tmp_path, True, "hidden") == ["PrivacyBudget", "HiddenSampling", *steps]
+    assert names(tmp_path, True, "visible") == ["PrivacyBudget", "VisibleSampling", *steps]
+    assert names(tmp_path, True, "all") == ["PrivacyBudget", *steps]
+
+
+def test_without_privacy_only_weights_are_left(tmp_path):
+    assert names(tmp_path, False, "all") == ["PrivacyOff", "ISFAAggregation"]
+
+
+def parse(tmp_path, *args: str):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    argv = ["--config", str(tmp_path / "tiny.yaml"), *args]
+    return train.make_parser(argv).parse_args(argv)
+
+
+def test_the_module_is_told_what_is_trained(tmp_path):
+    chosen = parse(tmp_path, "--federation.trainable", "backbone", "--module.learning_rate", "0.5")
+    assert dict(chosen.module.init_args) == {"learning_rate": 0.5, "trainable": "backbone"}
+
+
+def complain(monkeypatch, capsys, *args: str) -> str:
+    """Run the command in this process and return its complaint, which must be one line with exit code 2."""
+    monkeypatch.setattr("sys.argv", ["train.py", *args])
+    assert train.main() == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1, said.err
+    assert said.err.startswith("train.py: ")
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (["--federation.rounds", "0"], "`--federation.rounds` must be at least 1. Got 0."),
+        (["--federation.roundz", "3"], "roundz"),
+        (["--federation.sampling", "secret"], "secret"),
+        (["--privacy.delta", "2", "--privacy.target_epsilon", "8"], "`--privacy.delta`"),
+        (["--privacy.delta", "0.2"], "`--privacy.delta`"),
+        (["--data.people", "0"], "`--data.people` must be at least 1. Got 0."),
+        (["--data.people", "7"], "at least 8 clients"),
+        (["--precision", "16-mixed"], "needs a GPU"),
+        (["--devices", "0"], "`--devices` must be at least 1. Got 0."),
+        (["--observers.evaluation_batches", "0"], "`--observers.evaluation_batches`"),
+        (["--resume", "runs/none"], "runs/none"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, args, reason):
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(CONFIG)
+    assert reason in complain(monkeypatch, capsys, "--config", "tiny.yaml", *args)
+    assert not Path("runs").exists()
+
+
+def test_a_config_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "none.yaml" in complain(monkeypatch, capsys, "--config", "none.yaml")
+
+
+def test_help_needs_no_torch(tmp_path):
+    code = f"import sys; sys.argv = ['train.py', '--help']; sys.path.insert(0, {str(ROOT)!r})\nimport train\n"
+    code += (
+        "try: train.main()\nexcept SystemExit: print('LOADED', [n for n in ('torch', 'lightning') if n in sys.modules])"
+    )
+    import subprocess
+    import sys
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
+    assert "--federation.rounds" in said
+    assert "LOADED []" in said
+
+
+def states(run: Path) -> dict[str, dict]:
+    """Return the tensors of a run's last round: the server's and every client's."""
+    newest = sorted((run / "checkpoints").glob("round_*"))[-1]
+    return {path.relative_to(newest).as_posix(): load_file(path) for path in sorted(newest.rglob("*.safetensors"))}
+
+
+def assert_same(first: Path, second: Path) -> None:
+    one, other = states(first), states(second)
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name].keys() == other[name].keys()
+        assert all(one[name][key].equal(other[name][key]) for key in one[name]), name
+
+
+@pytest.mark.slow
+def test_one_and_two_devices_and_a_resumed_run_end_with_the_same_bits(tmp_path):
+    two = train_command(tmp_path, "--config", "tiny.yaml", "--devices", "2")
+    assert two.returncode == 0, two.stderr
+    for part in ("epsilon", "runs/tiny", "protects nobody"):
+        assert part in two.stdout
+    one = ["--config", "tiny.yaml", "--strategy", "client_parallel", "--out_dir", "runs/one"]
+    assert train_command(tmp_path, *one, "--federation.rounds", "1").returncode == 0
+    again = train_command(tmp_path, *one)
+    assert again.returncode == 2
+    assert "--resume runs/one" in again.stderr
+    resumed = train_command(tmp_path, "--resume", "runs/one", "--federation.rounds", "2")
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same(tmp_path / "runs" / "tiny", tmp_path / "runs" / "one")
+
+
+@pytest.mark.slow
+def test_what_a_run_leaves(tmp_path):
+    done = train_command(tmp_path, "--config", "tiny.yaml", "--federation.rounds", "1")
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs" / "tiny"
+    left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert {"config.yaml", "metrics.csv", "local/metrics.csv", "privacy_card.md", "privacy_ledger.jsonl"} <= left
+    assert {"checkpoints/round_0001/server.safetensors", "checkpoints/round_0001/clients/ann/state.safetensors"} <= left
+    assert any(name.startswith("released/events") for name in left)
+    assert not [name for name in left if "partial" in name]
+    argv = ["--config", str(run / "config.yaml")]
+    assert train.make_parser(argv).parse_args(argv).federation.rounds == 1
