@@ -22,15 +22,13 @@ def run_command(
         aliases: Other names of flags, without dashes.
         argv: Flags; those of the process if not given.
     """
-    from safetensors import SafetensorError
-
     name = Path(sys.argv[0]).name
     logging.basicConfig(format=f"{name}: %(message)s", level=logging.WARNING)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     flags = rename_flags(sys.argv[1:] if argv is None else argv, aliases or {})
     try:
         auto_cli(function, args=flags, as_positional=False, exit_on_error=False)
-    except (ArgumentError, OSError, SafetensorError, ValueError) as error:
+    except (ArgumentError, OSError, ValueError) as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
@@ -24,10 +25,13 @@ def load_personalised(base: str | Path, adapter: str | Path | None = None) -> Ba
 
     Raises:
         FileNotFoundError: If the base model or an adapter is missing.
-        ValueError: If an adapter is broken or belongs to another base model or to another global adapter.
+        ValueError: If the base model or an adapter is broken, or they do not belong together.
     """
     folders = {} if adapter is None else find_adapters(Path(adapter))
-    backbone = Backbone.from_pretrained(base).requires_grad_(False)
+    try:
+        backbone = Backbone.from_pretrained(base).requires_grad_(False)
+    except SafetensorError as error:
+        raise ValueError(f"The base model in {base} is broken: {error}.") from error
     if folders:
         attach_all(backbone, folders, base)
     return backbone
@@ -64,7 +68,9 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
     notes, base_hash = {}, fingerprint(base)
     for name, folder in folders.items():
         try:
-            notes[name] = attach_adapter(backbone.unet, name, folder)
+            with warnings.catch_warnings():  # that there is an adapter already
+                warnings.filterwarnings("ignore", "Already found a `peft_config`")
+                notes[name] = attach_adapter(backbone.unet, name, folder)
         except (SafetensorError, json.JSONDecodeError) as error:
             raise ValueError(f"The adapter in {folder} is broken: {error}.") from error
         if (got := notes[name].get("base")) != base_hash:

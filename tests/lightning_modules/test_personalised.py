@@ -15,14 +15,20 @@ from lightning_modules.sampling import sample_latents
 from lightning_modules.talking_head import TalkingHead
 
 
-@pytest.fixture
-def demo_run(tiny_base, tmp_path):
-    head = TalkingHead(str(tiny_base), identity_rank=2)
+@pytest.fixture(scope="module")
+def finished_run(tiny_base, tmp_path_factory):
+    run, head = tmp_path_factory.mktemp("run"), TalkingHead(str(tiny_base), identity_rank=2)
     for parameter in [*head.shared_parameters(), *head.personal_parameters()]:
         torch.nn.init.normal_(parameter, std=0.3)
-    head.export_adapter("shared", tmp_path / "global", global_adapter="abc", round=2)
-    head.export_adapter("identity", tmp_path / "clients/alice/identity", client="alice", global_adapter="abc", round=2)
-    return tmp_path
+    head.export_adapter("shared", run / "global", global_adapter="abc", round=2)
+    head.export_adapter("identity", run / "clients/alice/identity", client="alice", global_adapter="abc", round=2)
+    return run
+
+
+@pytest.fixture
+def demo_run(finished_run, tmp_path):
+    """A copy, to be broken."""
+    return shutil.copytree(finished_run, tmp_path / "demo")
 
 
 def sample(backbone: Backbone) -> torch.Tensor:
@@ -91,6 +97,18 @@ def test_a_broken_adapter_is_named(demo_run, tiny_base, name):
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ValueError, match="global is broken"):
         load_personalised(tiny_base, demo_run / "global")
+
+
+def test_a_broken_base_is_named(tiny_base, tmp_path):
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    (base / "unet" / "diffusion_pytorch_model.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(ValueError, match="base is broken"):
+        load_personalised(base)
+
+
+def test_nothing_is_said_about_two_adapters(demo_run, tiny_base, recwarn):
+    load_personalised(tiny_base, demo_run / "clients/alice")
+    assert not [str(warning.message) for warning in recwarn if "peft" in str(warning.message)]
 
 
 def test_a_device_that_is_not_there_is_refused():
