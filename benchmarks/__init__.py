@@ -1,0 +1,1 @@
+"""Commands that measure what the project claims; each prints a table and leaves its figures in `results/`."""

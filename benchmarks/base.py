@@ -1,0 +1,133 @@
+"""Scores the base model on the ten held-out demo people: `python benchmarks/base.py --base assets/base`.
+
+Each clip's middle 25 frames are generated from its sound and the first frame of another clip of the person, once with
+the true head motion given and once from sound alone, from the same start noise. Frames are compared before encoding,
+as uint8 tensors, with the frames decoded from the clip. The mouth's box is placed by the true head motion
+(`benchmarks.regions`); the opening is read off the frames by `datamodules.mouth`.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python knows this folder alone
+
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.base_scores import (
+    AUTOENCODER,
+    POSE,
+    SOUND,
+    STATIC,
+    Figures,
+    demand,
+    describe,
+    score_autoencoder,
+    score_frames,
+    score_shuffled,
+)
+from benchmarks.cases import (
+    Case,
+    clean_render,
+    make_cases,
+    noise,
+    read_held_out,
+    shuffled_pairs,
+    static_copy,
+    through_autoencoder,
+)
+from benchmarks.report import RESULTS, Bar, save_results
+from benchmarks.sheet import save_sheet
+from commandline import run_command
+from lightning_modules.backbone import Backbone, fingerprint
+from lightning_modules.sampling import animate
+
+Generate = Callable[..., Tensor]
+
+
+def measure_base(
+    base: str = "assets/base",
+    people: int = 10,
+    clips: int = 4,
+    frames: int = 25,
+    steps: int = 10,
+    pairs: int = 50,
+    guidance_scale: float = 1.0,
+    seed: int = 0,
+    device: str = "cpu",
+    root: str = "data/held_out",
+    out: str = str(RESULTS / "base.json"),
+) -> list[Bar]:
+    """Measure a base model, print the tables and return the bars.
+
+    Args:
+        base: Folder of the base model.
+        people: Held-out people.
+        clips: Clips of each person.
+        frames: Frames generated of each clip.
+        steps: Denoising steps.
+        pairs: Clips generated with another person's sound.
+        guidance_scale: Above 1 follows the sound more.
+        seed: Of the start noise, which all ways of generating a clip share.
+        device: Where to compute.
+        root: Where the held-out people are, or are made.
+        out: Where the figures go; a contact sheet goes beside it.
+    """
+    began = time.monotonic()
+    backbone = Backbone.from_pretrained(base).to(device)
+    everybody = read_held_out(root, people, clips, backbone.shape.size)
+    cases = make_cases(everybody, frames)
+    chosen = list(shuffled_pairs(cases, pairs))
+    seeds = {case.clip.path: seed + number for number, case in enumerate(cases)}
+
+    def generate(case: Case, sound: Case, *, posed: bool) -> Tensor:
+        options = {"steps": steps, "seed": seeds[case.clip.path], "guidance_scale": guidance_scale}
+        return animate(backbone, case.reference, sound.mel, motion=case.motion if posed else None, **options)
+
+    made = make_frames(backbone, cases, generate)
+    shuffled = [generate(*pair, posed=True) for pair in tqdm(chosen, "shuffled sound", mininterval=5)]
+    figures = Figures(
+        autoencoder=score_autoencoder(backbone, everybody),
+        frames={kind: score_frames(backbone, cases, kept) for kind, kept in made.items()},
+        shuffled=score_shuffled(chosen, shuffled),
+    )
+    bars = demand(figures)
+    options = {"people": people, "clips": clips, "frames": frames, "steps": steps, "pairs": pairs, "seed": seed}
+    report = {"base": fingerprint(base), "options": options | {"guidance_scale": guidance_scale}, "bars": bars}
+    save_results(out, report | vars(figures) | {"seconds": round(time.monotonic() - began)})
+    draw_sheet(Path(out).with_suffix(".png"), cases, made, shuffled)
+    print(describe(figures, bars))
+    return bars
+
+
+def make_frames(backbone: Backbone, cases: list[Case], generate: Generate) -> dict[str, list[Tensor]]:
+    """Return the frames of each case by kind: the anchors, and what the model generates."""
+    return {
+        "noise": [noise(case) for case in cases],
+        STATIC: [static_copy(case) for case in cases],
+        AUTOENCODER: [through_autoencoder(backbone, case.frames) for case in cases],
+        "clean render": [clean_render(case) for case in cases],
+        POSE: [generate(case, case, posed=True) for case in tqdm(cases, POSE, mininterval=5)],
+        SOUND: [generate(case, case, posed=False) for case in tqdm(cases, SOUND, mininterval=5)],
+    }
+
+
+def draw_sheet(path: Path, cases: list[Case], made: dict[str, list[Tensor]], shuffled: list[Tensor]) -> None:
+    """Show the first clip of two people in every kind of frames."""
+    people = [case.person for case in cases]
+    shown = [at for at in sorted({0, people.index(people[len(people) // 2])}) if at < len(shuffled)]
+    rows = {
+        "reference": made[STATIC],
+        "recorded": [case.frames for case in cases],
+        "VAE": made[AUTOENCODER],
+        "pose given": made[POSE],
+        "sound alone": made[SOUND],
+        "other sound": shuffled,  # its first pairs go through all cases
+    }
+    save_sheet(path, {name: [kind[at] for at in shown] for name, kind in rows.items()})
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(measure_base))

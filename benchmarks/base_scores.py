@@ -1,0 +1,120 @@
+"""What the figures of a base model are, and what they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.cases import Case, through_autoencoder
+from benchmarks.metrics import Estimate, correlation, estimate, psnr, ssim
+from benchmarks.regions import aligned_mouth_psnr, mouth_psnr
+from benchmarks.report import Bar, bars_table, markdown_table
+from datamodules.clips import Clip
+from datamodules.mouth import mouth_opening
+from lightning_modules.backbone import Backbone
+
+POSE, SOUND = "generated, pose given", "generated, sound alone"
+STATIC, AUTOENCODER = "static copy", "through the VAE"
+PICTURE, OTHER, CHANCE = (
+    "generated against the picture's",
+    "generated against the sound's",
+    "the sound's against the picture's",
+)
+
+Scores = dict[str, Estimate]
+"""By metric."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that is measured of a base model."""
+
+    autoencoder: dict[str, float]
+    """PSNR by person, and the mean."""
+    frames: dict[str, Scores]
+    """By kind of frames."""
+    shuffled: Scores
+    """Correlations of openings where the sound is another person's."""
+
+
+def score_frames(backbone: Backbone, cases: list[Case], made: list[Tensor]) -> Scores:
+    """Return the mean of each metric over the cases.
+
+    CSIM is the cosine of generated frames to the reference by the built-in identity encoder, the same one that
+    conditions the model and is trained against: it flatters.
+    """
+    metrics: dict[str, Callable[[Case, Tensor], float]] = {
+        "PSNR": lambda case, frames: psnr(frames, case.frames),
+        "SSIM": lambda case, frames: ssim(frames, case.frames),
+        "mouth PSNR": lambda case, frames: mouth_psnr(frames, case.frames, case.motion),
+        "aligned mouth PSNR": lambda case, frames: aligned_mouth_psnr(frames, case.frames, case.motion),
+        "mouth r": lambda case, frames: correlation(mouth_opening(frames), case.mouth),
+        "CSIM": lambda case, frames: cosine_to_reference(backbone, frames, case.reference),
+    }
+    people = [case.person for case in cases]
+    return {
+        name: estimate([metric(case, frames) for case, frames in zip(cases, made, strict=True)], people)
+        for name, metric in metrics.items()
+    }
+
+
+@torch.no_grad()
+def cosine_to_reference(backbone: Backbone, frames: Tensor, reference: Tensor) -> float:
+    """Return the mean cosine between the embeddings of uint8 frames and of the reference."""
+    both = torch.cat([reference[None], frames]).to(backbone.vae.device) / 127.5 - 1
+    embedded = backbone.embed(both)
+    return (embedded[1:] @ embedded[0]).mean().item()
+
+
+def score_autoencoder(backbone: Backbone, people: dict[str, list[Clip]]) -> dict[str, float]:
+    """Return the PSNR through the autoencoder over all frames of each person's clips, and their mean."""
+    scores = {}
+    for person, clips in people.items():
+        values = [psnr(through_autoencoder(backbone, clip.frames), clip.frames) for clip in clips]
+        scores[person] = sum(values) / len(values)
+    return {"mean": sum(scores.values()) / len(scores)} | scores
+
+
+def score_shuffled(pairs: list[tuple[Case, Case]], made: list[Tensor]) -> Scores:
+    """Return how mouths made from another's sound follow the picture's true opening, and the sound's own.
+
+    Args:
+        pairs: Whose picture and motion, and whose sound.
+        made: The frames generated from each pair.
+    """
+    people = [case.person for case, _ in pairs]
+    read = [mouth_opening(frames) for frames in made]
+    tracks = {
+        PICTURE: [correlation(opening, case.mouth) for opening, (case, _) in zip(read, pairs, strict=True)],
+        OTHER: [correlation(opening, sound.mouth) for opening, (_, sound) in zip(read, pairs, strict=True)],
+        CHANCE: [correlation(sound.mouth, case.mouth) for case, sound in pairs],
+    }
+    return {name: estimate(values, people) for name, values in tracks.items()}
+
+
+def demand(figures: Figures) -> list[Bar]:
+    """Compare with what a base model must show."""
+    posed, static = figures.frames[POSE], figures.frames[STATIC]
+    return [
+        Bar.at_least("VAE, PSNR in dB", figures.autoencoder["mean"], 30.0),
+        Bar.at_least("whole frame, PSNR in dB, pose given", posed["PSNR"].mean, static["PSNR"].mean),
+        Bar.at_least("mouth region, PSNR in dB, pose given", posed["mouth PSNR"].mean, static["mouth PSNR"].mean + 3),
+        Bar.at_least("mouth-opening r, pose given", posed["mouth r"].mean, 0.8),
+        Bar.at_most("shuffled sound, r", figures.shuffled[PICTURE].mean, figures.shuffled[CHANCE].mean + 0.1),
+    ]
+
+
+def describe(figures: Figures, bars: list[Bar]) -> str:
+    """Return all tables as Markdown; brackets hold 95 % intervals over people."""
+    rows = [[kind, *scores.values()] for kind, scores in figures.frames.items()]
+    return "\n\n".join(
+        [
+            markdown_table(["frames", *figures.frames[POSE]], rows),
+            markdown_table(["opening, with another person's sound", "r"], list(figures.shuffled.items())),
+            markdown_table(["through the VAE, all frames", "PSNR"], list(figures.autoencoder.items())),
+            bars_table(bars),
+        ]
+    )

@@ -1,0 +1,76 @@
+"""Leaves the figures of a benchmark as JSON, and says them as Markdown."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+
+import torch
+
+RESULTS = Path("benchmarks/results")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What must be shown, and whether it is."""
+
+    name: str
+    value: float
+    bar: str
+    met: bool
+
+    @classmethod
+    def at_least(cls, name: str, value: float, least: float) -> Bar:
+        """Ask for a value that is not below another; NaN is below everything."""
+        return cls(name, value, f">= {least:.3g}", value >= least)
+
+    @classmethod
+    def at_most(cls, name: str, value: float, most: float) -> Bar:
+        """Ask for a value that is not above another; NaN is above everything."""
+        return cls(name, value, f"<= {most:.3g}", value <= most)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table; floats get three decimals."""
+    lines = [header, ["---"] * len(header), *[[_show(cell) for cell in row] for row in rows]]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def bars_table(bars: Sequence[Bar]) -> str:
+    """Return the bars as a Markdown table."""
+    rows = [[bar.name, bar.value, bar.bar, "met" if bar.met else "MISSED"] for bar in bars]
+    return markdown_table(["bar", "value", "asked", ""], rows)
+
+
+def save_results(path: str | Path, figures: dict[str, object]) -> None:
+    """Write the figures and the machine they were taken on, by one rename."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(figures | {"machine": describe_machine()}, indent=1, default=_plain) + "\n")
+    partial.rename(path)
+
+
+def describe_machine() -> dict[str, object]:
+    """Return what figures of time depend on."""
+    return {
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON.")
+
+
+def _show(cell: object) -> str:
+    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)

@@ -1,0 +1,122 @@
+"""Runs as `train.py` makes them: one that is there, read back, or a short one whose rounds are timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric import Fabric
+from typing_extensions import override
+
+from callbacks.evaluation import DenoisingModule, HeldOutData
+from federation.hooks import FederationCallback
+from federation.privacy.keys import OperatingSystemKeys
+from federation.rounds import FederatedRounds
+from federation.update import RoundState
+from launching import make_fabric, read_clients
+from train import make_parser, private
+
+Pipeline = Sequence[FederationCallback]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its model without trained adapters, its clients, and the folder that holds the adapters."""
+
+    folder: Path
+    fabric: Fabric
+    module: DenoisingModule
+    data: HeldOutData
+
+    def load_shared(self) -> None:
+        """Put the global adapter into the module."""
+        self.module.load_adapter("shared", self.folder / "global")
+
+    def load_identity(self, client: str) -> None:
+        """Put a client's identity adapter into the module."""
+        self.module.load_adapter("identity", self.folder / "clients" / client / "identity")
+
+
+def open_run(folder: str | Path, *overrides: str) -> Run:
+    """Build the module and data of a run from its own config.yaml, on one device.
+
+    Args:
+        folder: `--out_dir` of the run.
+        overrides: Further options of train.py, e.g. `--data.root=DIR`.
+
+    Raises:
+        FileNotFoundError: If there is no run.
+    """
+    folder = Path(folder)
+    if not (folder / "config.yaml").is_file():
+        raise FileNotFoundError(
+            f"No run in {folder} (no config.yaml). Run `python train.py --config configs/demo.yaml`."
+        )
+    chosen = read_settings(folder / "config.yaml", "--devices=1", "--strategy=auto", *overrides)
+    fabric = make_fabric(chosen.accelerator, 1, "auto", chosen.precision)
+    read_clients(chosen.data, chosen.module, processes=1)
+    fabric.to_device(chosen.module)
+    return Run(folder, fabric, chosen.module, chosen.data)
+
+
+def read_settings(config: str | Path, *overrides: str) -> Any:
+    """Return the arguments of `train.train`, objects built, from a config and further options."""
+    argv = [f"--config={config}", *overrides]
+    parser = make_parser(argv)
+    return parser.instantiate(parser.parse_args(argv))
+
+
+@dataclass
+class Stopwatch(FederationCallback):
+    """Takes the time of each round, up to the end of its last hook; it must be the last observer."""
+
+    seconds: list[float] = field(default_factory=list)
+    _ended: float = 0.0
+
+    @override
+    def on_run_start(self, state: RoundState) -> None:
+        self._ended = time.perf_counter()
+
+    @override
+    def on_round_end(self, state: RoundState) -> None:
+        now = time.perf_counter()
+        self.seconds.append(now - self._ended)
+        self._ended = now
+
+
+def run_timed(settings: Any, folder: Path, wrap: Callable[[Pipeline], Pipeline] = list) -> Stopwatch:
+    """Run the rounds of `train.py` with its pipeline, nobody watching, and return the time each took.
+
+    Clips are read and encoded before the first round, so that no round pays for it.
+
+    Args:
+        settings: From `read_settings`.
+        folder: Gets checkpoints and ledger.
+        wrap: Called with the pipeline; returns what takes its place.
+    """
+    fabric = make_fabric(settings.accelerator, settings.devices, settings.strategy, settings.precision)
+    module, data, federation, privacy = settings.module, settings.data, settings.federation, settings.privacy
+    read_clients(data, module, processes=settings.devices)
+    fabric.launch()
+    for client in data.clients:
+        data.encoded(client, "train")
+    parts = federation, settings.aggregation
+    pipeline = private(OperatingSystemKeys(), privacy, *parts, clients=len(data.clients), out_dir=folder)
+    watch = Stopwatch()
+    FederatedRounds(
+        fabric,
+        module,
+        data,
+        federation=federation,
+        aggregation=settings.aggregation,
+        pipeline=wrap(pipeline),
+        observers=[watch],
+        checkpoint_dir=folder / "checkpoints",
+        seed=settings.seed,
+        clip_norm=privacy.clip_norm,
+        private=privacy.enabled,
+    ).run()
+    return watch
