@@ -50,10 +50,10 @@ def measure_client_parallel(
     """
     if rounds < 2 or pairs < 1:
         raise ValueError(f"`--rounds` must be at least 2 and `--pairs` at least 1. Got {rounds} and {pairs}.")
-    options = [f"--data.root={root}", f"--federation.rounds={rounds}", *(overrides or [])]
     if measure is not None:
-        take_time(config, devices, options, Path(measure))
+        take_time(config, devices, overrides or [], Path(measure))
         return []
+    options = [f"--data.root={root}", f"--federation.rounds={rounds}", *(overrides or [])]
     make_demo_people(root, PRIVATE_SEEDS, clips_per_person=CLIPS)
     taken: dict[int, list[float]] = {1: [], devices: []}
     for pair in range(pairs):

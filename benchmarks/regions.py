@@ -56,7 +56,7 @@ MOUTH = Region(at=(0.0, 0.39), height=0.26, width=0.36)
 EYES = Region(at=(0.0, -0.08), height=0.26, width=0.42)
 """Eyes, brows and nose: what tells where a head is, whatever its mouth does."""
 
-LOWER_CENTRE = (slice(0.56, 0.88), slice(0.26, 0.74))
+LOWER_CENTRE = (slice(0.56, 0.84), slice(0.28, 0.72))
 """Rows and columns, in fractions of the frame, that hold the mouth of a real face in its square crop."""
 
 

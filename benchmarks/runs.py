@@ -12,6 +12,7 @@ from lightning.fabric import Fabric
 from typing_extensions import override
 
 from callbacks.evaluation import DenoisingModule, HeldOutData
+from datamodules.clients import ClientDataModule
 from federation.hooks import FederationCallback
 from federation.privacy.keys import OperatingSystemKeys
 from federation.rounds import FederatedRounds
@@ -101,8 +102,9 @@ def run_timed(settings: Any, folder: Path, wrap: Callable[[Pipeline], Pipeline] 
     module, data, federation, privacy = settings.module, settings.data, settings.federation, settings.privacy
     read_clients(data, module, processes=settings.devices)
     fabric.launch()
-    for client in data.clients:
-        data.encoded(client, "train")
+    if isinstance(data, ClientDataModule):
+        for client in data.clients:
+            data.encoded(client, "train")
     parts = federation, settings.aggregation
     pipeline = private(OperatingSystemKeys(), privacy, *parts, clients=len(data.clients), out_dir=folder)
     watch = Stopwatch()
