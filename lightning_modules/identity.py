@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -19,7 +21,7 @@ class IdentityEncoder(ModelMixin, ConfigMixin):
         self.blocks = nn.Sequential(
             *(
                 nn.Sequential(nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1), nn.GroupNorm(8, fan_out), nn.SiLU())
-                for fan_in, fan_out in zip(widths, widths[1:], strict=False)
+                for fan_in, fan_out in pairwise(widths)
             )
         )
         self.project = nn.Linear(channels[-1] * 2, embedding_dim)

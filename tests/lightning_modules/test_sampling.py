@@ -1,5 +1,7 @@
 """Windows cover every frame, agree where they meet, and any length comes out."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ def test_windows_cover_every_frame_and_overlap(frames):
     starts = window_starts(frames, window, overlap=min(3, window - 1))
     covered = {frame for start in starts for frame in range(start, start + window)}
     assert covered == set(range(frames))
-    assert all(later - earlier <= 5 for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(later - earlier <= 5 for earlier, later in pairwise(starts))
 
 
 def test_every_frame_has_weight():

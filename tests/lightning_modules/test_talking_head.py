@@ -54,8 +54,9 @@ def test_two_devices_start_from_the_same_adapter(tiny_base):
     one = TalkingHead(str(tiny_base))
     torch.manual_seed(2)
     other = TalkingHead(str(tiny_base))
+    theirs = other.state_dict()
     for name, value in one.state_dict().items():
-        assert torch.equal(value, other.state_dict()[name]), name
+        assert torch.equal(value, theirs[name]), name
 
 
 def test_the_whole_denoiser_can_be_federated(tiny_base):
