@@ -27,7 +27,7 @@ CLIPS = 2
 
 
 def measure_client_parallel(
-    config: str = "configs/demo.yaml",
+    settings: str = "configs/demo.yaml",
     devices: int = 2,
     pairs: int = 3,
     rounds: int = 2,
@@ -39,7 +39,7 @@ def measure_client_parallel(
     """Measure the throughput of several devices in units of one's, print it and return the bar.
 
     Args:
-        config: Settings of the run; `federation.local_steps` must keep a client busy for at least a second.
+        settings: Config of the run; `federation.local_steps` must keep a client busy for at least a second.
         devices: Devices that are compared with one.
         pairs: Pairs of runs.
         rounds: Rounds of each run; the first is not counted.
@@ -51,14 +51,14 @@ def measure_client_parallel(
     if rounds < 2 or pairs < 1:
         raise ValueError(f"`--rounds` must be at least 2 and `--pairs` at least 1. Got {rounds} and {pairs}.")
     if measure is not None:
-        take_time(config, devices, overrides or [], Path(measure))
+        take_time(settings, devices, overrides or [], Path(measure))
         return []
     options = [f"--data.root={root}", f"--federation.rounds={rounds}", *(overrides or [])]
     make_demo_people(root, PRIVATE_SEEDS, clips_per_person=CLIPS)
     taken: dict[int, list[float]] = {1: [], devices: []}
     for pair in range(pairs):
         for count in sorted(taken, reverse=pair % 2 == 1):
-            taken[count].append(start_run(config, count, options))
+            taken[count].append(start_run(settings, count, options))
             print(f"pair {pair + 1}, {count} devices: {taken[count][-1]:.2f} s a round", flush=True)
     ratios = [one / several for one, several in zip(taken[1], taken[devices], strict=True)]
     client = median(taken[1]) / len(PRIVATE_SEEDS)
@@ -72,22 +72,27 @@ def measure_client_parallel(
     return bars
 
 
-def start_run(config: str, devices: int, options: list[str]) -> float:
+def start_run(settings: str, devices: int, options: list[str]) -> float:
     """Run in a fresh process and return the seconds of a round."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "seconds.json"
-        own = [f"--config={config}", f"--devices={devices}", f"--measure={file}", f"--overrides={json.dumps(options)}"]
+        own = [
+            f"--settings={settings}",
+            f"--devices={devices}",
+            f"--measure={file}",
+            f"--overrides={json.dumps(options)}",
+        ]
         subprocess.run([sys.executable, __file__, *own], check=True)
         seconds = json.loads(file.read_text())
     return sum(seconds) / len(seconds)
 
 
-def take_time(config: str, devices: int, options: list[str], file: Path) -> None:
+def take_time(settings: str, devices: int, options: list[str], file: Path) -> None:
     """Run and write the seconds of each round but the first; further devices start here, too."""
     from benchmarks.runs import read_settings, run_timed
 
     chosen = [f"--devices={devices}", "--strategy=client_parallel", "--accelerator=cpu", *options]
-    watch = run_timed(read_settings(config, *chosen), file.parent)
+    watch = run_timed(read_settings(settings, *chosen), file.parent)
     if os.environ.get("LOCAL_RANK", "0") == "0":
         file.write_text(json.dumps(watch.seconds[1:]))
 

@@ -1,4 +1,4 @@
-"""Times what privacy costs: `python benchmarks/privacy_stages.py --config configs/demo.yaml`.
+"""Times what privacy costs: `python benchmarks/privacy_stages.py --settings configs/demo.yaml`.
 
 Rounds of the run that the config describes, on one device so that stages and training never overlap. Each hook of each
 stage is timed where the round calls it: weight, clip, noise and mask of every client, the ledger with its accountant,
@@ -49,7 +49,7 @@ class TimedStage:
 
 
 def measure_privacy_stages(
-    config: str = "configs/demo.yaml",
+    settings: str = "configs/demo.yaml",
     rounds: int = 2,
     overrides: list[str] | None = None,
     out: str = str(RESULTS / "privacy_stages.json"),
@@ -57,26 +57,26 @@ def measure_privacy_stages(
     """Measure the share of the privacy stages in a round's wall time, print it by stage and return the bar.
 
     Args:
-        config: Settings of the run.
+        settings: Config of the run.
         rounds: How many rounds.
         overrides: Further options of train.py, e.g. `[--federation.local_steps=2]`.
         out: Where the figures go.
     """
     one_device = ["--devices=1", "--strategy=client_parallel", "--accelerator=cpu", f"--federation.rounds={rounds}"]
-    settings = read_settings(config, *one_device, *(overrides or []))
+    chosen = read_settings(settings, *one_device, *(overrides or []))
     seconds: Seconds = defaultdict(float)
 
     def wrap(pipeline: Pipeline) -> Pipeline:
         return [TimedStage(stage, seconds) for stage in pipeline]
 
     with TemporaryDirectory() as folder:
-        watch = run_timed(settings, Path(folder), wrap)
-    dimension, wall = read_vector(settings.module.shared_parameters()).numel() + 1, sum(watch.seconds)
+        watch = run_timed(chosen, Path(folder), wrap)
+    dimension, wall = read_vector(chosen.module.shared_parameters()).numel() + 1, sum(watch.seconds)
     timed = {key: value for key, value in seconds.items() if key[1] not in OF_THE_RUN}
     share = sum(timed.values()) / wall
     bar = Bar.at_most(f"privacy stages at d = {dimension}, share of a round in percent", 100 * share, 5.0)
     stages = {" ".join(key): value / rounds for key, value in timed.items()}
-    figures = {"d": dimension, "clients": len(settings.data.clients), "local_steps": settings.federation.local_steps}
+    figures = {"d": dimension, "clients": len(chosen.data.clients), "local_steps": chosen.federation.local_steps}
     figures |= {"seconds_of_a_round": wall / rounds, "seconds_by_stage": stages, "bars": [bar]}
     save_results(out, figures)
     rows = [[*key, f"{1000 * value / rounds:.1f}", f"{100 * value / wall:.2f}"] for key, value in timed.items()]

@@ -71,5 +71,9 @@ def add_noise(scheduler: DDIMScheduler, z_0: Tensor, eps: Tensor, timestep: Tens
 
 
 def draw_timesteps(batch: int, device: torch.device) -> Tensor:
-    """Draw one training timestep per clip from torch's seeded generator, shape (batch,)."""
-    return torch.randint(0, 1000, (batch,), device=device)
+    """Draw one training timestep per clip from torch's seeded generator, shape (batch,), with density 2 t.
+
+    Where the head is and whether the mouth is open is settled while noise still hides it, in the first fifth of the
+    way; drawn evenly, few steps would teach it.
+    """
+    return (1000 * torch.rand(batch, device=device).sqrt()).long().clamp_max(999)

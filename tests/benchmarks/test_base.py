@@ -93,5 +93,6 @@ def test_the_command_leaves_figures_and_a_sheet(tmp_path, capsys):
     assert kept["options"].items() >= options.items()
     assert set(kept["frames"]) == {"noise", "static copy", "through the VAE", "clean render", POSE, SOUND}
     assert kept["frames"]["clean render"]["mouth r"]["mean"] > 0.95
-    assert Image.open(out.with_suffix(".png")).size[1] == 6 * 64
+    with Image.open(out.with_suffix(".png")) as sheet:
+        assert sheet.height == 6 * 64
     assert "| mouth-opening r, pose given |" in capsys.readouterr().out

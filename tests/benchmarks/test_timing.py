@@ -37,7 +37,7 @@ def test_a_stage_is_timed_in_its_own_hooks_alone():
 def command(name: str, folder, *args: str) -> subprocess.CompletedProcess[str]:
     (folder / "tiny.yaml").write_text(CONFIG)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, str(ROOT / "benchmarks" / name), "--config", "tiny.yaml", *args]
+    line = [sys.executable, str(ROOT / "benchmarks" / name), "--settings", "tiny.yaml", *args]
     return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
 
 
