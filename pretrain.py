@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from commandline import run_command
+
 
 def pretrain(
     data_root: str = "data/public",
@@ -24,6 +26,7 @@ def pretrain(
     vae_steps: int = 2000,
     encoder_steps: int = 1500,
     denoiser_steps: int = 6000,
+    decoder_steps: int = 1000,
     people: int = 600,
     size: int = 64,
     window: int = 8,
@@ -43,6 +46,7 @@ def pretrain(
         vae_steps: Optimizer steps of the autoencoder, 16 frames each.
         encoder_steps: Optimizer steps of the face encoder, 64 frames each.
         denoiser_steps: Optimizer steps of the denoiser and its condition encoders, 4 windows each.
+        decoder_steps: Further optimizer steps of the decoder alone, 16 frames each; the latents do not change by them.
         people: How many demo people to make.
         size: Height and width of the frames, pixels.
         window: Frames that the denoiser sees at once.
@@ -60,7 +64,7 @@ def pretrain(
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
     from lightning_modules.backbone import Backbone, BackboneShape, hash_weights
-    from lightning_modules.pretraining import AutoencoderTask, DenoiserTask, IdentityTask, set_latent_scale
+    from lightning_modules.pretraining import AutoencoderTask, DecoderTask, DenoiserTask, IdentityTask, set_latent_scale
     from lightning_modules.small import SMALL
 
     if accelerator == "cpu" and devices > 1:
@@ -88,6 +92,7 @@ def pretrain(
     )
     task = DenoiserTask(backbone).requires_grad_(True)
     stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), denoiser_steps)
+    stage.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], decoder_steps)
 
     if not fabric.is_global_zero:
         return
@@ -174,6 +179,4 @@ def _say(what: str) -> Callable[[int, int], None]:
 
 
 if __name__ == "__main__":
-    from jsonargparse import auto_cli
-
-    auto_cli(pretrain, as_positional=False)
+    sys.exit(run_command(pretrain))

@@ -178,10 +178,13 @@ PARTS: dict[str, type[nn.Module]] = {
 
 
 def fingerprint(folder: str | Path) -> str:
-    """Return the SHA-256 of a base model's weights and configs; adapters name the base they belong to by it."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).rglob("*")):
-        if path.suffix in {".safetensors", ".json"}:
+    """Return the SHA-256 of a base model's weights and configs; adapters name the base they belong to by it.
+
+    What merely describes the model (its card, the log of its training) does not count.
+    """
+    folder, digest = Path(folder), hashlib.sha256()
+    for path in [folder / "backbone.json", *sorted(folder.glob("*/*"))]:
+        if path.is_file():
             digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 

@@ -36,6 +36,29 @@ class AutoencoderTask(LightningModule):
         return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-4)
 
 
+class DecoderTask(LightningModule):
+    """Latents to frames once more: the encoder, and with it all that was learned of latents, stays as it is."""
+
+    def __init__(self, backbone: Backbone, learning_rate: float = 1e-3) -> None:
+        super().__init__()
+        self.model = backbone.vae.requires_grad_(False)
+        for part in (self.model.decoder, self.model.post_quant_conv):
+            part.requires_grad_(True)
+        self.unshuffle = backbone.unshuffle
+        self.learning_rate = learning_rate
+
+    def training_step(self, frames: Tensor, batch_idx: int) -> Tensor:
+        """Return the reconstruction loss of frames (batch, 3, height, width) in [-1, 1]."""
+        with torch.no_grad():
+            latents = self.model.encode(F.pixel_unshuffle(frames, self.unshuffle)).latent_dist.mean
+        return reconstruction_loss(F.pixel_shuffle(self.model.decode(latents).sample, self.unshuffle), frames)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of the decoder."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return AdamW(trained, lr=self.learning_rate, weight_decay=1e-4)
+
+
 class IdentityTask(LightningModule):
     """Frames to embeddings that tell public people apart; the centres of the people are thrown away afterwards."""
 

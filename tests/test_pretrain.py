@@ -81,9 +81,10 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
         vae_steps=2,
         encoder_steps=2,
         denoiser_steps=2,
+        decoder_steps=2,
         window=4,
         accelerator="cpu",
     )
     assert Backbone.from_pretrained(tmp_path / "base").shape.window == 4
     log = json.loads((tmp_path / "base" / "training.json").read_text())
-    assert [log[stage]["steps"] for stage in ("vae", "encoder", "denoiser")] == [2, 2, 2]
+    assert [log[stage]["steps"] for stage in ("vae", "encoder", "denoiser", "decoder")] == [2] * 4
