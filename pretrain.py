@@ -6,20 +6,18 @@
 The same command continues where an interrupted one stopped. It runs on one device; train.py takes it from there.
 """
 
-import json
-import math
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from commandline import run_command
 
 
 def pretrain(
     data_root: str = "data/public",
+    held_out: str | None = "data/held_out",
     out: str = "assets/base",
     work: str = "runs/pretrain",
     init: str | None = None,
@@ -40,6 +38,7 @@ def pretrain(
 
     Args:
         data_root: Folder of public people, one folder of clips each; the demo people are made if it is data/public.
+        held_out: Folder of public people that nothing is trained on, for the scores in the model card.
         out: Where the base model goes, in diffusers layout, float16.
         work: Where checkpoints and losses go.
         init: Start from this base model instead of from scratch.
@@ -60,10 +59,13 @@ def pretrain(
     from lightning.fabric import Fabric
 
     from datamodules.demo import make_demo_people
+    from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
     from datamodules.encoding_cache import EncodingCache
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
     from lightning_modules.backbone import Backbone, BackboneShape, hash_weights
+    from lightning_modules.fitting import Stage
+    from lightning_modules.model_card import score_base, write_card
     from lightning_modules.pretraining import AutoencoderTask, DecoderTask, DenoiserTask, IdentityTask, set_latent_scale
     from lightning_modules.small import SMALL
 
@@ -76,7 +78,8 @@ def pretrain(
     torch.manual_seed(seed)
     if data_root == "data/public":
         with fabric.rank_zero_first():
-            make_demo_people(data_root, range(1000, 1000 + people), processes=2, progress=_say("making demo people"))
+            make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=_say("making demo people"))
+            make_demo_people("data/held_out", HELD_OUT_SEEDS, clips_per_person=4)
     backbone = Backbone.from_pretrained(init) if init else Backbone.from_scratch(BackboneShape(size, window), SMALL)
     public = PublicPeople(load_people(data_root, size, crop, _say("reading clips")), window)
     stage = Stage(fabric, Path(work))
@@ -97,77 +100,10 @@ def pretrain(
     if not fabric.is_global_zero:
         return
     backbone.save_pretrained(out)
-    stage.write_log(
-        Path(out) / "training.json", {"data": data_root, "people": len(public.people), "clips": len(public.clips)}
-    )
-    print(f"base model in {out}")
-
-
-class Stage:
-    """Fits one task after another, each resumable; what ships is the average of the last weights."""
-
-    def __init__(self, fabric: Any, folder: Path, save_every: int = 100) -> None:
-        self.fabric, self.folder, self.save_every = fabric, folder, save_every
-        self.log: dict[str, Any] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def fit(self, name: str, task: Any, draw: Callable[[int], Any], steps: int) -> None:
-        """Train `task` for `steps` optimizer steps on what `draw(seed)` gives, from its checkpoint if it has one."""
-        import torch
-        from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-        from tqdm import tqdm
-
-        fabric, path = self.fabric, self.folder / f"{name}.ckpt"
-        average = AveragedModel(task.model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
-        fabric.to_device(average)
-        module, optimizer = fabric.setup(task, task.configure_optimizers())
-        peak = task.learning_rate
-        state = {"task": module, "optimizer": optimizer, "average": average, "step": 0, "losses": [], "seconds": 0.0}
-        if path.exists():
-            state |= fabric.load(path, {k: state[k] for k in ("task", "optimizer", "average")}, weights_only=True)
-        began, recent = time.monotonic() - state["seconds"], []
-        steps_left = range(state["step"], steps)
-        bar = tqdm(
-            steps_left, name, initial=state["step"], total=steps, mininterval=5, disable=not fabric.is_global_zero
-        )
-        for step in bar:
-            for group in optimizer.param_groups:
-                group["lr"] = peak * learning_rate_factor(step, steps)
-            draw_seed = step * fabric.world_size + fabric.global_rank
-            torch.manual_seed(draw_seed)
-            batch = fabric.to_device(draw(draw_seed))
-            with fabric.autocast():
-                loss = module.training_step(batch, step)
-            fabric.backward(loss)
-            fabric.clip_gradients(module, optimizer, max_norm=1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            average.update_parameters(task.model)
-            recent.append(loss.item())
-            if (step + 1) % self.save_every == 0 or step + 1 == steps:
-                mean = sum(recent) / len(recent)
-                recent = []
-                state["losses"].append([step + 1, mean])
-                state |= {"step": step + 1, "seconds": time.monotonic() - began}
-                partial = path.with_suffix(".partial")
-                fabric.save(partial, state)
-                if fabric.is_global_zero:
-                    partial.rename(path)
-                bar.set_postfix(loss=f"{mean:.4f}")
-        task.model.load_state_dict(average.module.state_dict())
-        task.model.eval()
-        self.log[name] = {"steps": steps, "seconds": round(state["seconds"]), "losses": state["losses"]}
-
-    def write_log(self, path: Path, data: dict[str, Any]) -> None:
-        """Write what was trained on, for how long, and how the losses fell."""
-        path.write_text(json.dumps(data | self.log, indent=1) + "\n")
-
-
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Return the share of the peak learning rate: a short warm-up, a plateau, a cosine to zero over the last 40 %."""
-    warm = min(1.0, (step + 1) / 100)
-    left = min(1.0, (steps - step) / (0.4 * steps))
-    return warm * (0.5 - 0.5 * math.cos(math.pi * left))
+    data = {"folder": data_root, "people": len(public.people), "clips": len(public.clips), "size": size}
+    scores = score_base(backbone, load_people(held_out, size, crop)) if held_out else {}
+    write_card(Path(out), data, stage.log, scores)
+    print(f"The base model is in {out}; {out}/README.md says what it can do.")
 
 
 def _say(what: str) -> Callable[[int, int], None]:

@@ -11,6 +11,7 @@ import pretrain
 from datamodules.demo import make_demo_people
 from lightning_modules import small
 from lightning_modules.backbone import Backbone
+from lightning_modules.fitting import Stage, learning_rate_factor
 
 
 class Line(nn.Module):
@@ -39,7 +40,7 @@ def _draw(seed):
 
 def _fit(folder, draw=_draw, steps=6):
     task = Line()
-    pretrain.Stage(Fabric(accelerator="cpu", devices=1), folder, save_every=2).fit("line", task, draw, steps)
+    Stage(Fabric(accelerator="cpu", devices=1), folder, save_every=2).fit("line", task, draw, steps)
     return task.model.state_dict()
 
 
@@ -63,7 +64,7 @@ def test_a_finished_stage_is_not_trained_again(tmp_path):
 
 
 def test_the_learning_rate_warms_up_stays_and_ends_at_zero():
-    factors = [pretrain.learning_rate_factor(step, 1000) for step in range(1001)]
+    factors = [learning_rate_factor(step, 1000) for step in range(1001)]
     assert factors[0] < 0.02
     assert factors[300] == pytest.approx(1.0)
     assert factors[1000] == 0.0
@@ -76,6 +77,7 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
     make_demo_people(tmp_path / "people", range(1000, 1002), clips_per_person=1)
     pretrain.pretrain(
         data_root=str(tmp_path / "people"),
+        held_out=str(tmp_path / "people"),
         out=str(tmp_path / "base"),
         work=str(tmp_path / "work"),
         vae_steps=2,
@@ -87,4 +89,6 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
     )
     assert Backbone.from_pretrained(tmp_path / "base").shape.window == 4
     log = json.loads((tmp_path / "base" / "training.json").read_text())
+    assert 0 < log["held_out"]["vae_psnr"] < 20
+    assert "2 public people" in (tmp_path / "base" / "README.md").read_text()
     assert [log[stage]["steps"] for stage in ("vae", "encoder", "denoiser", "decoder")] == [2] * 4

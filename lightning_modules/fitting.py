@@ -1,0 +1,74 @@
+"""The loop of stage 0: one task after another, each resumable."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.fabric import Fabric
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+
+class Stage:
+    """Fits one task after another, each resumable; what ships is the average of the last weights."""
+
+    def __init__(self, fabric: Fabric, folder: Path, save_every: int = 100) -> None:
+        self.fabric, self.folder, self.save_every = fabric, folder, save_every
+        self.log: dict[str, Any] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def fit(self, name: str, task: LightningModule, draw: Callable[[int], Any], steps: int) -> None:
+        """Train `task` for `steps` optimizer steps on what `draw(seed)` gives, from its checkpoint if it has one."""
+        fabric, path = self.fabric, self.folder / f"{name}.ckpt"
+        average = AveragedModel(task.model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
+        fabric.to_device(average)
+        module, optimizer = fabric.setup(task, task.configure_optimizers())
+        peak = task.learning_rate
+        state = {"task": module, "optimizer": optimizer, "average": average, "step": 0, "losses": [], "seconds": 0.0}
+        if path.exists():
+            state |= fabric.load(path, {k: state[k] for k in ("task", "optimizer", "average")}, weights_only=True)
+        began, recent = time.monotonic() - state["seconds"], []
+        steps_left = range(state["step"], steps)
+        bar = tqdm(
+            steps_left, name, initial=state["step"], total=steps, mininterval=5, disable=not fabric.is_global_zero
+        )
+        for step in bar:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * learning_rate_factor(step, steps)
+            draw_seed = step * fabric.world_size + fabric.global_rank
+            torch.manual_seed(draw_seed)
+            batch = fabric.to_device(draw(draw_seed))
+            with fabric.autocast():
+                loss = module.training_step(batch, step)
+            fabric.backward(loss)
+            fabric.clip_gradients(module, optimizer, max_norm=1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            average.update_parameters(task.model)
+            recent.append(loss.item())
+            if (step + 1) % self.save_every == 0 or step + 1 == steps:
+                mean = sum(recent) / len(recent)
+                recent = []
+                state["losses"].append([step + 1, mean])
+                state |= {"step": step + 1, "seconds": time.monotonic() - began}
+                partial = path.with_suffix(".partial")
+                fabric.save(partial, state)
+                if fabric.is_global_zero:
+                    partial.rename(path)
+                bar.set_postfix(loss=f"{mean:.4f}")
+        task.model.load_state_dict(average.module.state_dict())
+        task.model.eval()
+        self.log[name] = {"steps": steps, "seconds": round(state["seconds"]), "losses": state["losses"]}
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Return the share of the peak learning rate: a short warm-up, a plateau, a cosine to zero over the last 40 %."""
+    warm = min(1.0, (step + 1) / 100)
+    left = min(1.0, (steps - step) / (0.4 * steps))
+    return warm * (0.5 - 0.5 * math.cos(math.pi * left))

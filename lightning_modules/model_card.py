@@ -1,0 +1,76 @@
+"""The short README beside a base model: what it was trained on, for how long, and how good it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_modules.backbone import Backbone, ClipLike
+from lightning_modules.losses import peak_signal_to_noise
+
+UNITS = {"vae": "16 frames", "encoder": "64 frames", "denoiser": "4 windows", "decoder": "16 frames"}
+
+
+@torch.no_grad()
+def score_base(backbone: Backbone, people: dict[str, list[ClipLike]]) -> dict[str, float]:
+    """Score autoencoder and face encoder on people that nothing was trained on.
+
+    Returns:
+        `vae_psnr`: mean per-frame PSNR in dB of frames through the autoencoder (posterior mean, frames in [0, 1]).
+        `recognised`: share of frames nearer to their own person's mean embedding, taken from another clip, than to
+        anybody else's; absent unless everybody has two clips.
+    """
+    quality, centres, faces = [], [], []
+    for clips in people.values():
+        embedded = []
+        for clip in clips:
+            frames = clip.frames.to(backbone.vae.device, backbone.vae.dtype) / 127.5 - 1
+            back = torch.cat([backbone.decode(backbone.encode(chunk)) for chunk in frames.split(32)])
+            quality.append(peak_signal_to_noise((back.clamp(-1, 1) + 1) / 2, (frames + 1) / 2).mean())
+            embedded.append(backbone.embed(frames))
+        centres.append(embedded[0].mean(0))
+        faces.append(torch.cat(embedded[1:]) if len(embedded) > 1 else None)
+    scores = {"vae_psnr": torch.stack(quality).mean().item()}
+    if all(face is not None for face in faces):
+        scores["recognised"] = _recognised(torch.stack(centres), faces)
+    return scores
+
+
+def _recognised(centres: Tensor, faces: list[Tensor]) -> float:
+    nearest = [(face @ centres.T).argmax(-1) == person for person, face in enumerate(faces)]
+    return torch.cat(nearest).float().mean().item()
+
+
+def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: dict[str, float]) -> None:
+    """Write `README.md` for people and `training.json`, with the losses over steps, for plots."""
+    rows = [
+        f"| {stage} | {part['steps']:,} steps of {UNITS[stage]} | {part['seconds'] / 60:.0f} min |"
+        + (f" {part['losses'][-1][1]:.4f} |" if part["losses"] else " |")
+        for stage, part in log.items()
+    ]
+    held_out = [f"- {name}: {value:.3f}" for name, value in scores.items()] or ["- not measured"]
+    text = [
+        "# Base model",
+        "",
+        f"Trained by `pretrain.py` on {data['people']} public people, {data['clips']} clips of {data['size']} px at 25 fps, "
+        f"in `{data['folder']}`. The demo people are drawn and spoken by `datamodules/demo.py`: seeds 1000-1999 are",
+        "public (the first are used), 2000-2009 held out, 3000-3007 the private clients; no real person is in it.",
+        "",
+        "| part | trained | time | last loss |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        "On held-out people:",
+        "",
+        *held_out,
+        "",
+        "How well it speaks: `python benchmarks/base.py`, last result in `benchmarks/results/base.json`. Weights are",
+        "float16 safetensors in diffusers layout, computed in float32.",
+        "",
+    ]
+    (folder / "README.md").write_text("\n".join(text))
+    (folder / "training.json").write_text(json.dumps({"data": data, **log, "held_out": scores}) + "\n")
