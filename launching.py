@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,6 +28,9 @@ from federation.checkpoints import RoundFolders
 from federation.hooks import FederationCallback
 from federation.protocols import FederatedData, FederatedModule
 from federation.strategy import register_strategies
+from federation.vectors import read_vector, write_vector
+from lightning_modules.backbone import Backbone, fingerprint
+from lightning_modules.talking_head import TalkingHead
 
 DEMO_PEOPLE = {Path("data/demo/clients"): PRIVATE_SEEDS, Path("data/demo/public"): HELD_OUT_SEEDS[:1]}
 """Folders that are filled with demo people when they are asked for."""
@@ -124,8 +128,17 @@ def make_observers(
         observers.append(Samples(fabric, module, speakers, write_video, monitor, folder, **options))
     if hasattr(module, "export_adapter"):
         clients = data.clients if module.personal_parameters() else []
-        observers.append(Checkpoint(module, clients, folder))
+        whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None
+        observers.append(Checkpoint(module, clients, folder, whole))
     return [*observers, monitor]
+
+
+def export_denoiser(module: TalkingHead, folder: Path) -> dict[str, str]:
+    """Write the base model with the denoiser that a federation has trained; identity adapters belong to it then."""
+    backbone = Backbone.from_pretrained(module.hparams.base)
+    write_vector(list(backbone.unet.parameters()), read_vector(module.shared_parameters()))
+    backbone.save_pretrained(folder, torch.float32)
+    return {"base": fingerprint(folder)}
 
 
 def save_text(path: Path, text: str) -> None:

@@ -32,10 +32,18 @@ class Checkpoint(FederationCallback):
         module: Writes the adapters it holds.
         clients: Whose identity adapters to export; empty if there is no personal part.
         out_dir: Folder of the run.
+        export_global: Writes what the federation trains where that is no adapter, and returns what to note in the
+            identity adapters instead, e.g. another base.
     """
 
-    def __init__(self, module: ExportableModule, clients: list[str], out_dir: Path) -> None:
-        self.module, self.clients, self.out_dir = module, clients, out_dir
+    def __init__(
+        self,
+        module: ExportableModule,
+        clients: list[str],
+        out_dir: Path,
+        export_global: Callable[[Path], dict[str, str]] | None = None,
+    ) -> None:
+        self.module, self.clients, self.out_dir, self.export_global = module, clients, out_dir, export_global
 
     @override
     def on_round_end(self, state: RoundState) -> None:
@@ -43,13 +51,19 @@ class Checkpoint(FederationCallback):
             return
         notes = {"global_adapter": hash_adapter(state.global_adapter), "round": state.index + 1}
         state.load_adapters(None)
-        replace_folder(self.out_dir / "global", lambda folder: self.module.export_adapter("shared", folder, **notes))
+        replace_folder(self.out_dir / "global", lambda folder: notes.update(self._export_global(folder, notes)))
         for client in self.clients:
             state.load_adapters(client)
             replace_folder(
                 self.out_dir / "clients" / client / "identity",
                 lambda folder, client=client: self.module.export_adapter("identity", folder, client=client, **notes),
             )
+
+    def _export_global(self, folder: Path, notes: dict[str, object]) -> dict[str, str]:
+        if self.export_global is not None:
+            return self.export_global(folder)
+        self.module.export_adapter("shared", folder, **notes)
+        return {}
 
 
 def hash_adapter(vector: Tensor) -> str:

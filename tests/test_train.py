@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
 import train
+from callbacks.args import ObserverArgs
 from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
 from federation.privacy.keys import SeededKeys
-from tests.tiny_command import CONFIG, ROOT, train_command
+from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
 
 def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
@@ -91,9 +94,6 @@ def test_help_needs_no_torch(tmp_path):
     code += (
         "try: train.main()\nexcept SystemExit: print('LOADED', [n for n in ('torch', 'lightning') if n in sys.modules])"
     )
-    import subprocess
-    import sys
-
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
     assert "--federation.rounds" in said
     assert "LOADED []" in said
@@ -141,3 +141,61 @@ def test_what_a_run_leaves(tmp_path):
     assert not [name for name in left if "partial" in name]
     argv = ["--config", str(run / "config.yaml")]
     assert train.make_parser(argv).parse_args(argv).federation.rounds == 1
+
+
+def run(folder: Path, people: int = 8, **settings: object) -> Path:
+    """Train tiny parts in this process; settings go to the args that know them."""
+    args = {"module": CommandModule(), "data": CommandData(people), "observers": ObserverArgs(), "accelerator": "cpu"}
+    for name, kind in (("federation", FederationArgs), ("aggregation", AggregationArgs), ("privacy", PrivacyArgs)):
+        known = kind.__dataclass_fields__.keys() & settings.keys()
+        args[name] = kind(**{field: settings.pop(field) for field in known})
+    return train.train(**args, **settings, out_dir=str(folder))
+
+
+def figures(run_folder: Path) -> dict[str, set[str]]:
+    """Return the tags of each table."""
+    tables = {"released": run_folder / "metrics.csv", "local": run_folder / "local" / "metrics.csv"}
+    return {kind: {line.split(",")[1] for line in path.read_text().splitlines()[1:]} for kind, path in tables.items()}
+
+
+@pytest.fixture
+def no_search(monkeypatch):
+    monkeypatch.setattr("callbacks.budget.smallest_population", lambda *args: 9)
+
+
+@pytest.mark.usefixtures("no_search")
+def test_an_empty_visible_cohort_is_a_round_that_moves_nothing_and_is_charged(tmp_path):
+    folder = run(tmp_path / "run", rounds=2, local_steps=1, sampling="visible", sample_rate=1e-9)
+    first, second = sorted((folder / "checkpoints").glob("round_*/server.safetensors"))
+    assert load_file(first)["global_adapter"].equal(load_file(second)["global_adapter"])
+    assert len((folder / "privacy_ledger.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.usefixtures("no_search")
+def test_the_budget_ends_a_run_after_the_last_round_it_allows(tmp_path):
+    folder = run(tmp_path / "run", rounds=5, local_steps=1, max_epsilon=5.0)
+    assert [path.name for path in sorted((folder / "checkpoints").iterdir())] == ["round_0001", "round_0002"]
+    assert "2 |" in next(line for line in (folder / "privacy_card.md").read_text().splitlines() if "rounds T" in line)
+
+
+@pytest.mark.usefixtures("no_search")
+def test_figures_are_told_apart(tmp_path):
+    tags = figures(run(tmp_path / "run", rounds=1, local_steps=1, sampling="all"))
+    assert tags["released"] == {
+        "released/epsilon",
+        "released/epsilon_coins_known",
+        "released/epsilon_coins_secret",
+        "released/noise_to_signal",
+        "released/seconds",
+        "released/step_norm",
+        "released/upload_bytes",
+    }
+    assert {"local/loss", "local/loss/ann", "local/clipped", "local/isfa_weight/bob"} <= tags["local"]
+
+
+def test_a_run_without_privacy_learns_and_claims_nothing(tmp_path, capsys):
+    folder = run(tmp_path / "run", people=3, rounds=2, local_steps=1, enabled=False, sampling="all")
+    assert "PRIVACY IS OFF" in capsys.readouterr().err
+    assert "No epsilon holds" in (folder / "privacy_card.md").read_text()
+    assert "released/epsilon" not in figures(folder)["released"]
+    assert not (folder / "privacy_ledger.jsonl").exists()

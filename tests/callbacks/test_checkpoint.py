@@ -72,3 +72,16 @@ def test_other_devices_write_nothing(tmp_path):
     state.is_main = False
     Checkpoint(Exporter(), ["ann"], tmp_path).on_round_end(state)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_whole_model_takes_the_place_of_the_global_adapter(tmp_path):
+    module, state = Exporter(), make_state()
+    state.load_adapters = module.load
+
+    def export(folder):
+        (folder / "model.safetensors").write_text("denoiser")
+        return {"base": "new"}
+
+    Checkpoint(module, ["ann"], tmp_path, export).on_round_end(state)
+    assert [path.name for path in (tmp_path / "global").iterdir()] == ["model.safetensors"]
+    assert json.loads((tmp_path / "clients/ann/identity/adapter.json").read_text())["base"] == "new"
