@@ -88,3 +88,11 @@ def test_the_makefile_explains_its_commands():
     assert phony is not None
     for target in phony.group(1).split():
         assert re.search(rf"^{target}:.*## \S", text, re.MULTILINE), f"`make {target}` has no help."
+
+
+def test_the_readme_names_every_file():
+    tree = (ROOT / "README.md").read_text()
+    packages = ("benchmarks", "callbacks", "datamodules", "federation", "lightning_modules")
+    files = [*ROOT.glob("*.py"), *(file for package in packages for file in (ROOT / package).rglob("*.py"))]
+    missing = [path.relative_to(ROOT).as_posix() for path in files if path.name not in tree]
+    assert not [path for path in missing if not path.endswith("__init__.py")]
