@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +159,7 @@ class Backbone(nn.Module):
         """Write every part; the folder appears whole, by one rename, and replaces an older one."""
         folder = Path(folder)
         partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
         for name, module in self.parts():
             stored = copy.deepcopy(module)
             nn.Module.to(stored, dtype)  # diffusers' own `to` warns about parts it has none of
@@ -204,10 +206,7 @@ def replace_folder(new: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
-    if old.exists():
-        for path in sorted(old.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        old.rmdir()
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _build_part(kind: type[nn.Module], config: dict) -> nn.Module:
