@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.metrics import psnr
-from datamodules.demo_face import Pose, Sketch
 from datamodules.demo_person import PUBLIC_SEEDS, draw_person
+from datamodules.demo_sketch import Pose, Sketch
 
 AVERAGE_HEAD = (0.535, 0.675)
 """Middle of the range of head widths and heights, in units of half the frame."""

@@ -17,9 +17,10 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from datamodules.clips import FPS, SAMPLE_RATE
-from datamodules.demo_face import Portrait, Pose
+from datamodules.demo_face import Portrait
 from datamodules.demo_person import PRIVATE_SEEDS, Person, draw_person, name_of, number_of_clips
 from datamodules.demo_scene import MARGIN
+from datamodules.demo_sketch import Pose
 from datamodules.demo_speech import speak
 from datamodules.video import write_video
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from datamodules.demo_person import blend
-
-if TYPE_CHECKING:
-    from datamodules.demo_face import Sketch
+from datamodules.demo_sketch import Sketch
 
 HATS = ("beanie", "cap", "straw hat", "party hat")
 CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 25)), np.sin(np.linspace(0, 2 * np.pi, 25))], axis=1)

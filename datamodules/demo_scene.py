@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from PIL import Image, ImageDraw
 
 from datamodules.demo_person import Person, blend
-
-if TYPE_CHECKING:
-    from datamodules.demo_face import Sketch
+from datamodules.demo_sketch import Sketch
 
 MARGIN = 0.12  # of the frame on each side: a shaky camera sees past the edges
 

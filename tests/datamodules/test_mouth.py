@@ -8,8 +8,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from datamodules.demo import record
-from datamodules.demo_face import Portrait, Pose
+from datamodules.demo_face import Portrait
 from datamodules.demo_person import PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
+from datamodules.demo_sketch import Pose
 from datamodules.mouth import mouth_opening
 
 SOME_SEEDS = [*PUBLIC_SEEDS[:12], *PRIVATE_SEEDS]
