@@ -126,11 +126,12 @@ def private(
     The client halves run from first to last, the server halves from last to first. Without privacy only the sampling
     and the weights are left, and the run says so.
     """
-    from callbacks.budget import PrivacyBudget, PrivacyOff, choose_noise, sample_rate
+    from callbacks.budget import PrivacyBudget
     from callbacks.clipping import ClipUpdate
+    from callbacks.conclusion import PrivacyOff
     from callbacks.isfa import ISFAAggregation
     from callbacks.masking import SecureAggregation
-    from callbacks.noise import DistributedNoise
+    from callbacks.noise import DistributedNoise, choose_noise, sample_rate
     from callbacks.sampling import HiddenSampling, VisibleSampling
 
     coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)

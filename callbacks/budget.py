@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from typing_extensions import override
 
+from callbacks.conclusion import CARD, Spent, conclude, gather_facts, save_card, shout
+from callbacks.noise import sample_rate
 from federation.args import FederationArgs, PrivacyArgs
 from federation.hooks import FederationCallback
-from federation.privacy.accountant import COIN_FAILURE_SHARE, Accountant, Epsilon, Release, participation_bound
-from federation.privacy.card import TINY_COHORT, PrivacyFacts, no_privacy_card, privacy_card
+from federation.privacy.accountant import Accountant, Epsilon, Release
+from federation.privacy.card import TINY_COHORT, privacy_card
 from federation.privacy.ledger import Ledger
-from federation.privacy.planning import plan_noise, smallest_population, solve_noise_multiplier
-from federation.privacy.sensitivity import Grid
 from federation.update import RoundState
-
-TARGET = 8.0
-"""The epsilon for which the card says how many clients it would take."""
 
 
 class PrivacyBudget(FederationCallback):
@@ -93,10 +89,14 @@ class PrivacyBudget(FederationCallback):
     def on_run_end(self, state: RoundState) -> None:
         if not state.is_main:
             return
-        facts = self._facts(state)
-        path = self.out_dir / "privacy_card.md"
-        path.write_text(privacy_card(facts))
-        print(self._conclusion(facts, path), flush=True)
+        spent = Spent(
+            rounds=len(self.ledger.entries),
+            coins_secret=None if self.sampling == "visible" else self.accountant.epsilon(),
+            coins_known=self._with_known_coins(),
+        )
+        facts = gather_facts(state, spent, self.release, self.privacy, self.sampling, self.clients)
+        save_card(self.out_dir, privacy_card(facts))
+        print(conclude(facts, self.out_dir / CARD), flush=True)
 
     def _counted(self, *further: Release) -> Epsilon:
         """Return the epsilon that the budget limits: with secret coins only where they are secret."""
@@ -105,85 +105,3 @@ class PrivacyBudget(FederationCallback):
 
     def _with_known_coins(self, *further: Release) -> Epsilon:
         return self.accountant.epsilon_with_known_coins(self.clients, *further)
-
-    def _facts(self, state: RoundState) -> PrivacyFacts:
-        dimension, clients, rounds = state.global_adapter.numel() + 1, self.clients, len(self.ledger.entries)
-        z, q = self.release.noise_multiplier, self.release.sample_rate
-        plan = plan_noise(z, Grid(state.clip_norm, dimension), clients)
-        asked = rounds > 0 and self.sampling != "visible"
-        return PrivacyFacts(
-            clients=clients,
-            colluders=plan.colluders,
-            honest=plan.honest,
-            clip_norm=state.clip_norm,
-            dimension=dimension,
-            noise_multiplier=z,
-            sampling=self.sampling,
-            sample_rate=q,
-            rounds=rounds,
-            delta=self.privacy.delta,
-            coins_secret=None if self.sampling == "visible" else self.accountant.epsilon(),
-            coins_known=self._with_known_coins(),
-            key_source=self.privacy.key_source,
-            target_epsilon=TARGET,
-            target_population=smallest_population(z, q, rounds, self.privacy.delta, clients, TARGET) if asked else None,
-        )
-
-    def _conclusion(self, facts: PrivacyFacts, path: Path) -> str:
-        lines = [
-            f"Privacy: {facts.rounds} rounds with {facts.clients} clients spent epsilon {self._counted().value:.2f} "
-            f"(coins known: {facts.coins_known.value:.2f}) at delta {facts.delta:g}, "
-            f"noise multiplier {facts.noise_multiplier:.3g}, {facts.dimension:,} coordinates."
-        ]
-        if facts.target_population is not None:
-            too_few = facts.target_population > facts.clients
-            start = f"{facts.clients} clients cannot buy a small epsilon: the" if too_few else "The"
-            least = facts.target_population
-            lines.append(f"{start} same noise in the mean costs epsilon <= {TARGET:g} from {least} clients on.")
-        if facts.key_source == "seeded":
-            lines.append("The keys were seeded, so this run protects nobody.")
-        return "\n".join([*lines, f"This was a simulation on one machine. The whole card: {path}"])
-
-
-def sample_rate(federation: FederationArgs) -> float:
-    """Return the probability that a client's data is in a round."""
-    return 1.0 if federation.sampling == "all" else federation.sample_rate
-
-
-def choose_noise(privacy: PrivacyArgs, federation: FederationArgs, clients: int) -> float:
-    """Return the noise multiplier: the one given, or the least that keeps all rounds within the target.
-
-    Where coins are visible, every round a client may take part in counts in full.
-    """
-    if privacy.target_epsilon is None:
-        return privacy.noise_multiplier
-    rate, rounds, delta = sample_rate(federation), federation.rounds, privacy.delta
-    if federation.sampling == "visible":
-        reserve = COIN_FAILURE_SHARE * delta
-        rounds = max(1, participation_bound(rounds, rate, clients, reserve))
-        rate, delta = 1.0, delta - reserve
-    return solve_noise_multiplier(privacy.target_epsilon, delta, rate, rounds)
-
-
-class PrivacyOff(FederationCallback):
-    """Says loudly, at both ends of a run and on its card, that nothing is protected."""
-
-    def __init__(self, out_dir: Path) -> None:
-        self.out_dir = out_dir
-
-    @override
-    def on_run_start(self, state: RoundState) -> None:
-        if state.is_main:
-            shout("PRIVACY IS OFF: updates are neither clipped, noised nor masked. No epsilon holds.")
-
-    @override
-    def on_run_end(self, state: RoundState) -> None:
-        if state.is_main:
-            self.out_dir.mkdir(parents=True, exist_ok=True)
-            (self.out_dir / "privacy_card.md").write_text(no_privacy_card())
-            shout("PRIVACY WAS OFF: whoever adds up the updates has seen each of them.")
-
-
-def shout(text: str) -> None:
-    """Print to stderr so that it is not overlooked."""
-    print(f"\n*** {text} ***\n", file=sys.stderr, flush=True)

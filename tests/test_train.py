@@ -160,7 +160,7 @@ def figures(run_folder: Path) -> dict[str, set[str]]:
 
 @pytest.fixture
 def no_search(monkeypatch):
-    monkeypatch.setattr("callbacks.budget.smallest_population", lambda *args: 9)
+    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
 
 
 @pytest.mark.usefixtures("no_search")

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from callbacks.budget import PrivacyBudget, choose_noise
+from callbacks.budget import PrivacyBudget
+from callbacks.noise import choose_noise
 from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
 from federation.exchange import sum_wires
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
@@ -20,7 +21,7 @@ DELTA = 1e-5
 @pytest.fixture
 def no_search(monkeypatch):
     """Leave out the search for a population, which takes a second and is tested where it is made."""
-    monkeypatch.setattr("callbacks.budget.smallest_population", lambda *args: 9)
+    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
 
 
 def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, **privacy) -> PrivacyBudget:

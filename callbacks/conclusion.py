@@ -1,0 +1,112 @@
+"""What a run says about its privacy at the end: its card, a few lines, and, where it was off, a warning."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from typing_extensions import override
+
+from federation.args import PrivacyArgs
+from federation.hooks import FederationCallback
+from federation.privacy.accountant import Epsilon, Release
+from federation.privacy.card import PrivacyFacts, no_privacy_card
+from federation.privacy.planning import plan_noise, smallest_population
+from federation.privacy.sensitivity import Grid
+from federation.update import RoundState
+
+CARD = "privacy_card.md"
+TARGET = 8.0
+"""The epsilon for which the card says how many clients it would take."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the ledger's rounds have cost."""
+
+    rounds: int
+    coins_secret: Epsilon | None
+    """None where coins are visible."""
+    coins_known: Epsilon
+
+
+def gather_facts(
+    state: RoundState,
+    spent: Spent,
+    release: Release,
+    privacy: PrivacyArgs,
+    sampling: Literal["hidden", "visible", "all"],
+    clients: int,
+) -> PrivacyFacts:
+    """Return what the card says, with the number of clients at which the same noise in the mean meets the target."""
+    dimension, z, q = state.global_adapter.numel() + 1, release.noise_multiplier, release.sample_rate
+    plan = plan_noise(z, Grid(state.clip_norm, dimension), clients)
+    asked = spent.rounds > 0 and sampling != "visible"
+    return PrivacyFacts(
+        clients=clients,
+        colluders=plan.colluders,
+        honest=plan.honest,
+        clip_norm=state.clip_norm,
+        dimension=dimension,
+        noise_multiplier=z,
+        sampling=sampling,
+        sample_rate=q,
+        rounds=spent.rounds,
+        delta=privacy.delta,
+        coins_secret=spent.coins_secret,
+        coins_known=spent.coins_known,
+        key_source=privacy.key_source,
+        target_epsilon=TARGET,
+        target_population=smallest_population(z, q, spent.rounds, privacy.delta, clients, TARGET) if asked else None,
+    )
+
+
+def conclude(facts: PrivacyFacts, card: Path) -> str:
+    """Return the card in a few lines."""
+    counted = facts.coins_secret or facts.coins_known
+    lines = [
+        f"Privacy: {facts.rounds} rounds with {facts.clients} clients spent epsilon {counted.value:.2f} "
+        f"(coins known: {facts.coins_known.value:.2f}) at delta {facts.delta:g}, "
+        f"noise multiplier {facts.noise_multiplier:.3g}, {facts.dimension:,} coordinates."
+    ]
+    if facts.target_population is not None:
+        too_few = facts.target_population > facts.clients
+        start = f"{facts.clients} clients cannot buy a small epsilon: the" if too_few else "The"
+        least = facts.target_population
+        lines.append(f"{start} same noise in the mean costs epsilon <= {TARGET:g} from {least} clients on.")
+    if facts.key_source == "seeded":
+        lines.append("The keys were seeded, so this run protects nobody.")
+    return "\n".join([*lines, f"This was a simulation on one machine. The whole card: {card}"])
+
+
+def save_card(out_dir: Path, text: str) -> None:
+    """Write the card under a temporary name first."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    partial = out_dir / f"{CARD}.partial"
+    partial.write_text(text)
+    partial.replace(out_dir / CARD)
+
+
+class PrivacyOff(FederationCallback):
+    """Says loudly, at both ends of a run and on its card, that nothing is protected."""
+
+    def __init__(self, out_dir: Path) -> None:
+        self.out_dir = out_dir
+
+    @override
+    def on_run_start(self, state: RoundState) -> None:
+        if state.is_main:
+            shout("PRIVACY IS OFF: updates are neither clipped, noised nor masked. No epsilon holds.")
+
+    @override
+    def on_run_end(self, state: RoundState) -> None:
+        if state.is_main:
+            save_card(self.out_dir, no_privacy_card())
+            shout("PRIVACY WAS OFF: whoever adds up the updates has seen each of them.")
+
+
+def shout(text: str) -> None:
+    """Print to stderr so that it is not overlooked."""
+    print(f"\n*** {text} ***\n", file=sys.stderr, flush=True)
