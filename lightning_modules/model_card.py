@@ -56,8 +56,8 @@ def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: 
     text = [
         "# Base model",
         "",
-        f"Trained by `pretrain.py` on {data['people']} public people, {data['clips']} clips of {data['size']} px, in",
-        f"`{data['folder']}`. The demo people are drawn and spoken by `datamodules/demo.py`: seeds 1000-1999 are public (the",
+        f"Trained by `pretrain.py` on {data['people']} public people, {data['clips']} clips of {data['size']} px,",
+        f"in `{data['folder']}`. The demo people are drawn and spoken by `datamodules/demo.py`: seeds 1000-1999 are public (the",
         "first are used), 2000-2009 held out, 3000-3007 the private clients; no real person is in it.",
         "",
         "| part | trained | time | last loss |",
