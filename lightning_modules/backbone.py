@@ -133,7 +133,7 @@ class Backbone(nn.Module):
 
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield the folder name and module of each part."""
-        return iter((name, module) for name, module in self.named_children())
+        return self.named_children()
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Backbone:

@@ -90,7 +90,7 @@ class TalkingHead(LightningModule):
         self, shared_rank: int, identity_rank: int, shared_targets: list[str], identity_targets: list[str]
     ) -> tuple[list[Parameter], list[Parameter]]:
         unet, names = self.backbone.unet, []
-        whole = [parameter for parameter in unet.parameters()] if self.trainable == "backbone" else []
+        whole = list(unet.parameters()) if self.trainable == "backbone" else []
         if not whole:
             adapters.add_adapter(unet, adapters.SHARED, shared_rank, shared_targets, seed=0)
             names.append(adapters.SHARED)

@@ -16,7 +16,10 @@ torch.set_num_threads(1)  # on tiny models threads only wait for each other, and
 
 LAUNCHERS = {"MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS"}
 """Set by Fabric's launchers in the process that launches; removed after the test."""
-IMPORTS = ("PYTEST_", "KMP_", "CU", "TORCH", "PYTORCH_", "TF_", "HF_", "XDG_", "OPENCV_", "QT_", "TRITON_")
+IMPORTS = (
+    *("PYTEST_", "KMP_", "CUDA_", "CUBLAS_", "TORCH", "PYTORCH_NVML_BASED_CUDA_CHECK"),
+    *("TF_", "HF_", "XDG_", "OPENCV_", "QT_", "TRITON_"),
+)
 """Prefixes of what libraries set when they are first imported."""
 
 

@@ -29,4 +29,5 @@ def test_values_out_of_range_are_named(args, name, value):
 
 
 def test_defaults_are_in_range():
-    FederationArgs(), AggregationArgs()
+    assert FederationArgs().rounds >= 1
+    assert AggregationArgs().beta > 0
