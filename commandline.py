@@ -14,9 +14,6 @@ def run_command(
 ) -> int:
     """Call `function` with the flags of the command line and return the exit code.
 
-    Whatever the user can mend (a wrong flag, a missing or broken file) is one line on stderr and exit code 2; anything
-    else is a bug and keeps its traceback.
-
     Args:
         function: What the command does.
         aliases: Other names of flags, without dashes.
@@ -26,8 +23,17 @@ def run_command(
     logging.basicConfig(format=f"{name}: %(message)s", level=logging.WARNING)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     flags = rename_flags(sys.argv[1:] if argv is None else argv, aliases or {})
+    return report_errors(name, lambda: auto_cli(function, args=flags, as_positional=False, exit_on_error=False))
+
+
+def report_errors(name: str, command: Callable[[], object]) -> int:
+    """Run a command and return its exit code.
+
+    Whatever the user can mend (a wrong flag, a missing or broken file) is one line on stderr and exit code 2; anything
+    else is a bug and keeps its traceback.
+    """
     try:
-        auto_cli(function, args=flags, as_positional=False, exit_on_error=False)
+        command()
     except (ArgumentError, OSError, ValueError) as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -17,9 +17,7 @@ from callbacks.evaluation import Evaluation
 from callbacks.monitor import Monitor
 from callbacks.progress import Progress
 from callbacks.samples import Samples, Speaker
-from datamodules.audio import log_mel_windows
 from datamodules.clients import ClientDataModule
-from datamodules.clips import Clip
 from datamodules.demo import make_demo_people
 from datamodules.demo_person import HELD_OUT_SEEDS, PRIVATE_SEEDS
 from datamodules.video import write_video
@@ -81,7 +79,7 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
         logging.getLogger("datamodules").setLevel(logging.ERROR)
     if isinstance(data, ClientDataModule):
         fill_demo_folder(data.root, data.size, processes)
-        data.set_encoder(lambda clip: encode(module, clip), module.base_hash)
+        data.set_encoder(module.encode_clip, module.base_hash)
     if isinstance(data, LightningDataModule):
         data.setup("fit")
 
@@ -99,11 +97,6 @@ def fill_demo_folder(root: Path, size: int, processes: int) -> None:
     """Draw and speak the demo people if this is their folder; clips that stand are kept."""
     if Path(root) in DEMO_PEOPLE and os.environ.get("LOCAL_RANK", "0") == "0":
         make_demo_people(root, DEMO_PEOPLE[Path(root)], size=size, processes=processes)
-
-
-def encode(module: FederatedModule, clip: Clip) -> dict[str, torch.Tensor]:
-    """Return what the frozen parts make of a clip's frames, and the features of its sound."""
-    return module.encode_clip(clip) | {"mel": log_mel_windows(clip.waveform, len(clip.frames))}
 
 
 def make_observers(

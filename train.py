@@ -6,7 +6,6 @@ decode, weighted mean on the server.
 
 import os
 import sys
-from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from callbacks.args import ObserverArgs
+from commandline import report_errors
 from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
@@ -179,18 +179,17 @@ def run(argv: Sequence[str]) -> Path:
     return train(**parser.instantiate(chosen), settings=settings)
 
 
-def main() -> int:
-    """Run the command; whatever the user can mend is one line and exit code 2."""
-    try:
-        folder = run(sys.argv[1:])
-    except (ArgumentError, OSError, ValueError) as error:
-        print("train.py: " + " ".join(str(error).split()), file=sys.stderr)
-        return 2
+def show_results(folder: Path) -> None:
+    """Name what a run left behind."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
         print(f"The run is in {folder}; see it with: tensorboard --logdir {folder}")
         for video in sorted(folder.glob("*/samples/*.mp4")):
             print(f"Sample: {video}")
-    return 0
+
+
+def main() -> int:
+    """Run the command and return its exit code."""
+    return report_errors("train.py", lambda: show_results(run(sys.argv[1:])))
 
 
 if __name__ == "__main__":

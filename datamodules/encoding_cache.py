@@ -10,10 +10,16 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from datamodules.audio import log_mel_windows
 from datamodules.clips import Clip
 
 Encoding = dict[str, Tensor]
-"""What the frozen parts of the model make of a clip."""
+"""What the frozen parts of the model make of a clip's frames, and the features of its sound."""
+
+
+def with_sound(encode: Callable[[Clip], Encoding]) -> Callable[[Clip], Encoding]:
+    """Return an encoder that adds the features of the sound, `mel`, to what `encode` makes of the frames."""
+    return lambda clip: encode(clip) | {"mel": log_mel_windows(clip.waveform, len(clip.frames))}
 
 
 class EncodingCache:

@@ -9,9 +9,8 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import default_collate
 
-from datamodules.audio import log_mel_windows
 from datamodules.clips import Clip
-from datamodules.encoding_cache import Encoding
+from datamodules.encoding_cache import Encoding, with_sound
 from datamodules.windows import WindowedClips, draw_window
 
 
@@ -65,5 +64,4 @@ class PublicPeople:
 
     def _encode(self, clip: Clip) -> Encoding:
         """Encode to float16: hundreds of people's latents and sounds stay in memory."""
-        encoding = self.encode(clip) | {"mel": log_mel_windows(clip.waveform, len(clip.frames))}
-        return {name: part.half() for name, part in encoding.items()}
+        return {name: part.half() for name, part in with_sound(self.encode)(clip).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ def add_adapter(unet: UNetMotionModel, name: str, rank: int, targets: list[str],
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), adapter_name=name)
+        _add(unet, name, LoraConfig(r=rank, lora_alpha=rank, target_modules=targets))
 
 
 def lora_parameters(unet: UNetMotionModel, name: str, *, freeze_a: bool) -> list[nn.Parameter]:
@@ -91,8 +92,15 @@ def attach_adapter(unet: UNetMotionModel, name: str, folder: Path) -> dict[str, 
     if not config.is_file() or not notes.is_file():
         raise FileNotFoundError(f"No adapter in {folder} (no adapter_config.json with an adapter.json beside it).")
     try:
-        unet.add_adapter(LoraConfig.from_pretrained(folder), adapter_name=name)
+        _add(unet, name, LoraConfig.from_pretrained(folder))
     except (TypeError, ValueError) as error:
         raise ValueError(f"The adapter in {folder} does not fit the base model: {error}") from error
     load_adapter(unet, name, folder)
     return json.loads(notes.read_text())
+
+
+def _add(unet: UNetMotionModel, name: str, config: LoraConfig) -> None:
+    """Add an adapter beside others; that there are two is meant, and peft need not warn of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")
+        unet.add_adapter(config, adapter_name=name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 
 import torch
@@ -13,21 +12,25 @@ from lightning_modules.adapters import IDENTITY, SHARED, attach_adapter
 from lightning_modules.backbone import Backbone, fingerprint
 
 CONFIG = "adapter_config.json"
+BASE = "backbone.json"
 
 
 def load_personalised(base: str | Path, adapter: str | Path | None = None) -> Backbone:
     """Load the base model and merge the adapters of a folder into it.
 
     Args:
-        base: Folder of the base model.
-        adapter: A run's `global`, or a client's folder with `identity`, which takes the global adapter along; None is
-            the base model as it is.
+        base: Folder of the base model. A run that trained the whole denoiser left a base of its own in `global`, which
+            takes its place.
+        adapter: A run's `global`, or a client's folder with `identity`, which takes `global` along; None is the base
+            model as it is.
 
     Raises:
         FileNotFoundError: If the base model or an adapter is missing.
         ValueError: If the base model or an adapter is broken, or they do not belong together.
     """
     folders = {} if adapter is None else find_adapters(Path(adapter))
+    if SHARED in folders and (folders[SHARED] / BASE).is_file():
+        base = folders.pop(SHARED)
     try:
         backbone = Backbone.from_pretrained(base).requires_grad_(False)
     except SafetensorError as error:
@@ -38,7 +41,7 @@ def load_personalised(base: str | Path, adapter: str | Path | None = None) -> Ba
 
 
 def find_adapters(folder: Path) -> dict[str, Path]:
-    """Return the folder of each adapter that acts when a user names `folder`.
+    """Return the folder of each adapter that acts when a user names `folder`; `global` may hold a whole base instead.
 
     Raises:
         FileNotFoundError: If one is missing.
@@ -47,16 +50,21 @@ def find_adapters(folder: Path) -> dict[str, Path]:
         raise FileNotFoundError(f"`--adapter` must be a folder such as runs/demo/global. There is no {folder}.")
     if folder.name == IDENTITY and (folder / CONFIG).is_file():
         folder = folder.resolve().parent
-    if (folder / CONFIG).is_file():
+    if is_global(folder):
         return {SHARED: folder}
     if not (folder / IDENTITY / CONFIG).is_file():
         raise FileNotFoundError(f"No adapter in {folder}.{_suggest(folder)}")
     run = folder.resolve().parent.parent
-    if not (run / "global" / CONFIG).is_file():
+    if not is_global(run / "global"):
         raise FileNotFoundError(
             f"{folder} needs the global adapter it was trained with. There is none in {run}/global."
         )
     return {SHARED: run / "global", IDENTITY: folder / IDENTITY}
+
+
+def is_global(folder: Path) -> bool:
+    """Whether a folder holds what a federation trained: a shared adapter or a base model."""
+    return (folder / CONFIG).is_file() or (folder / BASE).is_file()
 
 
 def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -> None:
@@ -68,9 +76,7 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
     notes, base_hash = {}, fingerprint(base)
     for name, folder in folders.items():
         try:
-            with warnings.catch_warnings():  # that there is an adapter already
-                warnings.filterwarnings("ignore", "Already found a `peft_config`")
-                notes[name] = attach_adapter(backbone.unet, name, folder)
+            notes[name] = attach_adapter(backbone.unet, name, folder)
         except (SafetensorError, json.JSONDecodeError) as error:
             raise ValueError(f"The adapter in {folder} is broken: {error}.") from error
         if (got := notes[name].get("base")) != base_hash:

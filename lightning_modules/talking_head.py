@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning import LightningModule
@@ -193,28 +193,9 @@ class TalkingHead(LightningModule):
         """Return what training needs of a clip, computed once; see `Backbone.encode_clip`."""
         return self.backbone.encode_clip(clip)
 
-    def generate(
-        self,
-        portrait: Tensor,
-        mel: Tensor,
-        *,
-        motion: Tensor | None = None,
-        steps: int = 10,
-        seed: int = 0,
-        guidance_scale: float = 1.0,
-        progress: Callable[[], None] | None = None,
-    ) -> Tensor:
-        """Make a portrait speak with the adapters as they are; see `sampling.animate`."""
-        return animate(
-            self.backbone,
-            portrait,
-            mel,
-            motion=motion,
-            steps=steps,
-            seed=seed,
-            guidance_scale=guidance_scale,
-            progress=progress,
-        )
+    def generate(self, portrait: Tensor, mel: Tensor, **options: Any) -> Tensor:
+        """Make a portrait speak with the adapters as they are; arguments and result are those of `animate`."""
+        return animate(self.backbone, portrait, mel, **options)
 
     def export_adapter(self, name: Literal["shared", "identity"], folder: str | Path, **notes: object) -> None:
         """Write an adapter in peft format, with `adapter.json` naming the base it belongs to."""

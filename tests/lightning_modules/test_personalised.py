@@ -115,3 +115,17 @@ def test_a_device_that_is_not_there_is_refused():
     assert pick_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match="Got toaster"):
         pick_device("toaster")
+
+
+def test_a_run_that_trained_the_whole_denoiser_brings_its_own_base(tiny_base, tmp_path):
+    trained = Backbone.from_pretrained(tiny_base)
+    torch.nn.init.normal_(trained.unet.conv_in.bias, std=0.5)
+    trained.save_pretrained(tmp_path / "global", torch.float32)
+    head = TalkingHead(str(tmp_path / "global"), identity_rank=2)
+    for parameter in head.personal_parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    head.export_adapter("identity", tmp_path / "clients/alice/identity", client="alice")
+    together = sample(load_personalised(tiny_base, tmp_path / "global"))
+    torch.testing.assert_close(together, sample(trained))
+    assert (together - sample(load_personalised(tiny_base))).abs().max() > 0.01
+    assert (sample(load_personalised(tiny_base, tmp_path / "clients/alice")) - together).abs().max() > 0.01
