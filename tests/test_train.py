@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import train
 from callbacks.args import ObserverArgs
-from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.privacy.keys import SeededKeys
 from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
@@ -22,6 +22,8 @@ def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
         PrivacyArgs(enabled=enabled),
         FederationArgs(sampling=sampling),
         AggregationArgs(),
+        SecurityArgs(),
+        ClippingArgs(),
         clients=8,
         out_dir=tmp_path,
     )
@@ -146,7 +148,9 @@ def test_what_a_run_leaves(tmp_path):
 def run(folder: Path, people: int = 8, **settings: object) -> Path:
     """Train tiny parts in this process; settings go to the args that know them."""
     args = {"module": CommandModule(), "data": CommandData(people), "observers": ObserverArgs(), "accelerator": "cpu"}
-    for name, kind in (("federation", FederationArgs), ("aggregation", AggregationArgs), ("privacy", PrivacyArgs)):
+    kinds = (FederationArgs, AggregationArgs, PrivacyArgs, SecurityArgs, ClippingArgs)
+    for kind in kinds:
+        name = kind.__name__.removesuffix("Args").lower()
         known = kind.__dataclass_fields__.keys() & settings.keys()
         args[name] = kind(**{field: settings.pop(field) for field in known})
     return train.train(**args, **settings, out_dir=str(folder))

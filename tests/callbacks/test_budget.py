@@ -11,6 +11,7 @@ from callbacks.noise import choose_noise
 from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
 from federation.exchange import sum_wires
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
+from federation.privacy.cohort import provision
 from federation.rounds import FederatedRounds
 from tests.callbacks.parts import CLIENTS, make_pipeline, make_state, make_updates, send
 from tests.tiny import TinyData, TinyModule, tiny_fabric
@@ -26,7 +27,8 @@ def no_search(monkeypatch):
 
 def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, **privacy) -> PrivacyBudget:
     federation = FederationArgs(sampling=sampling, sample_rate=rate)
-    return PrivacyBudget(folder, PrivacyArgs(key_source="seeded", **privacy), federation, z, clients)
+    cohort = provision(clients, colluding_share=0.1, dropout_share=0.1)
+    return PrivacyBudget(folder, PrivacyArgs(key_source="seeded", **privacy), federation, z, cohort)
 
 
 def run_rounds(budget: PrivacyBudget, rounds: int, notes: dict | None = None) -> list:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from callbacks.clipping import ClipUpdate
+from federation.args import ClippingArgs
 from federation.privacy.keys import SeededKeys
 from federation.privacy.sensitivity import Grid
 from federation.update import Aggregate
@@ -14,9 +15,9 @@ from tests.callbacks.parts import DIMENSION, make_state, make_updates
 
 
 def clip(vector: np.ndarray, clip_norm: float = 1.0):
-    update = make_updates()[0]
-    update.vector = vector
-    ClipUpdate(SeededKeys(0)).on_client_update(make_state(clip_norm=clip_norm), update)
+    update, state = make_updates()[0], make_state(clip_norm=clip_norm)
+    update.vector, state.global_adapter = vector, torch.zeros(vector.size - 1)
+    ClipUpdate(SeededKeys(0), ClippingArgs()).on_client_update(state, update)
     return update
 
 
@@ -42,5 +43,5 @@ def test_clipping_keeps_the_direction_and_so_the_weighted_mean():
 def test_decoding_undoes_encoding_to_within_the_grid():
     vector = 0.01 * torch.randn(DIMENSION + 1, generator=torch.Generator().manual_seed(0)).double().numpy()
     aggregate = Aggregate(np.zeros(0), 1, vector=clip(vector).integers.astype(float))
-    ClipUpdate(SeededKeys(0)).on_aggregate(make_state(), aggregate)
+    ClipUpdate(SeededKeys(0), ClippingArgs()).on_aggregate(make_state(), aggregate)
     assert np.abs(aggregate.vector - vector).max() <= Grid(1.0, DIMENSION + 1).step
