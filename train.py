@@ -136,6 +136,7 @@ def private(
     from callbacks.budget import PrivacyBudget
     from callbacks.clipping import ClipUpdate
     from callbacks.conclusion import PrivacyOff
+    from callbacks.enrolment import digest_settings
     from callbacks.isfa import ISFAAggregation
     from callbacks.masking import SecureAggregation
     from callbacks.noise import DistributedNoise, choose_noise, sample_rate
@@ -150,12 +151,12 @@ def private(
     cohort = provision(clients, security.colluding_share, security.dropout_share)
     noise_multiplier = choose_noise(privacy, federation, clients)
     return [
-        PrivacyBudget(out_dir, privacy, federation, noise_multiplier, cohort),
+        PrivacyBudget(out_dir, privacy, federation, noise_multiplier, cohort, security),
         *sampling,
         ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * sample_rate(federation)),
         ClipUpdate(keys, clipping, contributing=federation.sample_rate if federation.sampling == "hidden" else 1.0),
         DistributedNoise(keys, noise_multiplier, security),
-        SecureAggregation(keys),
+        SecureAggregation(keys, security, digest_settings(privacy, federation, aggregation, security, clipping)),
     ]
 
 
