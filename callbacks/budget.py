@@ -6,16 +6,16 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from callbacks.conclusion import CARD, Promise, Spent, conclude, gather_facts, save_card, shout
+from callbacks.conclusion import CARD, Spent, conclude, gather_facts, save_card, shout
 from callbacks.noise import sample_rate
+from callbacks.promise import Promise
 from federation.args import FederationArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Accountant, Release
 from federation.privacy.card import privacy_card
-from federation.privacy.cohort import TINY_COHORT, Cohort, provision
+from federation.privacy.cohort import Cohort
 from federation.privacy.composition import Epsilon
 from federation.privacy.ledger import Ledger
-from federation.privacy.survivors import effective_release
 from federation.privacy.total_delta import total_delta
 from federation.update import RoundState
 
@@ -50,19 +50,9 @@ class PrivacyBudget(FederationCallback):
         cohort: Cohort,
         security: SecurityArgs,
     ) -> None:
-        clients = cohort.clients
-        if clients < TINY_COHORT and not privacy.allow_tiny_cohort:
-            raise ValueError(
-                f"A private run needs at least {TINY_COHORT} clients. Got {clients}. Add clients, or use "
-                "`--privacy.allow_tiny_cohort true`, which claims nothing against the server."
-            )
-        if not 0 < privacy.delta < 1 / clients:
-            raise ValueError(f"`--privacy.delta` must be below one over {clients} clients. Got {privacy.delta}.")
         release = Release(noise_multiplier, sample_rate(federation))
         self.promise = Promise(cohort, release, federation.sampling, privacy, security)
         self.out_dir, self.rounds, self.visible = out_dir, federation.rounds, federation.sampling == "visible"
-        limits = [limit for limit in (privacy.max_epsilon, privacy.target_epsilon) if limit is not None]
-        self.limit = min(limits, default=float("inf"))
 
     @override
     def on_run_start(self, state: RoundState) -> None:
@@ -85,7 +75,7 @@ class PrivacyBudget(FederationCallback):
         """Charge, at the noise of those who survived, unless the attempts at this round have used up the budget."""
         if not state.is_main:
             return
-        release = self._effective(state)
+        release = self.promise.effective(drawn=len(state.clients), survivors=len(state.clients))
         if self._is_within(state, release):
             charged = (release.noise_multiplier, release.sample_rate)
             self.ledger.charge(state.index, state.attempt, *charged, survivors=len(state.clients))
@@ -113,21 +103,11 @@ class PrivacyBudget(FederationCallback):
 
     def _is_within(self, state: RoundState, release: Release) -> bool:
         """Stop the run unless the budget has room for one more release."""
-        cost = self._counted(release).value
-        if cost > self.limit:
+        cost, limit = self._counted(release).value, self.promise.limit
+        if cost > limit:
             state.stop = True
-            shout(f"The budget is spent: round {state.index + 1} would cost {cost:.2f} of epsilon {self.limit:g}.")
+            shout(f"The budget is spent: round {state.index + 1} would cost {cost:.2f} of epsilon {limit:g}.")
         return not state.stop
-
-    def _effective(self, state: RoundState) -> Release:
-        """Return the release as the surviving clients' noise makes it; a cohort of none releases nothing of anybody."""
-        security, drawn = self.promise.security, len(state.clients)
-        if not drawn:
-            return self.promise.release
-        cohort = self.promise.cohort
-        if self.visible:
-            cohort = provision(drawn, security.colluding_share, security.dropout_share)
-        return effective_release(self.promise.release, cohort, survivors=drawn)
 
     def _counted(self, *further: Release) -> Epsilon:
         """Return the epsilon that the budget limits: with secret coins only where they are secret."""

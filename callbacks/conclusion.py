@@ -5,16 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from typing_extensions import override
 
-from federation.args import PrivacyArgs, SecurityArgs
+from callbacks.promise import Promise
 from federation.hooks import FederationCallback
-from federation.privacy.accountant import Release
 from federation.privacy.card import PrivacyFacts, no_privacy_card, stated
 from federation.privacy.code_hash import hash_sources
-from federation.privacy.cohort import Cohort
 from federation.privacy.composition import Epsilon
 from federation.privacy.planning import smallest_population
 from federation.privacy.total_delta import total_delta
@@ -23,18 +20,6 @@ from federation.update import RoundState
 CARD = "privacy_card.md"
 TARGET = 8.0
 """The epsilon for which the card says how many clients it would take."""
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What a run set out to do; its card holds what came of it."""
-
-    cohort: Cohort
-    release: Release
-    """Of one round, as planned."""
-    sampling: Literal["hidden", "visible", "all"]
-    privacy: PrivacyArgs
-    security: SecurityArgs
 
 
 @dataclass(frozen=True)
