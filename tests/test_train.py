@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -203,3 +204,13 @@ def test_a_run_without_privacy_learns_and_claims_nothing(tmp_path, capsys):
     assert "No epsilon holds" in (folder / "privacy_card.md").read_text()
     assert "released/epsilon" not in figures(folder)["released"]
     assert not (folder / "privacy_ledger.jsonl").exists()
+
+
+@pytest.mark.usefixtures("no_search")
+def test_an_adaptive_clip_norm_is_released_and_carried_to_the_next_round(tmp_path):
+    folder = run(tmp_path / "run", rounds=2, local_steps=1, sampling="all", adaptive=True)
+    rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()[1:]]
+    norms = [float(row[2]) for row in rows if row[1] == "released/clip_norm"]
+    assert norms[0] == 1.0
+    assert abs(math.log(norms[1])) <= 0.4 + 1e-9
+    assert norms[1] != 1.0

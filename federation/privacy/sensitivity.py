@@ -132,20 +132,21 @@ def shorten(vector: np.ndarray, clip_norm: float, radius: float) -> tuple[np.nda
 def _round_within(scaled: np.ndarray, bound_squared: int, stream: KeyStream) -> np.ndarray:
     """Return the first stochastic rounding within the bound, else the truncation; integer-valued float64."""
     chosen, candidate = np.trunc(scaled), np.empty(scaled.size)
+    words = np.empty(min(BLOCK, scaled.size), np.uint32)
     accepted = False
     for _ in range(ATTEMPTS):
-        length_squared = _round(scaled, stream, candidate)
+        length_squared = _round(scaled, stream, words, candidate)
         if length_squared <= bound_squared and not accepted:
             chosen, candidate, accepted = candidate, chosen, True
     return chosen
 
 
-def _round(scaled: np.ndarray, stream: KeyStream, out: np.ndarray) -> int:
+def _round(scaled: np.ndarray, stream: KeyStream, words: np.ndarray, out: np.ndarray) -> int:
     """Round to one of the two integers beside each coordinate, the mean unchanged, and return the squared norm.
 
     The norm's partial sums are integers below 441 D, so float64 holds them exactly.
     """
-    words, length_squared = np.empty(min(BLOCK, scaled.size), np.uint32), 0
+    length_squared = 0
     for start in range(0, scaled.size, BLOCK):
         block = out[start : start + BLOCK]
         drawn = words[: block.size]
