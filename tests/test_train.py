@@ -173,14 +173,14 @@ def test_an_empty_visible_cohort_is_a_round_that_moves_nothing_and_is_charged(tm
     folder = run(tmp_path / "run", rounds=2, local_steps=1, sampling="visible", sample_rate=1e-9)
     first, second = sorted((folder / "checkpoints").glob("round_*/server.safetensors"))
     assert load_file(first)["global_adapter"].equal(load_file(second)["global_adapter"])
-    assert len((folder / "privacy_ledger.jsonl").read_text().splitlines()) == 2
+    assert (folder / "privacy_ledger.jsonl").read_text().count('"event": "release"') == 2
 
 
 @pytest.mark.usefixtures("no_search")
 def test_the_budget_ends_a_run_after_the_last_round_it_allows(tmp_path):
     folder = run(tmp_path / "run", rounds=5, local_steps=1, max_epsilon=5.0)
     assert [path.name for path in sorted((folder / "checkpoints").iterdir())] == ["round_0001", "round_0002"]
-    assert "2 |" in next(line for line in (folder / "privacy_card.md").read_text().splitlines() if "rounds T" in line)
+    assert "2 |" in next(line for line in (folder / "privacy_card.md").read_text().splitlines() if "releases T" in line)
 
 
 @pytest.mark.usefixtures("no_search")
