@@ -73,11 +73,17 @@ class SecretRecovery:
         except ShareError:
             return None
 
-    def _name_culprits(self, honest: tuple[int, ...], shares: Mapping[int, int]) -> None:
-        """Add every holder whose share does not lie on the polynomial of the shares that fit."""
-        points = [holder + 1 for holder in honest]
-        for holder in shares.keys() - set(honest):
+    def _name_culprits(self, fitting: tuple[int, ...], shares: Mapping[int, int]) -> None:
+        """Add the holders whose shares lie off the polynomial of those that fit, if these can be nobody else.
+
+        Two liars can make their errors cancel at 0 and point at honest holders. With at most half of the surplus
+        shares off, that would take more liars than that half, as two polynomials share fewer than t points.
+        """
+        points, misfits = [holder + 1 for holder in fitting], set()
+        for holder in shares.keys() - set(fitting):
             weights = lagrange_weights(points, at=holder + 1)
-            expected = sum(shares[h] * weight for h, weight in zip(honest, weights, strict=True)) % PRIME
+            expected = sum(shares[h] * weight for h, weight in zip(fitting, weights, strict=True)) % PRIME
             if shares[holder] != expected:
-                self.culprits.add(holder)
+                misfits.add(holder)
+        if len(misfits) <= (len(shares) - self.threshold) // 2:
+            self.culprits |= misfits
