@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -75,20 +76,27 @@ def powerful(system: System) -> System:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A verdict on a system, and which of its broken copies the same check let through."""
+    """A verdict on a system, and those of the same check on its broken copies."""
 
     verdict: Verdict
-    noticed: tuple[str, ...] = ()
-    missed: tuple[str, ...] = ()
-    """Names of faults; with any, the check is blind to them under these terms."""
+    faults: dict[str, Verdict]
+    """By name of the fault. One that passes is a fault that the check cannot see under these terms."""
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Return the faults that the check let through."""
+        return tuple(name for name, verdict in self.faults.items() if verdict.passed)
 
 
 def examine(check: Check, system: System) -> Outcome:
     """Run a check on a system and on each of its faults, under the same terms and keys."""
-    verdict = check.run(system)
-    caught = {fault.__name__: not check.run(fault(system.terms, system.keys)).passed for fault in check.faults}
-    noticed = tuple(name for name, is_caught in caught.items() if is_caught)
-    return Outcome(verdict, noticed, tuple(caught.keys() - set(noticed)))
+    faulty = {in_words(fault): check.run(fault(system.terms, system.keys)) for fault in check.faults}
+    return Outcome(check.run(system), faulty)
+
+
+def in_words(fault: type[System]) -> str:
+    """Return a fault's name as words: `NoNoise` is "no noise"."""
+    return re.sub(r"(?<=.)(?=[A-Z])", " ", fault.__name__).lower()
 
 
 def examine_all(checks: Sequence[Check], system: System) -> list[Outcome]:
