@@ -13,15 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from federation.privacy.rounding import round_within
 from federation.privacy.stream import KeyStream
 
-ATTEMPTS = 20
-"""Rounding attempts; all are always evaluated, so that the time does not tell how many were needed."""
 STEPS_PER_ROOT_DIMENSION = 20
 """Clip norm in grid steps, per square root of the dimension. At 20, rounding costs 0.03 % more noise (large D), and
 the sum of 10,000 clients still fits 32 bits."""
-BLOCK = 1 << 16
-"""Coordinates that are rounded at a time: what an attempt touches then stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def clip_to_grid(vector: np.ndarray, grid: Grid, stream: KeyStream) -> Encoded:
     if vector.shape != (grid.dimension,):
         raise ValueError(f"A vector for this grid has shape ({grid.dimension},). Got {vector.shape}.")
     scaled, clip_factor = shorten(np.asarray(vector, np.float64), grid.clip_norm, grid.radius)
-    rounded = _round_within(scaled, grid.bound_squared, stream)
+    rounded = round_within(scaled, grid.bound_squared, stream)
     integers = rounded.astype(np.int64)
     # The last word is exact and fails closed; truncation makes it unreachable.
     if squared_norm(integers) > grid.bound_squared:
@@ -127,32 +124,3 @@ def shorten(vector: np.ndarray, clip_norm: float, radius: float) -> tuple[np.nda
     clip_factor = min(1.0, clip_norm / peak / length)
     unit *= radius / length if clip_factor < 1 else peak / step
     return unit, clip_factor
-
-
-def _round_within(scaled: np.ndarray, bound_squared: int, stream: KeyStream) -> np.ndarray:
-    """Return the first stochastic rounding within the bound, else the truncation; integer-valued float64."""
-    chosen, candidate = np.trunc(scaled), np.empty(scaled.size)
-    words = np.empty(min(BLOCK, scaled.size), np.uint32)
-    accepted = False
-    for _ in range(ATTEMPTS):
-        length_squared = _round(scaled, stream, words, candidate)
-        if length_squared <= bound_squared and not accepted:
-            chosen, candidate, accepted = candidate, chosen, True
-    return chosen
-
-
-def _round(scaled: np.ndarray, stream: KeyStream, words: np.ndarray, out: np.ndarray) -> int:
-    """Round to one of the two integers beside each coordinate, the mean unchanged, and return the squared norm.
-
-    The norm's partial sums are integers below 441 D, so float64 holds them exactly.
-    """
-    length_squared = 0
-    for start in range(0, scaled.size, BLOCK):
-        block = out[start : start + BLOCK]
-        drawn = words[: block.size]
-        stream.fill(drawn)
-        np.multiply(drawn, 2.0**-32, out=block)
-        block += scaled[start : start + BLOCK]
-        np.floor(block, out=block)
-        length_squared += int(np.dot(block, block))
-    return length_squared

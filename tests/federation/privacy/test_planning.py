@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from federation.privacy.accountant import Release, epsilon_after
@@ -34,6 +35,20 @@ def test_the_honest_noise_reaches_the_multiplier_with_room_for_rounding(clients,
 def test_noise_too_small_to_split_is_refused():
     with pytest.raises(ValueError, match=r"at least 4 grid steps.*noise_multiplier"):
         plan_noise(0.005, Grid(1.0, 10), cohort(100))
+
+
+@pytest.mark.parametrize("size", [100, 10**4, 10**6])
+@pytest.mark.parametrize("z", [0.5, 50.0, 5e3])
+def test_a_sum_that_is_not_refused_stays_in_the_ring_at_fourteen_deviations(size, z):
+    grid, accepted = Grid(1.0, size), 0
+    for clients in np.unique(np.geomspace(1, 10**6, 60).astype(int)).tolist():
+        try:
+            plan = plan_noise(z, grid, cohort(clients))
+        except ValueError:
+            continue
+        accepted += 1
+        assert clients * grid.radius + 14 * math.sqrt(clients * plan.variance) < 2**31
+    assert accepted or z == 5e3
 
 
 def test_a_sum_that_could_leave_the_ring_is_refused():
