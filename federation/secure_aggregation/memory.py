@@ -88,7 +88,8 @@ class FileMemory(Memory):
     @override
     def begin(self, session: bytes, position: Position) -> None:
         folder = self.folder / session.hex()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         _write(folder / "position", _POSITION.pack(*position))
         for old in folder.glob("answer-*"):
             if not old.name.startswith(_answer_prefix(position)):
