@@ -48,7 +48,10 @@ class DistributedNoise(FederationCallback):
 
     @override
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
-        """Compare the noise with what the sum holds beside it; both are public."""
+        """Compare the noise with what the sum holds beside it; both are public.
+
+        The figure never exceeds (D/8)^(1/4): a weaker signal cannot be told from the noise's own ups and downs.
+        """
         size = aggregate.vector.size
         noise = float(size * aggregate.num_clients * self._plan(state).variance)
         resolution = 2 * noise * math.sqrt(2 / size)  # the squared length of the noise varies this much by itself

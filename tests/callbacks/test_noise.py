@@ -85,6 +85,12 @@ def test_noise_to_signal_is_read_off_the_sum():
     assert state.metrics["released/noise_to_signal"] == pytest.approx(0.5, rel=0.05)
 
 
+def test_a_signal_that_cannot_be_seen_gives_the_largest_figure_there_is():
+    step, state = make_noise(1.0), make_long_state()
+    step.on_aggregate(state, Aggregate(np.zeros(0), 8, vector=np.zeros(SIZE)))
+    assert state.metrics["released/noise_to_signal"] == pytest.approx((SIZE / 8) ** 0.25)
+
+
 def test_noise_that_could_leave_the_ring_is_refused_before_anything_is_trained():
     state = make_state()
     state.global_adapter = torch.zeros(100)
