@@ -136,6 +136,7 @@ def private(
     from callbacks.budget import PrivacyBudget
     from callbacks.clipping import ClipUpdate
     from callbacks.conclusion import PrivacyOff
+    from callbacks.device_ledgers import DeviceLedgers
     from callbacks.enrolment import digest_settings
     from callbacks.isfa import ISFAAggregation
     from callbacks.masking import SecureAggregation
@@ -150,9 +151,11 @@ def private(
         return [PrivacyOff(out_dir), *sampling, ISFAAggregation(weights)]
     cohort = provision(clients, security.colluding_share, security.dropout_share)
     noise_multiplier = choose_noise(privacy, federation, clients)
+    budget = PrivacyBudget(out_dir, privacy, federation, noise_multiplier, cohort, security)
     return [
-        PrivacyBudget(out_dir, privacy, federation, noise_multiplier, cohort, security),
+        budget,
         *sampling,
+        DeviceLedgers(out_dir / "devices", budget.promise, federation.rounds),
         ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * sample_rate(federation)),
         ClipUpdate(keys, clipping, contributing=federation.sample_rate if federation.sampling == "hidden" else 1.0),
         DistributedNoise(keys, noise_multiplier, security),

@@ -24,14 +24,14 @@ class DeviceLedgers(FederationCallback):
 
     Args:
         folder: Of the ledgers. One folder for many runs makes budgets go on across them.
-        data_set: What the owners call their data; another name is another budget.
         promise: What the run asks of the devices.
         rounds: Of this run.
+        data_set: What the owners call their data; another name is another budget.
         limits: What each owner allows; the default refuses nothing that a simulation needs, and only counts.
     """
 
     def __init__(
-        self, folder: Path, data_set: str, promise: Promise, rounds: int, limits: OwnerLimits | None = None
+        self, folder: Path, promise: Promise, rounds: int, data_set: str = "clips", limits: OwnerLimits | None = None
     ) -> None:
         self.folder, self.data_set, self.promise, self.rounds = folder, data_set, promise, rounds
         self.limits = limits or OwnerLimits(delta=promise.privacy.delta, seeded_keys=True, visible_sampling=True)

@@ -32,7 +32,7 @@ def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
 
 
 def test_the_order_of_the_private_steps_is_fixed(tmp_path):
-    steps = ["ISFAAggregation", "ClipUpdate", "DistributedNoise", "SecureAggregation"]
+    steps = ["DeviceLedgers", "ISFAAggregation", "ClipUpdate", "DistributedNoise", "SecureAggregation"]
     assert names(tmp_path, True, "hidden") == ["PrivacyBudget", "HiddenSampling", *steps]
     assert names(tmp_path, True, "visible") == ["PrivacyBudget", "VisibleSampling", *steps]
     assert names(tmp_path, True, "all") == ["PrivacyBudget", *steps]

@@ -61,7 +61,7 @@ def computational_advantage(rounds: int, clients: int, dimension: int) -> float:
     - AES-256-CTR: a keystream of B blocks differs from uniform by at most B^2 / 2^129 (switching lemma, Bellare and
       Rogaway 2006); there are n (n - 1) / 2 pairwise masks and n self masks.
     - ChaCha20-Poly1305: a message of L blocks is forged with probability at most 8 L / 2^106 (Bernstein 2005); there
-      are n (n - 1) of shares, with their associated data of at most 16 blocks.
+      are n (n - 1) of shares, with their associated data of at most 64 blocks.
 
     Clients that drop out reveal keys of their own only, and exhaustive search for an AES key is beyond 2^-150.
     """
@@ -69,5 +69,5 @@ def computational_advantage(rounds: int, clients: int, dimension: int) -> float:
     blocks = math.ceil(dimension / 4)
     agreement = key_pairs * ATTACKER_STEPS**2 / 2.0**252
     keystreams = masks * blocks**2 / 2.0**129
-    forgeries = shares * 8 * 16 / 2.0**106
+    forgeries = shares * 8 * 64 / 2.0**106
     return rounds * (agreement + keystreams + forgeries)

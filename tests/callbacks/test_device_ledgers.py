@@ -24,7 +24,7 @@ def make_ledgers(folder, limits=None, sampling="hidden", z=1.0, adversary="activ
         PrivacyArgs(delta=DELTA, **privacy),
         SecurityArgs(adversary=adversary),
     )
-    return DeviceLedgers(folder, "clips", promise, rounds=5, limits=limits)
+    return DeviceLedgers(folder, promise, rounds=5, limits=limits)
 
 
 def run_rounds(ledgers: DeviceLedgers, rounds: int, clients=CLIENTS, released: bool = True) -> list:
