@@ -73,4 +73,3 @@ def check_public_key(public: bytes) -> None:
 
 _ANY = KeyPair.from_private(bytes(32))
 """With any private key a public one of low order gives zero; this one is nobody's."""
-MaskKeys = KeyPair

@@ -7,56 +7,22 @@ hold of masks they had with dropped clients.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from federation.secure_aggregation.errors import InvalidPublicKeyError
 from federation.secure_aggregation.framing import digest, join
 from federation.secure_aggregation.keys import KeyPair
 
 BLOCK_WORDS = 64 * 1024
 """256 KiB: expansion and addition stay in the processor's cache."""
-PROTOCOL = b"PrivFedTalk pairwise mask v1"
+PAIRWISE = b"PrivFedTalk pairwise mask v1"
 SELF = b"PrivFedTalk self mask v1"
 COMMITMENT = b"PrivFedTalk self mask commitment v1"
 _ZEROS = bytes(4 * BLOCK_WORDS)
-
-
-def mask_context(session: bytes, round: int, attempt: int) -> bytes:
-    """Return what ties masks to one attempt at one round of one session."""
-    return join(session, round.to_bytes(4, "big"), attempt.to_bytes(4, "big"))
-
-
-def mask(vector: np.ndarray, own: KeyPair, publics: Mapping[str, bytes], client: str, context: bytes) -> None:
-    """Add the client's pairwise masks to its vector, in place, modulo 2^32.
-
-    A cohort of one has no mask: its vector is the sum, which is released anyway.
-
-    Args:
-        vector: uint32, shape (D,), C-contiguous.
-        own: The client's keys, made for this round and attempt only.
-        publics: Public keys of the whole cohort by client, the own one included.
-        client: The client's own name.
-        context: `mask_context` of the round, the same for everybody.
-
-    Raises:
-        InvalidPublicKeyError: If a key is malformed, of low order, or sent twice, or the own one is not there. The
-            vector is then as it was.
-    """
-    if publics.get(client) != own.public:
-        raise InvalidPublicKeyError(f"The cohort's keys do not hold the key that {client} sent.")
-    if len(set(publics.values())) != len(publics):
-        raise InvalidPublicKeyError("Two clients sent the same public key.")
-    keys = {other: pairwise_key(own, publics[other], client, other, context) for other in publics if other != client}
-    add_keystreams(
-        vector,
-        added=(key for other, key in keys.items() if other > client),
-        subtracted=(key for other, key in keys.items() if other < client),
-    )
 
 
 def pairwise_key(own: KeyPair, public: bytes, client: str, other: str, context: bytes) -> bytes:
@@ -65,8 +31,8 @@ def pairwise_key(own: KeyPair, public: bytes, client: str, other: str, context: 
     The client whose name comes first adds the keystream, the other subtracts it.
     """
     lower, upper = sorted((client, other))
-    info = join(PROTOCOL, context, lower.encode(), upper.encode())
-    return HKDF(SHA256(), length=32, salt=PROTOCOL, info=info).derive(own.shared_secret(public))
+    info = join(PAIRWISE, context, lower.encode(), upper.encode())
+    return HKDF(SHA256(), length=32, salt=PAIRWISE, info=info).derive(own.shared_secret(public))
 
 
 def self_key(secret: bytes, client: str, context: bytes) -> bytes:

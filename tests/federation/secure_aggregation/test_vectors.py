@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -15,8 +14,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from federation.secure_aggregation.stages import Stage
-from tests.federation.secure_aggregation.parties import Parties, make_session, plan
+from federation.secure_aggregation.messages import Advertise, Confirm, MaskedInput, ShareKeys, Unmask
+from federation.secure_aggregation.requests import Confirmations, KeyList, SealedShares, SurvivorSets
+from federation.secure_aggregation.sealing import SEALED_BYTES
 from tests.federation.secure_aggregation.vectors import BROADCAST, NAMES, known_answers
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "secure_aggregation.md").read_text()
@@ -104,16 +104,20 @@ def published_sizes() -> dict[str, int]:
     return {name: int(size.replace(",", "")) for name, size in rows}
 
 
-@pytest.mark.slow
 def test_the_published_sizes_are_those_of_a_hundred_clients():
-    parties = Parties(make_session(plan(clients=100, colluders=10, honest=80, dimension=1000)))
-    name, sizes = parties.names[50], []
-    for _ in list(Stage)[:-1]:
-        messages = parties.answers()
-        sizes += [len(parties.requests[name]), len(messages[name])]
-        parties.deliver(messages)
-    kinds = ("", "Advertise", "KeyList", "ShareKeys", "SealedShares", "MaskedInput")
-    kinds += ("SurvivorSets", "Confirm", "Confirmations", "Unmask")
-    measured = dict(zip(kinds, sizes, strict=True))
-    measured["MaskedInput"] += 4 * (1_000_000 - 1000)
-    assert published_sizes() == {kind: size for kind, size in measured.items() if kind}
+    others, everybody = range(1, 100), range(100)
+    sealed = dict.fromkeys(others, bytes(SEALED_BYTES))
+    signatures = dict.fromkeys(others, bytes(64))
+    keys = {client: Advertise(client, bytes(32), bytes(32), bytes(32)) for client in everybody}
+    encoded = {
+        "Advertise": keys[0].encode(CONTEXT),
+        "ShareKeys": ShareKeys(0, sealed).encode(CONTEXT),
+        "MaskedInput": MaskedInput(0, np.zeros(1_000_000, np.uint32)).encode(CONTEXT),
+        "Confirm": Confirm(0, bytes(64)).encode(CONTEXT),
+        "Unmask": Unmask(0, dict.fromkeys(everybody, 0)).encode(CONTEXT),
+        "KeyList": KeyList(keys).encode(0, CONTEXT),
+        "SealedShares": SealedShares(sealed).encode(0, CONTEXT),
+        "SurvivorSets": SurvivorSets(frozenset(), frozenset()).encode(0, CONTEXT, everybody),
+        "Confirmations": Confirmations(signatures).encode(0, CONTEXT),
+    }
+    assert published_sizes() == {kind: len(message) for kind, message in encoded.items()}
