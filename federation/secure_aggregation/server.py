@@ -19,7 +19,7 @@ from federation.secure_aggregation.server_attempt import ServerAttempt
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
 
-STAGES = {
+STAGE_OF = {
     Advertise.TAG: Stage.ADVERTISE,
     ShareKeys.TAG: Stage.SHARE_KEYS,
     MaskedInput.TAG: Stage.MASK_INPUT,
@@ -151,9 +151,9 @@ class SecureServer:
                 return {}
 
     def _stage_of(self, message: bytes) -> Stage:
-        if not isinstance(message, bytes) or message[:4] not in STAGES:
+        if not isinstance(message, bytes) or message[:4] not in STAGE_OF:
             raise MalformedMessageError("A message is `bytes` that begin with the type of one of five messages.")
-        return STAGES[message[:4]]
+        return STAGE_OF[message[:4]]
 
     def _demand_same(self, stage: Stage, index: int, message: bytes) -> None:
         """Refuse another message of a stage than the one accepted; a second vector is not even looked at."""

@@ -108,16 +108,16 @@ class LyingServer:
 
     def split_view(self, first: Iterable[int]) -> np.ndarray:
         """Tell some clients that the victim survived and all others that it did not; return its vector."""
-        others = self.everybody - set(first)
-        opened = self.ask(first, self.everybody)
-        dropped = self.ask(others, self.everybody - {self.victim})
-        return self.strip(self.mask_keys(dropped), self.self_mask_key(opened))
+        return self._find(set(first), set(self.everybody) - set(first))
 
     def ask_twice(self) -> np.ndarray:
-        """Tell everybody first that the victim survived and then that it did not; return its vector."""
-        others = self.everybody - {self.victim}
-        opened = self.ask(others, self.everybody)
-        dropped = self.ask(others, self.everybody - {self.victim})
+        """Tell everybody else first that the victim survived and then that it did not; return its vector."""
+        others = set(self.everybody) - {self.victim}
+        return self._find(others, others)
+
+    def _find(self, told_survived: set[int], told_dropped: set[int]) -> np.ndarray:
+        opened = self.ask(told_survived, self.everybody)
+        dropped = self.ask(told_dropped, self.everybody - {self.victim})
         return self.strip(self.mask_keys(dropped), self.self_mask_key(opened))
 
     def arc(self) -> list[int]:

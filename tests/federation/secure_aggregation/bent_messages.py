@@ -17,19 +17,19 @@ from tests.federation.secure_aggregation.parties import Parties, identity
 SHARES = SEALED_BYTES
 
 
-def bad_keys(**changes: bytes) -> Change:
-    """Return the change of the client's own keys, signed by itself."""
+def bad_keys(client: int, **changes: bytes) -> Change:
+    """Return the change of a client's own keys, signed by itself."""
 
     def change(parties: Parties, message: bytes) -> bytes:
         context = parties.server._own.context
-        entry = replace(Advertise.decode(message, VICTIM, context), **changes)
-        return sign_advertised(entry, identity(parties.names[VICTIM]), context).encode(context)
+        entry = replace(Advertise.decode(message, client, context), **changes)
+        return sign_advertised(entry, identity(parties.names[client]), context).encode(context)
 
     return change
 
 
 def copy_first_client(parties: Parties, message: bytes) -> bytes:
-    return bad_keys(channel_key=parties.clients[parties.names[0]]._attempt._channel.public)(parties, message)
+    return bad_keys(VICTIM, channel_key=parties.clients[parties.names[0]]._attempt._channel.public)(parties, message)
 
 
 def later_message(parties: Parties, message: bytes) -> bytes:
@@ -43,10 +43,10 @@ def big_share(entries: list[bytes]) -> list[bytes]:
 FROM_CLIENT: dict[Stage, Table] = {
     Stage.ADVERTISE: {
         "a forged signature": (flip_last, errors.InvalidSignatureError),
-        "a channel key of low order": (bad_keys(channel_key=bytes(32)), errors.InvalidPublicKeyError),
-        "a mask key of low order": (bad_keys(mask_key=bytes(31) + b"\x80"), errors.InvalidPublicKeyError),
+        "a channel key of low order": (bad_keys(VICTIM, channel_key=bytes(32)), errors.InvalidPublicKeyError),
+        "a mask key of low order": (bad_keys(VICTIM, mask_key=bytes(31) + b"\x80"), errors.InvalidPublicKeyError),
         "a mask key with bit 255 set": (
-            bad_keys(mask_key=bytes([9]) + bytes(30) + b"\x80"),
+            bad_keys(VICTIM, mask_key=bytes([9]) + bytes(30) + b"\x80"),
             errors.InvalidPublicKeyError,
         ),
         "a key of another client": (copy_first_client, errors.InvalidPublicKeyError),

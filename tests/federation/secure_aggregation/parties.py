@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,6 +112,3 @@ class Parties:
     def plain_sum(self, names: Iterable[str] | None = None) -> np.ndarray:
         """Return what the sum must be."""
         return np.sum([self.vectors[name] for name in names or self.names], axis=0, dtype=np.uint32)
-
-
-Tamper = Callable[[Parties], None]

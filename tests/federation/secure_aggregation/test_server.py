@@ -7,6 +7,7 @@ import pytest
 
 from federation.secure_aggregation.errors import (
     ChangedRequestError,
+    InvalidPublicKeyError,
     MalformedMessageError,
     OrderError,
     SessionError,
@@ -14,6 +15,7 @@ from federation.secure_aggregation.errors import (
 )
 from federation.secure_aggregation.server import SecureServer
 from federation.secure_aggregation.stages import Stage
+from tests.federation.secure_aggregation.bent_messages import bad_keys
 from tests.federation.secure_aggregation.parties import BROADCAST, Parties, make_names, make_session, plan
 
 STAGES = list(Stage)[:-1]
@@ -92,6 +94,17 @@ def test_the_vector_of_who_is_excluded_afterwards_stays_in_the_sum(parties):
     assert name not in parties.requests
     parties.advance(Stage.DONE)
     np.testing.assert_array_equal(parties.server.result(), parties.plain_sum())
+
+
+@pytest.mark.parametrize("key", ["channel_key", "mask_key"])
+def test_who_advertises_a_key_of_low_order_is_left_out_and_the_others_go_on(parties, key):
+    messages, name = parties.answers(), parties.names[2]
+    with pytest.raises(InvalidPublicKeyError):
+        parties.server.receive(name, bad_keys(2, **{key: bytes(32)})(parties, messages.pop(name)))
+    parties.deliver(messages)
+    parties.advance(Stage.DONE)
+    np.testing.assert_array_equal(parties.server.result(), parties.plain_sum(messages))
+    assert name in parties.server.excluded
 
 
 def test_a_client_out_of_the_cohort_is_not_heard(parties):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +45,9 @@ def test_what_is_bent_ends_the_round(name, caplog):
     assert_ends_without_a_sum(make_parties(), CASES[name], caplog)
 
 
-def test_there_are_enough_cases():
+def test_the_document_counts_the_cases():
+    document = Path(__file__).parents[3] / "docs" / "secure_aggregation.md"
+    assert f"| {len(CASES)} ways to bend" in document.read_text()
     assert len(CASES) >= 60
 
 
