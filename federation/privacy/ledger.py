@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from federation.privacy.accountant import Release
-from federation.privacy.chain import GENESIS as GENESIS  # head of an empty ledger
 from federation.privacy.chain import HashChain, Values
 
 _FIELDS = ("round", "attempt", "noise_multiplier", "sample_rate")

@@ -58,15 +58,15 @@ def plan(
     rate = 1.0 if sampling == "all" else rate
     scheme = Scheme(clients, rate, rounds, delta, sampling, adversary, colluding_share, dropout_share)
     adapter = Adapter(dimension, rank, targets)
+    if not 0 < epsilon < float("inf"):
+        raise ValueError(f"`--epsilon` must be a positive number. Got {epsilon}.")
     noise_multiplier = scheme.solve(epsilon)
     rows = [*_protection(scheme, noise_multiplier, dimension), *_learning(scheme, noise_multiplier, adapter)]
     rows += _costs(scheme, noise_multiplier, dimension)
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name:<{width}}  {value}" for name, value in rows))
     if dimension > scheme.break_even(noise_multiplier):
-        print(
-            f"\nToo few clients for this adapter: noise would outweigh what {clients} clients teach. What would help:"
-        )
+        print(f"\nToo few clients for this adapter: noise outweighs what {clients} clients teach. What would help:")
         print("\n".join(f"  - {proposal}" for proposal in propose(scheme, noise_multiplier, adapter)))
 
 
@@ -84,7 +84,7 @@ def _protection(scheme: Scheme, noise_multiplier: float, dimension: int) -> list
         ("noise multiplier z", f"{noise_multiplier:.4g}"),
         *([] if secret is None else [("epsilon, coins secret", stated(secret))]),
         ("epsilon, coins known", stated(known)),
-        ("delta_total", f"{total.delta:g} + {total.total - total.delta:.0e}"),
+        ("delta_total", f"{total.delta:g} + {total.samplers + total.computational:.0e} (samplers, cryptography)"),
         ("cohorts", cohorts),
         ("colluders c_max, honest n_min", f"{cohort.colluders} and {cohort.honest} of {cohort.clients}"),
         ("server", server if cohort.colluders else f"nothing is claimed with fewer than {TINY_COHORT} clients"),

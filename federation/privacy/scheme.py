@@ -9,8 +9,6 @@ from typing import Literal
 from federation.privacy.accountant import (
     COIN_FAILURE_SHARE,
     Release,
-    check_delta,
-    check_sample_rate,
     epsilon_after,
     epsilon_with_known_coins,
     participation_bound,
@@ -41,13 +39,15 @@ class Scheme:
     dropout_share: float
 
     def __post_init__(self) -> None:
-        check_sample_rate(self.rate)
-        check_delta(self.delta)
+        if not 0 < self.rate <= 1:
+            raise ValueError(f"`--rate` must lie in (0, 1]. Got {self.rate}.")
         for name, value in (("clients", self.clients), ("rounds", self.rounds)):
             if value < 1:
                 raise ValueError(f"`--{name}` must be at least 1. Got {value}.")
-        if self.delta >= 1 / self.clients:
-            raise ValueError(f"`--delta` must be below one over {self.clients} clients. Got {self.delta:g}.")
+        if not 0 < self.delta < 1 / self.clients:
+            raise ValueError(
+                f"`--delta` must be above 0 and below one over {self.clients} clients. Got {self.delta:g}."
+            )
 
     def with_clients(self, clients: int) -> Scheme:
         """Return the same scheme for another number of clients, with a delta that stays below one over it."""

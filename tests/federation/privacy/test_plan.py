@@ -66,9 +66,9 @@ def test_the_documented_command(capsys):
     [
         (["--clients", "0"], "--clients"),
         (["--clients", "many"], "clients"),
-        (["--rate", "2", "--sampling", "hidden"], "sample_rate"),
+        (["--rate", "2", "--sampling", "hidden"], "--rate"),
         (["--rounds", "0"], "--rounds"),
-        (["--epsilon", "-1"], "target_epsilon"),
+        (["--epsilon", "-1"], "--epsilon"),
         (["--epsilon", "nan"], "epsilon"),
         (["--delta", "0.5"], "--delta"),
         (["--sampling", "open"], "sampling"),
