@@ -80,11 +80,6 @@ class DeviceLedger:
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"Line {number} of the privacy ledger {path} is no entry: {error}.") from error
 
-    @property
-    def head(self) -> str:
-        """Return the SHA-256 of the last line, hexadecimal."""
-        return self._chain.head
-
     def epsilon(self, *further: Answer) -> Epsilon:
         """Return the owner's total; `further` asks what it would be after more answers."""
         counted = dict(self._charged) if self.adversary == "honest_but_curious" else self._reserved | self._charged
@@ -104,8 +99,7 @@ class DeviceLedger:
         self._record("reserve", answer, self._reserved | self._charged)
 
     def charge(self, answer: Answer) -> None:
-        """Record, before an Unmask request is answered, that this attempt is released; the same one again changes
-        nothing, so that a request delivered twice is paid once.
+        """Record, before an Unmask request is answered, that this attempt is released; a repeated one is paid once.
 
         Raises:
             OwnerRefusalError: If the owner's total would exceed what is allowed.
