@@ -97,6 +97,7 @@ def violations(numbers: range, family: Callable, encoder: Encoder) -> list[int]:
     return found
 
 
+@pytest.mark.timeout(3600)  # of the full run on a busy machine; a sample takes half a second
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_update_leaves_the_bound(family):
     with np.errstate(all="ignore"):
