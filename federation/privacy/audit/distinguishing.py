@@ -18,7 +18,7 @@ GAME_DIMENSION = 64
 """Coordinates of the game; the best statistic is one projection, so more only cost time."""
 
 
-def check_distinguishing(system: System, trials: int = 200) -> Verdict:
+def check_distinguishing(system: System, trials: int = 150) -> Verdict:
     """Play the game with the best statistic there is, the projection on what the victim would send.
 
     Its mean moves by mu standard deviations when the victim takes part; a mechanism with noise multiplier z allows

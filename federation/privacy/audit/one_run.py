@@ -56,21 +56,27 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
 def lower_bound(seen: Scores, delta: float, confidence: float = CONFIDENCE) -> float:
     """Return the epsilon that the guesses disprove: no (epsilon, delta) mechanism is guessed so well by chance.
 
-    Half of the guesses say "in", on the highest scores, half "out", on the lowest. The bound is wrong with
-    probability at most 1 - confidence, over coins and mechanism; it says nothing where it is 0.
+    The bound is wrong with probability at most 1 - confidence, over coins and mechanism; where it is 0, it says
+    nothing.
     """
-    half = round(seen.scores.size * GUESSED_SHARE / 2)
-    # Ties are broken by position, which coins do not know.
-    order = np.argsort(seen.scores, kind="stable")
-    correct = int(np.count_nonzero(seen.present[order[-half:]]) + np.count_nonzero(~seen.present[order[:half]]))
+    guesses, correct = guess(seen)
     low, high = 0.0, LARGEST_EPSILON
-    if p_value(2 * half, correct, seen.scores.size, low, delta) > 1 - confidence:
+    if p_value(guesses, correct, seen.scores.size, low, delta) > 1 - confidence:
         return 0.0
     while high - low > 1e-3:
         middle = (low + high) / 2
-        is_disproved = p_value(2 * half, correct, seen.scores.size, middle, delta) <= 1 - confidence
+        is_disproved = p_value(guesses, correct, seen.scores.size, middle, delta) <= 1 - confidence
         low, high = (middle, high) if is_disproved else (low, middle)
     return low
+
+
+def guess(seen: Scores) -> tuple[int, int]:
+    """Return how many canaries are guessed and how many rightly: the highest scores as in, the lowest as out."""
+    half = round(seen.scores.size * GUESSED_SHARE / 2)
+    # Ties are broken by position, which coins do not know.
+    order = np.argsort(seen.scores, kind="stable")
+    correct = np.count_nonzero(seen.present[order[-half:]]) + np.count_nonzero(~seen.present[order[:half]])
+    return 2 * half, int(correct)
 
 
 def p_value(guesses: int, correct: int, canaries: int, epsilon: float, delta: float) -> float:

@@ -80,7 +80,7 @@ def check_figures(run: RunFolder) -> Verdict:
     """Read the tags of both tables of figures, and look for local ones in the events that are released."""
     wrong, count = [], 0
     for kind, path in (("released", run.path / "metrics.csv"), ("local", run.path / "local" / "metrics.csv")):
-        rows = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
+        rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
         tags = {row.get("tag") or "" for row in rows}
         strangers = sorted(tag for tag in tags if not tag.startswith(f"{kind}/"))
         wrong += [f"{path.relative_to(run.path)} holds `{tag}`" for tag in strangers]
