@@ -69,7 +69,7 @@ def test_exit_codes(run, capsys):
     release_a_loss(run)
     assert command.main([str(run)]) == 1
     assert "FAIL  figures are released or local" in capsys.readouterr().out
-    assert "1 of 23 checks FAILED" in (run / "audit" / "report.md").read_text()
+    assert "1 of 24 checks FAILED" in (run / "audit" / "report.md").read_text()
 
 
 @pytest.mark.parametrize("wrong", ["nowhere", "."])

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from federation.privacy.accountant import epsilon_after
 from federation.privacy.audit.run_checks import check_run
 from federation.privacy.audit.run_folder import CARD, CONFIG, LEDGER, RunFolder
+from federation.privacy.chain import HashChain
 from federation.privacy.ledger import Ledger
 
 
@@ -25,7 +26,7 @@ def failures(run: Path) -> dict[str, str]:
 def test_a_run_that_kept_its_promises_passes(run):
     opened = RunFolder.open(run)
     assert not failures(run)
-    assert len(check_run(opened)) == 6
+    assert len(check_run(opened)) == 7
     terms = opened.terms
     assert (terms.clients, terms.noise_multiplier, terms.sample_rate) == (8, 2.0, 0.5)
     assert (terms.clip_norm, terms.dimension, terms.delta) == (1.0, 21, 1e-5)
@@ -80,6 +81,31 @@ def charge_half_the_rate(run):
 
 def charge_more_noise(run):
     rewrite_ledger(run, lambda entries: [entry | {"noise_multiplier": 4.0} for entry in entries])
+
+
+def device_ledger(run: Path) -> Path:
+    return sorted((run / "devices").glob("*.jsonl"))[0]
+
+
+def lose_a_device(run):
+    device_ledger(run).unlink()
+
+
+def roll_back_a_device(run):
+    lines = device_ledger(run).read_bytes().splitlines(keepends=True)
+    device_ledger(run).write_bytes(b"".join(lines[:-1]))
+
+
+def alter_a_device(run):
+    edit(device_ledger(run), '"noise_multiplier": 2.0', '"noise_multiplier": 9.0')
+
+
+def let_a_device_pay_less(run):
+    lines = HashChain(device_ledger(run)).lines
+    device_ledger(run).unlink()
+    chain = HashChain(device_ledger(run))
+    for line in lines:
+        chain.append({**line, "sample_rate": 0.1})
 
 
 def understate(run):
@@ -139,6 +165,7 @@ def conceal_the_simulation(run):
     edit(run / CARD, "Simulation:", "Deployment:")
 
 
+DEVICE_LEDGERS = "every client's own ledger covers the releases"
 BROKEN = [
     (roll_back_ledger, "the ledger is whole", "missing"),
     (alter_ledger, "the ledger is whole", "altered"),
@@ -146,6 +173,10 @@ BROKEN = [
     (skip_a_charge, "every released round is charged in full", "round 2 was released and not charged"),
     (charge_half_the_rate, "every released round is charged in full", "a sample rate of 0.25, not 0.5"),
     (charge_more_noise, "every released round is charged in full", "noise 4, not 2"),
+    (lose_a_device, DEVICE_LEDGERS, "7 of 8 clients"),
+    (roll_back_a_device, DEVICE_LEDGERS, "lacks attempt 0 of round 2"),
+    (alter_a_device, DEVICE_LEDGERS, "altered"),
+    (let_a_device_pay_less, DEVICE_LEDGERS, "paid less for round 1"),
     (understate, "the card claims what the ledger spent", "is claimed"),
     (understate_known_coins, "the card claims what the ledger spent", "coins known"),
     (keep_identity_on_the_server, "the server's part holds nothing of one client", "holds `identity.ann`"),
