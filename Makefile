@@ -3,12 +3,13 @@ PYTHON ?= python3
 PIP_ARGS ?=
 PYTEST_ARGS ?=
 ROUNDS ?=
+RUN ?=
 
 BIN := .venv/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format clean
+.PHONY: help demo test test-fast audit lint format clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,10 @@ test: .venv/.dev ## Run all tests
 
 test-fast: .venv/.dev ## Run the tests that take less than 5 s each
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+audit: .venv/.dev ## Run the privacy tests with every fuzzed case, then audit a run (RUN=runs/demo)
+	PRIVFEDTALK_FUZZ=full $(BIN)/python -m pytest --timeout=7200 tests/federation/privacy tests/federation/secure_aggregation $(PYTEST_ARGS)
+	$(if $(RUN),$(BIN)/python -m federation.privacy.audit $(RUN))
 
 lint: .venv/.dev ## Check style and format
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from callbacks.args import ObserverArgs
 from commandline import report_errors
-from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from federation.hooks import FederationCallback
@@ -50,6 +50,8 @@ def train(
     federation: FederationArgs,
     aggregation: AggregationArgs,
     privacy: PrivacyArgs,
+    security: SecurityArgs,
+    clipping: ClippingArgs,
     observers: ObserverArgs,
     devices: int = 1,
     strategy: str = "auto",
@@ -68,6 +70,8 @@ def train(
         federation: How clients train.
         aggregation: How updates are averaged.
         privacy: What leaves a client.
+        security: Against whom.
+        clipping: How the clip norm moves.
         observers: What is shown.
         devices: Processes that train clients at the same time.
         strategy: auto is client_parallel on several devices.
@@ -90,7 +94,8 @@ def train(
     read_clients(data, module, processes=devices)
     public = read_public_people(observers.public_root, data, module)
     keys = OperatingSystemKeys() if privacy.key_source == "os" else SeededKeys(seed)
-    pipeline = private(keys, privacy, federation, aggregation, clients=len(data.clients), out_dir=folder)
+    settled = (privacy, federation, aggregation, security, clipping)
+    pipeline = private(keys, *settled, clients=len(data.clients), out_dir=folder)
     fabric.launch()
     if fabric.is_global_zero and settings:
         save_text(folder / "config.yaml", settings)
@@ -117,6 +122,8 @@ def private(
     privacy: PrivacyArgs,
     federation: FederationArgs,
     aggregation: AggregationArgs,
+    security: SecurityArgs,
+    clipping: ClippingArgs,
     *,
     clients: int,
     out_dir: Path,
@@ -129,24 +136,30 @@ def private(
     from callbacks.budget import PrivacyBudget
     from callbacks.clipping import ClipUpdate
     from callbacks.conclusion import PrivacyOff
+    from callbacks.device_ledgers import DeviceLedgers
+    from callbacks.enrolment import digest_settings
     from callbacks.isfa import ISFAAggregation
     from callbacks.masking import SecureAggregation
     from callbacks.noise import DistributedNoise, choose_noise, sample_rate
     from callbacks.sampling import HiddenSampling, VisibleSampling
+    from federation.privacy.cohort import provision
 
     coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)
     sampling = [] if coins is None else [coins(keys, federation.sample_rate)]
     weights = aggregation if federation.aggregation == "isfa" else replace(aggregation, gamma=0.0)
     if not privacy.enabled:
         return [PrivacyOff(out_dir), *sampling, ISFAAggregation(weights)]
+    cohort = provision(clients, security.colluding_share, security.dropout_share)
     noise_multiplier = choose_noise(privacy, federation, clients)
+    budget = PrivacyBudget(out_dir, privacy, federation, noise_multiplier, cohort, security)
     return [
-        PrivacyBudget(out_dir, privacy, federation, noise_multiplier, clients),
+        budget,
         *sampling,
+        DeviceLedgers(out_dir / "devices", budget.promise, federation.rounds),
         ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * sample_rate(federation)),
-        ClipUpdate(keys),
-        DistributedNoise(keys, noise_multiplier),
-        SecureAggregation(keys),
+        ClipUpdate(keys, clipping, contributing=federation.sample_rate if federation.sampling == "hidden" else 1.0),
+        DistributedNoise(keys, noise_multiplier, security),
+        SecureAggregation(keys, security, digest_settings(privacy, federation, aggregation, security, clipping)),
     ]
 
 

@@ -19,7 +19,8 @@ class Bar:
     """What must be shown, and whether it is."""
 
     name: str
-    value: float
+    value: float | None
+    """None where it could not be measured."""
     bar: str
     met: bool
 
@@ -33,6 +34,18 @@ class Bar:
         """Ask for a value that is not above another; NaN is above everything."""
         return cls(name, value, f"<= {most:.3g}", value <= most)
 
+    @classmethod
+    def not_measured(cls, name: str, bar: str, why: str) -> Bar:
+        """Say what keeps a bar from being measured; it is not met."""
+        return cls(f"{name} ({why})", None, bar, False)
+
+    @property
+    def verdict(self) -> str:
+        """Return what a table says of it."""
+        if self.value is None:
+            return "not measured"
+        return "met" if self.met else "MISSED"
+
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a Markdown table; floats get three decimals."""
@@ -42,7 +55,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
 
 def bars_table(bars: Sequence[Bar]) -> str:
     """Return the bars as a Markdown table."""
-    rows = [[bar.name, bar.value, bar.bar, "met" if bar.met else "MISSED"] for bar in bars]
+    rows = [[bar.name, "" if bar.value is None else bar.value, bar.bar, bar.verdict] for bar in bars]
     return markdown_table(["bar", "value", "asked", ""], rows)
 
 

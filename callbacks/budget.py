@@ -8,12 +8,18 @@ from typing_extensions import override
 
 from callbacks.conclusion import CARD, Spent, conclude, gather_facts, save_card, shout
 from callbacks.noise import sample_rate
-from federation.args import FederationArgs, PrivacyArgs
+from callbacks.promise import Promise
+from federation.args import FederationArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
-from federation.privacy.accountant import Accountant, Epsilon, Release
-from federation.privacy.card import TINY_COHORT, privacy_card
+from federation.privacy.accountant import Accountant, Release
+from federation.privacy.card import privacy_card
+from federation.privacy.cohort import Cohort
+from federation.privacy.composition import Epsilon
 from federation.privacy.ledger import Ledger
+from federation.privacy.total_delta import total_delta
 from federation.update import RoundState
+
+LEDGER = "privacy_ledger.jsonl"
 
 
 class PrivacyBudget(FederationCallback):
@@ -26,54 +32,54 @@ class PrivacyBudget(FederationCallback):
     Args:
         out_dir: Folder of the run; gets `privacy_ledger.jsonl` and `privacy_card.md`.
         privacy: Budget and delta.
-        federation: Sampling.
+        federation: Sampling, and the rounds that delta must last for.
         noise_multiplier: z, given or solved for.
-        clients: Enrolled clients.
+        cohort: The enrolled clients, and how many of them may betray or fail.
+        security: Against whom, and the shares that a smaller, visible cohort is provisioned by.
 
     Raises:
         ValueError: On fewer than 8 clients, unless that is allowed for, or a delta that some client could fill alone.
     """
 
     def __init__(
-        self, out_dir: Path, privacy: PrivacyArgs, federation: FederationArgs, noise_multiplier: float, clients: int
+        self,
+        out_dir: Path,
+        privacy: PrivacyArgs,
+        federation: FederationArgs,
+        noise_multiplier: float,
+        cohort: Cohort,
+        security: SecurityArgs,
     ) -> None:
-        if clients < TINY_COHORT and not privacy.allow_tiny_cohort:
-            raise ValueError(
-                f"A private run needs at least {TINY_COHORT} clients. Got {clients}. Add clients, or use "
-                "`--privacy.allow_tiny_cohort true`, which claims nothing against the server."
-            )
-        if not 0 < privacy.delta < 1 / clients:
-            raise ValueError(f"`--privacy.delta` must be below one over {clients} clients. Got {privacy.delta}.")
-        self.out_dir, self.privacy, self.sampling = out_dir, privacy, federation.sampling
-        self.release = Release(noise_multiplier, sample_rate(federation))
-        limits = [limit for limit in (privacy.max_epsilon, privacy.target_epsilon) if limit is not None]
-        self.limit = min(limits, default=float("inf"))
-        self.clients = clients
+        release = Release(noise_multiplier, sample_rate(federation))
+        self.promise = Promise(cohort, release, federation.sampling, privacy, security)
+        self.out_dir, self.rounds, self.visible = out_dir, federation.rounds, federation.sampling == "visible"
 
     @override
     def on_run_start(self, state: RoundState) -> None:
+        """Refuse a delta that the samplers and the cryptography alone could use up, and open the ledger."""
+        total_delta(self.promise.privacy.delta, self.rounds, self.promise.cohort.clients, state.wire_size)
         if state.is_main:
-            self.out_dir.mkdir(parents=True, exist_ok=True)
-            self.ledger = Ledger(self.out_dir / "privacy_ledger.jsonl", state.notes.get("ledger_head"))
-            self.accountant = Accountant(self.privacy.delta, self.ledger.releases)
-            if self.privacy.key_source == "seeded":
+            self.ledger = Ledger(self.out_dir / LEDGER, state.notes.get("ledger_head"))
+            self.accountant = Accountant(self.promise.privacy.delta, self.ledger.releases)
+            if self.promise.privacy.key_source == "seeded":
                 shout("SEEDED KEYS: coins, noise and masks can be computed by anybody. This run protects nobody.")
 
     @override
     def on_round_start(self, state: RoundState) -> None:
-        if not state.is_main:
-            return
-        state.attempt = self.ledger.next_attempt(state.index)
-        cost = self._counted(self.release).value
-        if cost > self.limit:
-            state.stop = True
-            shout(f"The budget is spent: round {state.index + 1} would cost {cost:.2f} of epsilon {self.limit:g}.")
+        if state.is_main and self._is_within(state, self.promise.release):
+            state.attempt = self.ledger.begin(state.index)
+            state.notes = {**state.notes, "ledger_head": self.ledger.head}
 
     @override
     def on_release(self, state: RoundState) -> None:
-        if state.is_main:
-            self.ledger.charge(state.index, state.attempt, self.release.noise_multiplier, self.release.sample_rate)
-            self.accountant.step(self.release.noise_multiplier, self.release.sample_rate)
+        """Charge, at the noise of those who survived, unless the attempts at this round have used up the budget."""
+        if not state.is_main:
+            return
+        release = self.promise.effective(drawn=len(state.clients), survivors=len(state.clients))
+        if self._is_within(state, release):
+            charged = (release.noise_multiplier, release.sample_rate)
+            self.ledger.charge(state.index, state.attempt, *charged, survivors=len(state.clients))
+            self.accountant.step(*charged)
             state.notes = {**state.notes, "ledger_head": self.ledger.head}
 
     @override
@@ -82,26 +88,30 @@ class PrivacyBudget(FederationCallback):
             return
         state.metrics["released/epsilon"] = self._counted().value
         state.metrics["released/epsilon_coins_known"] = self._with_known_coins().value
-        if self.sampling != "visible":
+        if not self.visible:
             state.metrics["released/epsilon_coins_secret"] = self.accountant.epsilon().value
 
     @override
     def on_run_end(self, state: RoundState) -> None:
         if not state.is_main:
             return
-        spent = Spent(
-            rounds=len(self.ledger.entries),
-            coins_secret=None if self.sampling == "visible" else self.accountant.epsilon(),
-            coins_known=self._with_known_coins(),
-        )
-        facts = gather_facts(state, spent, self.release, self.privacy, self.sampling, self.clients)
+        secret = None if self.visible else self.accountant.epsilon()
+        spent = Spent(len(self.ledger.entries), secret, self._with_known_coins())
+        facts = gather_facts(state, self.promise, spent)
         save_card(self.out_dir, privacy_card(facts))
         print(conclude(facts, self.out_dir / CARD), flush=True)
 
+    def _is_within(self, state: RoundState, release: Release) -> bool:
+        """Stop the run unless the budget has room for one more release."""
+        cost, limit = self._counted(release).value, self.promise.limit
+        if cost > limit:
+            state.stop = True
+            shout(f"The budget is spent: round {state.index + 1} would cost {cost:.2f} of epsilon {limit:g}.")
+        return not state.stop
+
     def _counted(self, *further: Release) -> Epsilon:
         """Return the epsilon that the budget limits: with secret coins only where they are secret."""
-        visible = self.sampling == "visible"
-        return self._with_known_coins(*further) if visible else self.accountant.epsilon(*further)
+        return self._with_known_coins(*further) if self.visible else self.accountant.epsilon(*further)
 
     def _with_known_coins(self, *further: Release) -> Epsilon:
-        return self.accountant.epsilon_with_known_coins(self.clients, *further)
+        return self.accountant.epsilon_with_known_coins(self.promise.cohort.clients, *further)

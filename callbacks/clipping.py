@@ -5,35 +5,66 @@ from __future__ import annotations
 import numpy as np
 from typing_extensions import override
 
+from federation.args import ClippingArgs
 from federation.hooks import FederationCallback
+from federation.privacy.clip_norm import append_clip_bit, check_clip_norm, next_clip_norm
 from federation.privacy.keys import KeySource
-from federation.privacy.sensitivity import Grid, clip_to_grid, decode
+from federation.privacy.sensitivity import clip_to_grid, decode
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 
 class ClipUpdate(FederationCallback):
-    """Clips [w Delta, beta w] jointly to S and rounds it to the integer grid.
+    """Clips [w Delta, beta w] jointly to S and rounds it to the integer grid; moves S if it adapts.
 
     The clip shortens weight and weighted update alike: it caps how much a client counts and never bends the direction
-    it votes for.
+    it votes for. An adaptive S follows a quantile of the vectors' lengths: each contributor appends one bit, in the
+    same vector and under the same noise, and the noisy sum of a round sets S of the next.
 
     Args:
         keys: Source of the stochastic rounding.
+        clipping: Whether and how S adapts; public.
+        contributing: Probability that a client who sends a vector has data in it: q for secret coins, else 1.
     """
 
-    def __init__(self, keys: KeySource) -> None:
-        self.keys = keys
+    def __init__(self, keys: KeySource, clipping: ClippingArgs, contributing: float = 1.0) -> None:
+        self.keys, self.clipping, self.contributing = keys, clipping, contributing
+
+    @override
+    def on_run_start(self, state: RoundState) -> None:
+        self._prepare(state)
+
+    @override
+    def on_round_start(self, state: RoundState) -> None:
+        self._prepare(state)
 
     @override
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
-        grid = Grid(state.clip_norm, update.vector.size)
         stream = self.keys.stream(update.client, state.index, state.attempt, "rounding")
-        encoded = clip_to_grid(update.vector, grid, stream)
-        update.integers = encoded.integers
+        update.integers = clip_to_grid(self._with_bit(state, update), state.grid, stream).integers
         with np.errstate(over="ignore"):
-            update.metrics["vector_norm"] = float(np.linalg.norm(update.vector))
-        update.metrics["clipped"] = float(encoded.clip_factor < 1)
+            norm = float(np.linalg.norm(update.vector))
+        update.metrics["vector_norm"] = norm
+        update.metrics["clipped"] = float(not norm <= state.clip_norm)
 
     @override
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
-        aggregate.vector = decode(aggregate.vector, Grid(state.clip_norm, aggregate.vector.size))
+        decoded = decode(aggregate.vector, state.grid)
+        size = state.global_adapter.numel() + 1
+        aggregate.vector = decoded[:size]
+        if self.clipping.adaptive:
+            contributors = self.contributing * aggregate.num_clients
+            state.metrics["released/clip_norm"] = state.clip_norm
+            state.clip_norm = next_clip_norm(state.clip_norm, float(decoded[size]), contributors, self.clipping)
+
+    def _prepare(self, state: RoundState) -> None:
+        """Refuse a clip norm outside its public range, whoever sets it."""
+        check_clip_norm(state.clip_norm, self.clipping)
+        state.clipping = self.clipping
+
+    def _with_bit(self, state: RoundState, update: ClientUpdate) -> np.ndarray:
+        """Return what is clipped: the vector, and a clip bit where the client's data is in."""
+        if not self.clipping.adaptive:
+            return update.vector
+        if not update.contributes:
+            return np.zeros(update.vector.size + 1)
+        return append_clip_bit(update.vector, state.clip_norm, self.clipping)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from typing_extensions import override
 
-from federation.args import PrivacyArgs
+from callbacks.promise import Promise
 from federation.hooks import FederationCallback
-from federation.privacy.accountant import Epsilon, Release
-from federation.privacy.card import PrivacyFacts, no_privacy_card
-from federation.privacy.planning import plan_noise, smallest_population
-from federation.privacy.sensitivity import Grid
+from federation.privacy.card import PrivacyFacts, no_privacy_card, stated
+from federation.privacy.code_hash import hash_sources
+from federation.privacy.composition import Epsilon
+from federation.privacy.planning import smallest_population
+from federation.privacy.total_delta import total_delta
 from federation.update import RoundState
 
 CARD = "privacy_card.md"
@@ -24,7 +24,7 @@ TARGET = 8.0
 
 @dataclass(frozen=True)
 class Spent:
-    """What the ledger's rounds have cost."""
+    """What the ledger's releases have cost."""
 
     rounds: int
     coins_secret: Epsilon | None
@@ -32,48 +32,50 @@ class Spent:
     coins_known: Epsilon
 
 
-def gather_facts(
-    state: RoundState,
-    spent: Spent,
-    release: Release,
-    privacy: PrivacyArgs,
-    sampling: Literal["hidden", "visible", "all"],
-    clients: int,
-) -> PrivacyFacts:
-    """Return what the card says, with the number of clients at which the same noise in the mean meets the target."""
-    dimension, z, q = state.global_adapter.numel() + 1, release.noise_multiplier, release.sample_rate
-    plan = plan_noise(z, Grid(state.clip_norm, dimension), clients)
-    asked = spent.rounds > 0 and sampling != "visible"
+def gather_facts(state: RoundState, promise: Promise, spent: Spent) -> PrivacyFacts:
+    """Return what the card says, with the number of clients at which the same noise in the mean meets the target.
+
+    Raises:
+        ValueError: If delta does not cover what samplers and cryptography may fail with.
+    """
+    z, q, delta = promise.release.noise_multiplier, promise.release.sample_rate, promise.privacy.delta
+    clients, dimension = promise.cohort.clients, state.wire_size
+    asked = spent.rounds > 0 and spent.coins_secret is not None
     return PrivacyFacts(
-        clients=clients,
-        colluders=plan.colluders,
-        honest=plan.honest,
+        cohort=promise.cohort,
+        adversary=promise.security.adversary,
         clip_norm=state.clip_norm,
         dimension=dimension,
         noise_multiplier=z,
-        sampling=sampling,
+        sampling=promise.sampling,
         sample_rate=q,
         rounds=spent.rounds,
-        delta=privacy.delta,
+        delta=total_delta(delta, spent.rounds, clients, dimension),
         coins_secret=spent.coins_secret,
         coins_known=spent.coins_known,
-        key_source=privacy.key_source,
+        key_source=promise.privacy.key_source,
+        code_hash=hash_sources(),
         target_epsilon=TARGET,
-        target_population=smallest_population(z, q, spent.rounds, privacy.delta, clients, TARGET) if asked else None,
+        target_population=smallest_population(z, q, spent.rounds, delta, clients, TARGET) if asked else None,
     )
 
 
 def conclude(facts: PrivacyFacts, card: Path) -> str:
     """Return the card in a few lines."""
-    counted = facts.coins_secret or facts.coins_known
+    known, clients = stated(facts.coins_known), facts.cohort.clients
+    figures = (
+        f"{known}, coins known"
+        if facts.coins_secret is None
+        else (f"{stated(facts.coins_secret)}, coins secret, or {known}, coins known")
+    )
     lines = [
-        f"Privacy: {facts.rounds} rounds with {facts.clients} clients spent epsilon {counted.value:.2f} "
-        f"(coins known: {facts.coins_known.value:.2f}) at delta {facts.delta:g}, "
-        f"noise multiplier {facts.noise_multiplier:.3g}, {facts.dimension:,} coordinates."
+        f"Privacy: {facts.rounds} releases with {clients} clients spent epsilon {figures}, at delta "
+        f"{facts.delta.delta:g} (in all {facts.delta.total:.6g}), noise multiplier {facts.noise_multiplier:.3g}, "
+        f"{facts.dimension:,} coordinates."
     ]
     if facts.target_population is not None:
-        too_few = facts.target_population > facts.clients
-        start = f"{facts.clients} clients cannot buy a small epsilon: the" if too_few else "The"
+        too_few = facts.target_population > clients
+        start = f"{clients} clients cannot buy a small epsilon: the" if too_few else "The"
         least = facts.target_population
         lines.append(f"{start} same noise in the mean costs epsilon <= {TARGET:g} from {least} clients on.")
     if facts.key_source == "seeded":

@@ -1,65 +1,96 @@
-"""Last step of the pipeline: pairwise masks, so that only the sum of a cohort can be read."""
+"""Last step of the pipeline: pairwise and self masks, so that only the sum of a cohort can be read."""
 
 from __future__ import annotations
-
-import hashlib
 
 import numpy as np
 from typing_extensions import override
 
+from callbacks.enrolment import Enrolment
+from federation.args import SecurityArgs
 from federation.hooks import FederationCallback
+from federation.privacy.cohort import provision
 from federation.privacy.keys import KeySource
-from federation.secure_aggregation.keys import MaskKeys
-from federation.secure_aggregation.masks import from_ring, mask, mask_context, to_ring
+from federation.secure_aggregation.client import SecureClient
+from federation.secure_aggregation.masks import from_ring, to_ring
+from federation.secure_aggregation.memory import InMemory
+from federation.secure_aggregation.messages import MaskedInput
+from federation.secure_aggregation.server import SecureServer
+from federation.secure_aggregation.session import SessionConfig
 from federation.update import Aggregate, ClientUpdate, RoundState
-
-SESSION = "session"
 
 
 class SecureAggregation(FederationCallback):
-    """Masks each client's integers over Z_2^32 with keys agreed between every two clients of the cohort.
+    """Plays secure aggregation among the devices of one machine: the same clients and server as over a network.
 
-    A client publishes one X25519 key per round and attempt; all masks cancel in the sum of the whole cohort. A cohort
-    of one has nobody to agree with: its vector is hidden by its noise alone. There is no recovery from a client that
-    falls silent after the exchange: the round is tried again with fresh keys.
+    Every device plays the clients it has trained and, from the same messages, the server. Masked vectors are added up
+    on the way instead of being sent one by one; all else are the five messages. Nobody drops out here: a device that
+    fails ends the run, and the round is tried again with a later attempt.
 
     Args:
-        keys: Source of the private keys.
+        keys: Source of all secrets.
+        security: What the server may do, and how many clients may betray or fail.
+        settings: SHA-256 of the settings that all clients have agreed to.
     """
 
-    def __init__(self, keys: KeySource) -> None:
-        self.keys = keys
-        self.session = b""
+    def __init__(self, keys: KeySource, security: SecurityArgs, settings: bytes) -> None:
+        self.keys, self.security, self.settings = keys, security, settings
+        self.enrolment = Enrolment(keys)
+        self.clients: dict[str, SecureClient] = {}
 
     @override
     def on_run_start(self, state: RoundState) -> None:
-        nonce = self.keys.stream("", 0, 0, SESSION).bytes(32)
-        self.session = state.exchange({SESSION: nonce} if state.is_main else {})[SESSION]
+        self.enrolment.pin(state)
 
     @override
     def on_cohort_ready(self, state: RoundState, updates: list[ClientUpdate]) -> None:
-        own = {
-            update.client: MaskKeys.generate(self.keys.stream(update.client, state.index, state.attempt, "mask"))
-            for update in updates
+        """Agree on keys, deal their shares, and mask."""
+        if not state.clients:
+            return
+        session, identities = self.enrolment.open_session(
+            state, [update.client for update in updates], self._configure(state)
+        )
+        attempt = (state.index, state.attempt, broadcast(state))
+        self.server = SecureServer(session, *attempt, state.clients)
+        self.clients = {
+            client: SecureClient(client, identity, session, self.keys, InMemory())
+            for client, identity in identities.items()
         }
-        publics = state.exchange({client: pair.public for client, pair in own.items()})
-        if set(publics) != set(state.clients):
-            raise ValueError(f"Every client of the cohort must send one key. Got {sorted(publics)}.")
-        context = self._context(state)
+        requests = self._deliver(state, {name: client.advertise(*attempt) for name, client in self.clients.items()})
+        requests = self._deliver(
+            state, {name: client.share_keys(requests[name]) for name, client in self.clients.items()}
+        )
         for update in updates:
-            update.wire = to_ring(update.integers)
-            mask(update.wire, own[update.client], publics, update.client, context)
+            message = self.clients[update.client].mask_input(requests[update.client], to_ring(update.integers))
+            number = session.roster.index(update.client)
+            update.wire = MaskedInput.decode(message, number, session.context(*attempt), state.wire_size).vector
 
     @override
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
-        aggregate.vector = from_ring(aggregate.wire).astype(np.float64)
+        """Let the clients check who is in the sum, and take the masks off it."""
+        self.server.add_up(state.clients, aggregate.wire)
+        requests = self.server.close_stage()
+        requests = self._deliver(state, {name: client.confirm(requests[name]) for name, client in self.clients.items()})
+        self._deliver(state, {name: client.unmask(requests[name]) for name, client in self.clients.items()})
+        aggregate.vector = from_ring(self.server.result()).astype(np.float64)
         state.metrics["released/upload_bytes"] = float(aggregate.wire.nbytes)
 
-    def _context(self, state: RoundState) -> bytes:
-        """Bind the masks to session, round, attempt, cohort, clip norm and the adapter everybody started from.
+    def _configure(self, state: RoundState) -> SessionConfig:
+        cohort = provision(len(state.clients), self.security.colluding_share, self.security.dropout_share)
+        numbers = (cohort.clients, cohort.colluders, cohort.honest)
+        return SessionConfig.plan(state.wire_size, *numbers, self.security.adversary, self.settings)
 
-        A client that was given another adapter than the rest has masks that do not cancel, so its update stays hidden.
-        """
-        digest = hashlib.sha256(f"{state.clip_norm!r}|{'|'.join(state.clients)}|".encode())
-        digest.update(state.global_adapter.numpy(force=True).tobytes())
-        return mask_context(self.session + digest.digest(), state.index, state.attempt)
+    def _deliver(self, state: RoundState, messages: dict[str, bytes]) -> dict[str, bytes]:
+        """Give everybody's messages to every device's server and return its requests."""
+        for sender, message in state.exchange(messages).items():
+            self.server.receive(sender, message)
+        return self.server.close_stage()
+
+
+def broadcast(state: RoundState) -> bytes:
+    """Return what all clients must have been given alike; the keys of masks depend on it.
+
+    A client that was given another adapter than the rest has masks that do not cancel, so its update stays hidden
+    (Pasquini et al. 2022, arXiv 2111.07380).
+    """
+    head = state.notes.get("ledger_head") or ""
+    return f"{state.clip_norm!r}|{head}|".encode() + state.global_adapter.numpy(force=True).tobytes()

@@ -7,56 +7,60 @@ import math
 import numpy as np
 from typing_extensions import override
 
-from federation.args import FederationArgs, PrivacyArgs
+from federation.args import FederationArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import COIN_FAILURE_SHARE, participation_bound
+from federation.privacy.cohort import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import KeySource
 from federation.privacy.planning import NoisePlan, plan_noise, solve_noise_multiplier
-from federation.privacy.sensitivity import Grid
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 
 class DistributedNoise(FederationCallback):
-    """Splits discrete Gaussian noise over the cohort, so that the honest part in the sum has deviation z S.
+    """Splits discrete Gaussian noise over the cohort, so that its honest survivors in the sum have deviation z S.
 
     A client without data in the round adds noise like everybody else: the variance of the sum tells nothing. The
-    guarantee does not hold if more clients than the plan allows for tell the server their noise.
+    guarantee does not hold if more clients than provided for fall silent or tell the server their noise.
 
     Args:
         keys: Source of the noise.
-        noise_multiplier: z, in units of the clip norm.
+        noise_multiplier: z, in units of the clip norm of the same round.
+        security: Shares of the clients that may collude or drop out.
     """
 
-    def __init__(self, keys: KeySource, noise_multiplier: float) -> None:
-        self.keys, self.noise_multiplier = keys, noise_multiplier
+    def __init__(self, keys: KeySource, noise_multiplier: float, security: SecurityArgs) -> None:
+        self.keys, self.noise_multiplier, self.security = keys, noise_multiplier, security
         self._samplers: dict[int, DiscreteGaussian] = {}
 
     @override
     def on_run_start(self, state: RoundState) -> None:
         """Refuse, before anything is trained, noise that cannot be split or a sum that could leave the ring."""
-        self._plan(state, state.global_adapter.numel() + 1, len(state.clients))
+        self._plan(state)
 
     @override
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
-        size = update.integers.size
-        variance = self._plan(state, size, len(state.clients)).variance
+        variance = self._plan(state).variance
         if variance not in self._samplers:
             self._samplers[variance] = DiscreteGaussian(variance)
         stream = self.keys.stream(update.client, state.index, state.attempt, "noise")
-        update.integers = update.integers + self._samplers[variance].sample(size, stream)
+        update.integers = update.integers + self._samplers[variance].sample(update.integers.size, stream)
 
     @override
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
-        """Compare the noise with what the sum holds beside it; both are public."""
-        size, clients = aggregate.vector.size, aggregate.num_clients
-        noise = float(size * clients * self._plan(state, size, clients).variance)
+        """Compare the noise with what the sum holds beside it; both are public.
+
+        The figure never exceeds (D/8)^(1/4): a weaker signal cannot be told from the noise's own ups and downs.
+        """
+        size = aggregate.vector.size
+        noise = float(size * aggregate.num_clients * self._plan(state).variance)
         resolution = 2 * noise * math.sqrt(2 / size)  # the squared length of the noise varies this much by itself
         signal = max(float(np.dot(aggregate.vector, aggregate.vector)) - noise, resolution)
         state.metrics["released/noise_to_signal"] = math.sqrt(noise / signal)
 
-    def _plan(self, state: RoundState, size: int, clients: int) -> NoisePlan:
-        return plan_noise(self.noise_multiplier, Grid(state.clip_norm, size), clients)
+    def _plan(self, state: RoundState) -> NoisePlan:
+        cohort = provision(len(state.clients), self.security.colluding_share, self.security.dropout_share)
+        return plan_noise(self.noise_multiplier, state.grid, cohort)
 
 
 def sample_rate(federation: FederationArgs) -> float:

@@ -35,15 +35,8 @@ class FederationArgs:
         _demand(self.rounds >= 1, "--federation.rounds", "at least 1", self.rounds)
         _demand(self.local_steps >= 1, "--federation.local_steps", "at least 1", self.local_steps)
         _demand(0 < self.sample_rate <= 1, "--federation.sample_rate", "in (0, 1]", self.sample_rate)
-        _demand(
-            self.shared_gradient_clip > 0, "--federation.shared_gradient_clip", "above 0", self.shared_gradient_clip
-        )
-        _demand(
-            self.personal_gradient_clip > 0,
-            "--federation.personal_gradient_clip",
-            "above 0",
-            self.personal_gradient_clip,
-        )
+        for name in ("shared_gradient_clip", "personal_gradient_clip"):
+            _demand(getattr(self, name) > 0, f"--federation.{name}", "above 0", getattr(self, name))
 
 
 @dataclass
@@ -100,3 +93,46 @@ class PrivacyArgs:
     """Where keys, masks, coins and noise come from; `seeded` reproduces runs and protects nobody."""
     allow_tiny_cohort: bool = False
     """Permit fewer than 8 clients; such a run claims no epsilon against the server."""
+
+
+@dataclass
+class SecurityArgs:
+    """Against whom the masks hold, and how many clients may betray or fail."""
+
+    adversary: Literal["active", "honest_but_curious"] = "active"
+    """active: the server may lie, and every two clients share a mask; honest_but_curious: it follows the protocol, and
+    large cohorts may do with fewer masks."""
+    colluding_share: float = 0.1
+    """Share of the clients, at least one of them, that may tell the server all they know."""
+    dropout_share: float = 0.1
+    """Share of the clients that may fall silent in a round. The noise is made for both shares; a round that fewer
+    clients survive is refused."""
+
+    def __post_init__(self) -> None:
+        _demand(0 <= self.colluding_share < 1, "--security.colluding_share", "in [0, 1)", self.colluding_share)
+        _demand(0 <= self.dropout_share < 1, "--security.dropout_share", "in [0, 1)", self.dropout_share)
+
+
+@dataclass
+class ClippingArgs:
+    """How the clip norm S follows the clients' vectors; `--privacy.clip_norm` is the first round's."""
+
+    adaptive: bool = False
+    """Move S towards a quantile of the vectors' lengths, by one secret bit in each vector; False keeps S."""
+    quantile: float = 0.5
+    """kappa: share of the vectors that shall be no longer than S."""
+    learning_rate: float = 0.2
+    """eta: S changes by exp(-eta (share no longer than S - kappa)) a round, as far as noise lets that share be seen."""
+    bit_scale: float = 0.2
+    """zeta, in units of S: a larger bit is seen better through the noise, and raises all noise a little."""
+    smallest: float = 1e-3
+    """S_min."""
+    largest: float = 10.0
+    """S_max."""
+
+    def __post_init__(self) -> None:
+        _demand(0 <= self.quantile <= 1, "--clipping.quantile", "in [0, 1]", self.quantile)
+        _demand(0 < self.learning_rate <= 1, "--clipping.learning_rate", "in (0, 1]", self.learning_rate)
+        _demand(0 < self.bit_scale <= 1, "--clipping.bit_scale", "in (0, 1]", self.bit_scale)
+        _demand(0 < self.smallest < float("inf"), "--clipping.smallest", "a positive number", self.smallest)
+        _demand(self.smallest <= self.largest < float("inf"), "--clipping.largest", "at least `smallest`", self.largest)

@@ -71,7 +71,7 @@ def sum_wires(fabric: Fabric, state: RoundState, updates: list[ClientUpdate]) ->
     Raises:
         RuntimeError: If an update is not what may leave: a missing or wrongly typed `wire`.
     """
-    total = torch.zeros(state.global_adapter.numel() + 1, dtype=state.wire_dtype)
+    total = torch.zeros(state.wire_size, dtype=state.wire_dtype)
     for update in sorted(updates, key=lambda update: update.client):
         total += torch.from_numpy(_checked_wire(state, update)).to(total.dtype)
     total = fabric.all_reduce(total.to(fabric.device), reduce_op="sum").cpu()
@@ -83,7 +83,7 @@ def sum_wires(fabric: Fabric, state: RoundState, updates: list[ClientUpdate]) ->
 def _checked_wire(state: RoundState, update: ClientUpdate) -> np.ndarray:
     """Return what a client sends; without privacy that is its plain vector."""
     wire = update.vector if update.wire is None and not state.private else update.wire
-    shape, dtype = (state.global_adapter.numel() + 1,), np.dtype(np.uint32 if state.private else np.float64)
+    shape, dtype = (state.wire_size,), np.dtype(np.uint32 if state.private else np.float64)
     if wire is None or wire.shape != shape or wire.dtype != dtype:
         got = "nothing" if wire is None else f"{wire.dtype} {wire.shape}"
         raise RuntimeError(f"The pipeline must leave {dtype} {shape} in `wire` of {update.client}. Got {got}.")

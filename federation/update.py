@@ -10,6 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from federation.args import ClippingArgs
+from federation.privacy.clip_norm import clip_grid
+from federation.privacy.sensitivity import Grid
+
 Exchange = Callable[[dict[str, bytes]], dict[str, bytes]]
 LoadAdapters = Callable[[str | None], None]
 
@@ -45,9 +49,9 @@ class ClientUpdate:
     vector: np.ndarray | None = None
     """[weight * delta, beta * weight], float64, shape (d + 1,)."""
     integers: np.ndarray | None = None
-    """The vector on the integer grid, int64, shape (d + 1,)."""
+    """The vector, with the clip bit if the clip norm adapts, on the integer grid, int64, shape (D,)."""
     wire: np.ndarray | None = None
-    """What is sent: uint32 residues when masked, shape (d + 1,); float64 when privacy is off."""
+    """What is sent: uint32 residues when masked, shape (D,); float64, shape (d + 1,), when privacy is off."""
     seconds: float = 0.0
     """Training time on the device."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -59,11 +63,12 @@ class Aggregate:
     """The cohort's sum on its way through the server half of the pipeline, in reverse order of the client half."""
 
     wire: np.ndarray
-    """Sum of the clients' `wire`, shape (d + 1,): uint32 residues mod 2^32, or float64 when privacy is off."""
+    """Sum of the clients' `wire`: uint32 residues mod 2^32, shape (D,), or float64, (d + 1,), when privacy is off."""
     num_clients: int
     """Clients whose `wire` is in the sum."""
     vector: np.ndarray | None = None
-    """The decoded sum of [weight * delta, beta * weight], float64, shape (d + 1,)."""
+    """The decoded sum of [weight * delta, beta * weight], float64, shape (d + 1,); (D,) until the clip has read its
+    bit."""
     direction: Tensor | None = None
     """The weighted mean update, float32, shape (d,)."""
 
@@ -82,7 +87,8 @@ class RoundState:
     global_adapter: Tensor
     """The shared adapter the round starts from, float32, shape (d,)."""
     clip_norm: float
-    """S, the L2 bound on one client's [weight * delta, beta * weight]."""
+    """S, the L2 bound on one client's [weight * delta, beta * weight]. What the clip sets after the sum is the next
+    round's."""
     exchange: Exchange
     """Gives this device's public messages, keyed by client, to every device; returns everybody's."""
     is_main: bool = True
@@ -102,6 +108,18 @@ class RoundState:
     sets after its commit, in `on_round_end`, is saved with the next round."""
     load_adapters: LoadAdapters | None = None
     """Puts `global_adapter` and, given a client, that client's personal adapter into this device's module."""
+    clipping: ClippingArgs = field(default_factory=ClippingArgs)
+    """How the clip norm moves; the clip sets it before each round, the same on every device."""
+
+    @property
+    def grid(self) -> Grid:
+        """Return the integer grid of this round, the same for every client."""
+        return clip_grid(self.clip_norm, self.global_adapter.numel() + 1, self.clipping)
+
+    @property
+    def wire_size(self) -> int:
+        """Return the length D of what a client sends: d + 1, and one more for the clip bit."""
+        return self.global_adapter.numel() + 1 + self.clipping.adaptive
 
     @property
     def wire_dtype(self) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 
 import train
 from callbacks.args import ObserverArgs
-from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.privacy.keys import SeededKeys
 from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
@@ -22,6 +23,8 @@ def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
         PrivacyArgs(enabled=enabled),
         FederationArgs(sampling=sampling),
         AggregationArgs(),
+        SecurityArgs(),
+        ClippingArgs(),
         clients=8,
         out_dir=tmp_path,
     )
@@ -29,7 +32,7 @@ def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
 
 
 def test_the_order_of_the_private_steps_is_fixed(tmp_path):
-    steps = ["ISFAAggregation", "ClipUpdate", "DistributedNoise", "SecureAggregation"]
+    steps = ["DeviceLedgers", "ISFAAggregation", "ClipUpdate", "DistributedNoise", "SecureAggregation"]
     assert names(tmp_path, True, "hidden") == ["PrivacyBudget", "HiddenSampling", *steps]
     assert names(tmp_path, True, "visible") == ["PrivacyBudget", "VisibleSampling", *steps]
     assert names(tmp_path, True, "all") == ["PrivacyBudget", *steps]
@@ -146,7 +149,9 @@ def test_what_a_run_leaves(tmp_path):
 def run(folder: Path, people: int = 8, **settings: object) -> Path:
     """Train tiny parts in this process; settings go to the args that know them."""
     args = {"module": CommandModule(), "data": CommandData(people), "observers": ObserverArgs(), "accelerator": "cpu"}
-    for name, kind in (("federation", FederationArgs), ("aggregation", AggregationArgs), ("privacy", PrivacyArgs)):
+    kinds = (FederationArgs, AggregationArgs, PrivacyArgs, SecurityArgs, ClippingArgs)
+    for kind in kinds:
+        name = kind.__name__.removesuffix("Args").lower()
         known = kind.__dataclass_fields__.keys() & settings.keys()
         args[name] = kind(**{field: settings.pop(field) for field in known})
     return train.train(**args, **settings, out_dir=str(folder))
@@ -168,14 +173,14 @@ def test_an_empty_visible_cohort_is_a_round_that_moves_nothing_and_is_charged(tm
     folder = run(tmp_path / "run", rounds=2, local_steps=1, sampling="visible", sample_rate=1e-9)
     first, second = sorted((folder / "checkpoints").glob("round_*/server.safetensors"))
     assert load_file(first)["global_adapter"].equal(load_file(second)["global_adapter"])
-    assert len((folder / "privacy_ledger.jsonl").read_text().splitlines()) == 2
+    assert (folder / "privacy_ledger.jsonl").read_text().count('"event": "release"') == 2
 
 
 @pytest.mark.usefixtures("no_search")
 def test_the_budget_ends_a_run_after_the_last_round_it_allows(tmp_path):
     folder = run(tmp_path / "run", rounds=5, local_steps=1, max_epsilon=5.0)
     assert [path.name for path in sorted((folder / "checkpoints").iterdir())] == ["round_0001", "round_0002"]
-    assert "2 |" in next(line for line in (folder / "privacy_card.md").read_text().splitlines() if "rounds T" in line)
+    assert "2 |" in next(line for line in (folder / "privacy_card.md").read_text().splitlines() if "releases T" in line)
 
 
 @pytest.mark.usefixtures("no_search")
@@ -199,3 +204,13 @@ def test_a_run_without_privacy_learns_and_claims_nothing(tmp_path, capsys):
     assert "No epsilon holds" in (folder / "privacy_card.md").read_text()
     assert "released/epsilon" not in figures(folder)["released"]
     assert not (folder / "privacy_ledger.jsonl").exists()
+
+
+@pytest.mark.usefixtures("no_search")
+def test_an_adaptive_clip_norm_is_released_and_carried_to_the_next_round(tmp_path):
+    folder = run(tmp_path / "run", rounds=2, local_steps=1, sampling="all", adaptive=True)
+    rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()[1:]]
+    norms = [float(row[2]) for row in rows if row[1] == "released/clip_norm"]
+    assert norms[0] == 1.0
+    assert abs(math.log(norms[1])) <= 0.4 + 1e-9
+    assert norms[1] != 1.0

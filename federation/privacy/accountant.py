@@ -1,35 +1,17 @@
-"""How much privacy the released rounds have spent: opacus behind checks of everything it silently gets wrong.
-
-Opacus loops for ever on a NaN noise multiplier and returns a negative epsilon for delta >= 1, so nothing unchecked
-reaches it. The discrete Gaussian sum is covered by both of its accountants (docs/privacy.md).
-"""
+"""How much privacy the released rounds have spent, towards those who know the sampling coins and those who do not."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
-RDP_ORDERS = [*range(2, 257), *range(272, 513, 16), *range(576, 1025, 64)]
-"""Integers only: at these, and not in between, opacus' formula is exact for the discrete Gaussian."""
-MAX_PRV_EPSILON = 200
-"""Above, PRV's grid grows to minutes and infinity; RDP says as clearly that there is no privacy."""
-MIN_PRV_DELTA = 1e-10
-"""Below, PRV's Fourier transforms have no digits left."""
+from federation.privacy.composition import Epsilon, History, compose
+
 COIN_FAILURE_SHARE = 0.1
 """Share of delta set aside for the case that coins fall more often on a client than counted."""
-
-
-@dataclass(frozen=True)
-class Epsilon:
-    """An upper bound on epsilon, and how it was computed."""
-
-    value: float
-    method: Literal["prv", "rdp"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +55,7 @@ def epsilon_after(releases: Iterable[Release], delta: float) -> Epsilon:
     Holds only if the coins stay secret (sampling `hidden`), or where the sample rate is 1.
     """
     check_delta(delta)
-    return _composed(_merged(releases), delta)
+    return compose(_merged(releases), delta)
 
 
 def epsilon_with_known_coins(releases: Iterable[Release], delta: float, clients: int) -> Epsilon:
@@ -90,9 +72,10 @@ def epsilon_with_known_coins(releases: Iterable[Release], delta: float, clients:
         bound = participation_bound(rounds, q, clients, allowance)
         used += allowance if bound < rounds else 0.0
         certain.append(Release(z, 1.0, bound))
-    return _composed(_merged(certain), delta - used)
+    return compose(_merged(certain), delta - used)
 
 
+@lru_cache(maxsize=4096)
 def participation_bound(rounds: int, sample_rate: float, clients: int, failure: float) -> int:
     """Return the number of participations in `rounds` that no client exceeds, except with probability `failure`.
 
@@ -104,7 +87,8 @@ def participation_bound(rounds: int, sample_rate: float, clients: int, failure: 
         raise ValueError(f"A federation needs at least 1 client. Got {clients}.")
     if sample_rate in (0.0, 1.0):
         return rounds if sample_rate else 0
-    return next(k for k in range(rounds + 1) if binom.sf(k, rounds, sample_rate) * clients <= failure)
+    exceeded = binom.sf(range(rounds + 1), rounds, sample_rate) * clients
+    return int((exceeded <= failure).argmax())
 
 
 class Accountant:
@@ -128,36 +112,9 @@ class Accountant:
         return epsilon_with_known_coins([*self.releases, *further], self.delta, clients)
 
 
-def _merged(releases: Iterable[Release]) -> tuple[tuple[float, float, int], ...]:
+def _merged(releases: Iterable[Release]) -> History:
     """Return (z, q, rounds) for each distinct pair, without those that release nothing of anybody."""
     rounds: Counter[tuple[float, float]] = Counter()
     for release in releases:
         rounds[float(release.noise_multiplier), float(release.sample_rate)] += int(release.rounds)
     return tuple(sorted((z, q, count) for (z, q), count in rounds.items() if q > 0 and count > 0))
-
-
-@lru_cache(maxsize=4096)
-def _composed(history: tuple[tuple[float, float, int], ...], delta: float) -> Epsilon:
-    """Return PRV's upper bound where it is finite, else RDP's at integer orders."""
-    if not history:
-        return Epsilon(0.0, "prv")
-    renyi = _opacus_epsilon("rdp", history, delta, alphas=RDP_ORDERS)
-    if renyi > MAX_PRV_EPSILON or delta < MIN_PRV_DELTA:
-        return Epsilon(renyi, "rdp")
-    tight = _opacus_epsilon("prv", history, delta)
-    return Epsilon(tight, "prv") if math.isfinite(tight) else Epsilon(renyi, "rdp")
-
-
-def _opacus_epsilon(mechanism: str, history: tuple, delta: float, **options: object) -> float:
-    """Return what opacus computes, infinity where it gives up."""
-    from opacus.accountants import create_accountant
-
-    accountant = create_accountant(mechanism=mechanism)
-    accountant.history = list(history)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # RDP: the best order is the last; PRV: overflows that end in infinity
-            epsilon = float(accountant.get_epsilon(delta=delta, **options))
-    except (OverflowError, RuntimeError):
-        return math.inf
-    return epsilon if epsilon >= 0 else math.inf

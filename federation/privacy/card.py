@@ -7,21 +7,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from federation.privacy.accountant import Epsilon
-from federation.privacy.discrete_gaussian import TOTAL_VARIATION
+from federation.privacy.cohort import TINY_COHORT, Cohort
 from federation.privacy.planning import probability_of_no_contributor
-
-TINY_COHORT = 8
-"""Below this many clients nothing is claimed against the server."""
+from federation.privacy.total_delta import TotalDelta
 
 
 @dataclass(frozen=True)
 class PrivacyFacts:
     """Everything the card of a private run says."""
 
-    clients: int
-    """n: enrolled clients, all of which mask and add noise (with `visible` sampling: that could be drawn)."""
-    colluders: int
-    honest: int
+    cohort: Cohort
+    """The enrolled clients, all of which mask and add noise (with `visible` sampling: that could be drawn)."""
+    adversary: Literal["active", "honest_but_curious"]
     clip_norm: float
     dimension: int
     """D: coordinates of one client's vector."""
@@ -29,12 +26,14 @@ class PrivacyFacts:
     sampling: Literal["hidden", "visible", "all"]
     sample_rate: float
     rounds: int
-    """Released, hence charged, rounds."""
-    delta: float
+    """Charged releases: rounds, and those that were tried again after the sum could be formed."""
+    delta: TotalDelta
     coins_secret: Epsilon | None
     """None where the coins are no secret (`visible`)."""
     coins_known: Epsilon
     key_source: Literal["os", "seeded"]
+    code_hash: str
+    """Of the sources that ran; see `hash_sources`."""
     released: tuple[str, ...] = ("the global adapter after every round",)
     simulation: bool = True
     """One machine held every client's clips, coins and noise."""
@@ -59,6 +58,12 @@ def no_privacy_card(reason: str = "`--privacy.enabled false`") -> str:
     )
 
 
+def stated(epsilon: Epsilon) -> str:
+    """Return an epsilon as it may be claimed, rounded up, with the accountant that computed it."""
+    value = f"{math.ceil(epsilon.value * 100) / 100:.2f}" if math.isfinite(epsilon.value) else "infinite: no privacy"
+    return f"{value} ({epsilon.method.upper()} accountant)"
+
+
 def _warnings(facts: PrivacyFacts) -> list[str]:
     lines = []
     if facts.key_source == "seeded":
@@ -73,42 +78,48 @@ def _warnings(facts: PrivacyFacts) -> list[str]:
             "and noise; nothing here protects anybody from its operator.",
             "",
         ]
-    if facts.clients < TINY_COHORT:
+    if facts.cohort.clients < TINY_COHORT:
         lines += [
-            f"**Tiny cohort.** With {facts.clients} clients (fewer than {TINY_COHORT}) nothing is claimed against the",
-            "server; epsilon is for outsiders.",
+            f"**Tiny cohort.** With {facts.cohort.clients} clients (fewer than {TINY_COHORT}) nothing is claimed "
+            "against the",
+            "server, and no collusion is tolerated; epsilon is for outsiders.",
             "",
         ]
-    if facts.clients <= 3:
-        lines += ["With three clients or fewer, two that collude learn the third's noised vector.", ""]
     return lines
 
 
 def _rows(facts: PrivacyFacts) -> list[tuple[str, str]]:
-    slack = 2 * facts.rounds * facts.clients * facts.dimension * TOTAL_VARIATION
-    nobody = probability_of_no_contributor(facts.clients, facts.sample_rate)
+    cohort, delta = facts.cohort, facts.delta
+    nobody = probability_of_no_contributor(cohort.clients, facts.sample_rate)
     return [
         ("unit", "one client: all its clips"),
         ("adjacency", "zero-out: the client's data replaced by none, the client still masks and adds noise"),
-        ("epsilon, coins secret", _stated(facts.coins_secret)),
-        ("epsilon, coins known", _stated(facts.coins_known)),
-        ("delta", f"{facts.delta:g}" + (f" (noise tables add below 2^{math.ceil(math.log2(slack))})" if slack else "")),
-        ("noise multiplier z", f"{facts.noise_multiplier:.4g} x S in the sum, from the honest clients alone"),
+        *_epsilons(facts),
+        ("delta", f"{delta.delta:g}"),
+        ("delta_total", f"delta + {delta.samplers:.0e} (samplers) + {delta.computational:.0e} (2^80 steps of attack)"),
+        ("noise multiplier z", f"{facts.noise_multiplier:.4g} x S in the sum, from n_min honest survivors alone"),
         ("clip norm S", f"{facts.clip_norm:g}, over {facts.dimension:,} coordinates jointly"),
         ("sampling, rate q", f"{facts.sampling}, {facts.sample_rate:g}"),
-        ("released rounds T", str(facts.rounds)),
-        ("clients n", str(facts.clients)),
-        ("honest clients counted on n_min", f"{facts.honest} (up to c_max = {facts.colluders} may collude)"),
-        ("P(no contributor in a round)", f"{nobody:.2g}"),
+        ("charged releases T", str(facts.rounds)),
+        ("clients N", str(cohort.clients)),
+        ("honest survivors counted on, n_min", f"{cohort.honest}; a round with fewer than n_min + c_max is refused"),
+        ("collusion bound c_max", f"{cohort.colluders} of {cohort.clients} clients may tell the server all they know"),
+        ("server", _SERVERS[facts.adversary] if cohort.colluders else "nothing is claimed against it"),
+        ("P(no contributor in a round)", f"{nobody:.2g}; such a round is released and charged like any other"),
         ("released", "; ".join(facts.released)),
         ("keys, masks, coins, noise from", "the operating system" if facts.key_source == "os" else "A SEED"),
+        ("code", f"SHA-256 {facts.code_hash}"),
     ]
 
 
-def _stated(epsilon: Epsilon | None) -> str:
-    if epsilon is None:
-        return "not claimed: who takes part is visible"
-    return f"{epsilon.value:.2f} ({epsilon.method.upper()} accountant)"
+def _epsilons(facts: PrivacyFacts) -> list[tuple[str, str]]:
+    """Return the epsilons by what the adversary knows; where participation is visible there is only one."""
+    if facts.coins_secret is None:
+        return [("epsilon, coins known (everybody sees who takes part)", stated(facts.coins_known))]
+    return [
+        ("epsilon, coins secret", stated(facts.coins_secret)),
+        ("epsilon, coins known", stated(facts.coins_known)),
+    ]
 
 
 def _population(facts: PrivacyFacts) -> list[str]:
@@ -121,12 +132,16 @@ def _population(facts: PrivacyFacts) -> list[str]:
     ]
 
 
+_SERVERS = {
+    "active": "may lie, drop, replay and show different clients different things",
+    "honest_but_curious": "HONEST BUT CURIOUS: it follows the protocol; nothing is claimed against one that lies",
+}
 _LIMITS = (
     "## Not promised",
     "",
     "- Coins secret: for whoever never learns in which rounds a client's data was. Coins known: for whoever does.",
     "- More colluders than c_max, or a server that invents clients, remove the noise the guarantee counts on.",
-    "- Masks and key agreement are secure against bounded computation only.",
+    "- Masks and key agreement are secure against bounded computation only, and not against a quantum computer.",
     "- Nothing is promised for the public base model, for settings tuned on private results, for the identity adapters",
     "  if their owners hand them out, or for figures marked `local/*`.",
     "- A client that does not follow the protocol can spoil the model; clipping binds honest clients.",

@@ -14,8 +14,9 @@ from federation.privacy.stream import KeyStream
 class KeySource(ABC):
     """Hands out one key stream per (client, round, attempt, purpose).
 
-    Purposes in use are `coin`, `rounding`, `noise` and `mask`. Ask for each stream once and draw from it in order:
-    a seeded source answers the same question with the same stream.
+    Purposes of a client are `coin`, `rounding` and `noise`, and in secure aggregation `identity`, `channel`, `mask`,
+    `self mask` and `shares`. Ask for each stream once and draw from it in order: a seeded source answers the same
+    question with the same stream.
     """
 
     protects: bool

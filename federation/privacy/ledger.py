@@ -1,24 +1,20 @@
-"""The record of every released round: append-only, on disk before the sum exists, each line sealed by the next."""
+"""The server's record of every attempt and every released round: on disk before keys are agreed or a sum exists."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from federation.privacy.accountant import Release
+from federation.privacy.chain import HashChain, Values
 
-GENESIS = "0" * 64
-"""Head of an empty ledger."""
-_FIELDS = {"previous", "round", "attempt", "noise_multiplier", "sample_rate"}
+_FIELDS = ("round", "attempt", "noise_multiplier", "sample_rate")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One released round."""
+    """One charged release; a round that was tried again, or released and thrown away, has one for each time."""
 
     round: int
     attempt: int
@@ -26,45 +22,55 @@ class Entry:
     sample_rate: float
     notes: Mapping[str, object] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        Release(self.noise_multiplier, self.sample_rate)
+        for name in ("round", "attempt"):
+            if not isinstance(value := getattr(self, name), int) or value < 0:
+                raise ValueError(f"The {name} of a ledger's entry must be a whole number of at least 0. Got {value}.")
+        if clash := {"event", "previous", *_FIELDS} & self.notes.keys():
+            raise ValueError(f"A ledger note cannot be named {', '.join(sorted(clash))}.")
+
     @property
     def release(self) -> Release:
         """Return what the accountant counts."""
         return Release(self.noise_multiplier, self.sample_rate)
 
+    @property
+    def values(self) -> dict[str, object]:
+        """Return the entry as its line holds it."""
+        return {"event": "release", **{name: getattr(self, name) for name in _FIELDS}, **self.notes}
+
 
 class Ledger:
-    """JSON lines; every line holds the SHA-256 of the line before it.
+    """A hash chain of two kinds of lines: an attempt begun, which costs nothing, and a release, which is charged.
 
-    Editing, dropping or reordering lines breaks the chain; cutting off the end shows against a head kept elsewhere.
-    Lines beyond that head are rounds that were released before a crash: they stay charged. Who can rewrite the
-    file *and* every kept head can forge it.
+    An attempt is charged when its first Unmask request is about to be sent; one that was aborted earlier stays
+    uncharged. Lines beyond the head that a checkpoint remembers are what happened before a crash: they stay charged.
     """
 
     def __init__(self, path: str | Path, head: str | None = None) -> None:
         """Open or begin a ledger.
 
         Args:
-            path: The file; made, with its folder, at the first charge.
+            path: The file; made, with its folder, at the first line.
             head: The head some checkpoint remembers; the ledger must contain it.
 
         Raises:
-            ValueError: If the chain is broken, a line is incomplete, or `head` is not in it.
+            ValueError: If the chain is broken, a line is incomplete or no entry, or `head` is not in it.
         """
-        self.path = Path(path)
+        self._chain = HashChain(path, head)
         self.entries: list[Entry] = []
-        self.head = GENESIS
-        heads = {GENESIS}
-        content = self.path.read_bytes() if self.path.exists() else b""
-        self._size = len(content)
-        for number, line in enumerate(content.splitlines(keepends=True), start=1):
-            self.entries.append(self._verified(line, number))
-            self.head = hashlib.sha256(line).hexdigest()
-            heads.add(self.head)
-        if head is not None and head not in heads:
-            raise ValueError(
-                f"The privacy ledger {self.path} does not contain the checkpoint's head {head[:12]}: rounds are "
-                f"missing (it holds {len(self.entries)}). Restore the ledger, or start a new run."
-            )
+        self._begun: dict[int, int] = {}
+        for number, values in enumerate(self._chain.lines, start=1):
+            try:
+                self._take_over(values)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"Line {number} of the privacy ledger {path} is no entry: {error}.") from error
+
+    @property
+    def head(self) -> str:
+        """Return the SHA-256 of the last line, hexadecimal."""
+        return self._chain.head
 
     @property
     def releases(self) -> list[Release]:
@@ -72,66 +78,54 @@ class Ledger:
         return [entry.release for entry in self.entries]
 
     def next_attempt(self, round: int) -> int:
-        """Return the least attempt number never charged for this round."""
-        return 1 + max((entry.attempt for entry in self.entries if entry.round == round), default=-1)
+        """Return the least attempt number above all that were begun or charged for this round."""
+        return self._begun.get(round, -1) + 1
+
+    def begin(self, round: int) -> int:
+        """Record a new attempt and return its number: on disk before anybody is told, so that none is ever used twice.
+
+        A number used twice would give two attempts the same keys, and their difference would show what changed.
+        """
+        values = {"event": "attempt", "round": int(round), "attempt": self.next_attempt(round)}
+        self._chain.append(values)
+        return self._take_over(values)
+
+    def head_after(self, round: int, attempt: int, noise_multiplier: float, sample_rate: float, **notes: object) -> str:
+        """Return the head that this charge would give, for clients to sign before it is made; nothing is written."""
+        entry = self._new_entry(round, attempt, noise_multiplier, sample_rate, notes)
+        return self._chain.head_after(entry.values)
 
     def charge(self, round: int, attempt: int, noise_multiplier: float, sample_rate: float, **notes: object) -> Entry:
-        """Record a round as spent; when this returns, the line is on disk. Call it before the sum is formed.
+        """Record a release as spent; when this returns, the line is on disk. Call it before the sum can be formed.
 
         Raises:
-            ValueError: If a number is out of range, or the file changed since it was opened.
+            ValueError: If a number is out of range, the attempt is older than one that was begun or is charged
+                already, or the file changed since it was opened.
         """
-        Release(noise_multiplier, sample_rate)
+        entry = self._new_entry(round, attempt, noise_multiplier, sample_rate, notes)
+        self._chain.append(entry.values)
+        self._take_over(entry.values)
+        return entry
+
+    def _new_entry(self, round: int, attempt: int, noise_multiplier: float, sample_rate: float, notes: Values) -> Entry:
         entry = Entry(int(round), int(attempt), float(noise_multiplier), float(sample_rate), notes)
-        if clash := _FIELDS & notes.keys():
-            raise ValueError(f"A ledger note cannot be named {', '.join(sorted(clash))}.")
-        values = {
-            "previous": self.head,
-            "round": entry.round,
-            "attempt": entry.attempt,
-            "noise_multiplier": entry.noise_multiplier,
-            "sample_rate": entry.sample_rate,
-        }
-        line = (json.dumps(values | notes, allow_nan=False) + "\n").encode()
-        self._append(line)
-        self.head = hashlib.sha256(line).hexdigest()
-        self.entries.append(entry)
-        return entry
-
-    def _append(self, line: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not self.path.exists()
-        with self.path.open("ab") as file:
-            if file.seek(0, os.SEEK_END) != self._size:
-                raise ValueError(f"The privacy ledger {self.path} was changed by another process. Run one at a time.")
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        self._size += len(line)
-        if is_new:
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # else a crash may lose the file's name
-            finally:
-                os.close(folder)
-
-    def _verified(self, line: bytes, number: int) -> Entry:
-        if not line.endswith(b"\n"):
+        latest = self._begun.get(entry.round, 0)
+        charged = any((e.round, e.attempt) == (entry.round, entry.attempt) for e in self.entries)
+        if charged or entry.attempt < latest:
             raise ValueError(
-                f"Line {number} of the privacy ledger {self.path} is incomplete: the process died while "
-                "charging, before anything was released. Delete that line."
-            )
-        try:
-            values = json.loads(line)
-            sealed = values["previous"] == self.head
-            known = {name: values[name] for name in _FIELDS - {"previous"}}
-            notes = {name: value for name, value in values.items() if name not in _FIELDS}
-            entry = Entry(**known, notes=notes)
-            Release(entry.noise_multiplier, entry.sample_rate)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"Line {number} of the privacy ledger {self.path} is no entry: {error}.") from error
-        if not sealed:
-            raise ValueError(
-                f"The privacy ledger {self.path} was altered: line {number} does not follow line {number - 1}."
+                f"Only the newest attempt at a round can be charged, and once. Got attempt {attempt} of round {round}, "
+                f"where {'it is charged already' if charged else f'attempt {latest} has begun'}. Begin a new attempt."
             )
         return entry
+
+    def _take_over(self, values: Values) -> int:
+        """Count a line that is on disk; return its attempt."""
+        if values["event"] == "release":
+            numbers = {name: values[name] for name in _FIELDS}
+            notes = {name: value for name, value in values.items() if name not in {"event", *_FIELDS}}
+            self.entries.append(Entry(**numbers, notes=notes))
+        elif values["event"] != "attempt":
+            raise ValueError(f"an event is `attempt` or `release`, not {values['event']}")
+        round, attempt = int(values["round"]), int(values["attempt"])
+        self._begun[round] = max(attempt, self._begun.get(round, -1))
+        return attempt

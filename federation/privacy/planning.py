@@ -14,6 +14,7 @@ from federation.privacy.accountant import (
     check_sample_rate,
     epsilon_after,
 )
+from federation.privacy.cohort import Cohort
 from federation.privacy.sensitivity import Grid
 
 MIN_DEVIATION = 4
@@ -29,12 +30,8 @@ MIN_NOISE_MULTIPLIER = 2.0**-10
 class NoisePlan:
     """The noise of one cohort."""
 
-    clients: int
-    """n: clients who mask and add noise, whether or not their data is in."""
-    colluders: int
-    """c_max: clients that may tell the server their noise without harm to the others."""
-    honest: int
-    """n_min: clients whose noise the guarantee counts on."""
+    cohort: Cohort
+    """Who adds the noise, and whose of it is counted on."""
     variance: int
     """sigma_k^2: variance of each client's discrete Gaussian noise, in squared grid steps."""
 
@@ -46,27 +43,22 @@ class NoisePlan:
             )
 
 
-def plan_noise(noise_multiplier: float, grid: Grid, clients: int, colluders: int = 1) -> NoisePlan:
-    """Split the noise over a cohort so that the honest part alone reaches the noise multiplier.
+def plan_noise(noise_multiplier: float, grid: Grid, cohort: Cohort) -> NoisePlan:
+    """Split the noise over a cohort so that n_min honest survivors alone reach the noise multiplier.
 
-    Whoever the guarantee is given to is honest, so at least one client is: in a cohort of one the client adds all
-    the noise itself.
+    Each client's variance is ceil((z^2 B2 + 9) / n_min). Does not hold in a round that fewer than the cohort's
+    `least_survivors` clients survive: such a round must be refused.
 
     Raises:
         ValueError: If the noise is too small to split, or if the sum could leave the 32-bit ring.
     """
     check_noise_multiplier(noise_multiplier)
-    if clients < 1:
-        raise ValueError(f"A cohort that adds noise needs at least 1 client. Got {clients}.")
-    if colluders < 1:
-        raise ValueError(f"At least 1 client must be allowed for as a colluder. Got {colluders}.")
-    honest = max(1, clients - colluders)
     total = noise_multiplier**2 * grid.bound_squared * (1 + 1e-12) + ROUNDING_VARIANCE
-    plan = NoisePlan(clients, colluders, honest, math.ceil(total / honest))
-    largest = clients * math.sqrt(grid.bound_squared) + 14 * math.sqrt(clients * plan.variance)
+    plan = NoisePlan(cohort, math.ceil(total / cohort.honest))
+    largest = cohort.clients * math.sqrt(grid.bound_squared) + 14 * math.sqrt(cohort.clients * plan.variance)
     if largest >= 2**31:
         raise ValueError(
-            f"The sum of {clients} clients with noise could reach {largest:.3g} and leave the 32-bit ring. "
+            f"The sum of {cohort.clients} clients with noise could reach {largest:.3g} and leave the 32-bit ring. "
             "Lower `--privacy.noise_multiplier`, the number of clients, or what is trained."
         )
     return plan

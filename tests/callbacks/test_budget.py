@@ -8,9 +8,13 @@ import pytest
 
 from callbacks.budget import PrivacyBudget
 from callbacks.noise import choose_noise
-from federation.args import AggregationArgs, FederationArgs, PrivacyArgs
+from federation.args import AggregationArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.exchange import sum_wires
+from federation.privacy import composition
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
+from federation.privacy.chain import GENESIS
+from federation.privacy.cohort import provision
+from federation.privacy.ledger import Ledger
 from federation.rounds import FederatedRounds
 from tests.callbacks.parts import CLIENTS, make_pipeline, make_state, make_updates, send
 from tests.tiny import TinyData, TinyModule, tiny_fabric
@@ -26,7 +30,8 @@ def no_search(monkeypatch):
 
 def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, **privacy) -> PrivacyBudget:
     federation = FederationArgs(sampling=sampling, sample_rate=rate)
-    return PrivacyBudget(folder, PrivacyArgs(key_source="seeded", **privacy), federation, z, clients)
+    cohort = provision(clients, colluding_share=0.1, dropout_share=0.1)
+    return PrivacyBudget(folder, PrivacyArgs(key_source="seeded", **privacy), federation, z, cohort, SecurityArgs())
 
 
 def run_rounds(budget: PrivacyBudget, rounds: int, notes: dict | None = None) -> list:
@@ -81,7 +86,7 @@ def test_the_charge_is_on_disk_before_the_sum_is_formed(tmp_path, monkeypatch, f
         pipeline[0].__class__ = ChargesAfterTheSum
 
     def watched(*args):
-        charged.append(len(ledger.read_text().splitlines()) if ledger.exists() else 0)
+        charged.append(len(Ledger(ledger).entries))
         return sum_wires(*args)
 
     monkeypatch.setattr("federation.rounds.sum_wires", watched)
@@ -109,16 +114,80 @@ def test_a_round_that_is_tried_again_is_charged_again_under_a_new_attempt(tmp_pa
     assert len(budget.ledger.entries) == 3
 
 
+def test_an_attempt_that_is_aborted_before_its_release_costs_nothing(tmp_path):
+    for expected in range(3):
+        budget, state = make_budget(tmp_path), make_state()
+        budget.on_run_start(state)
+        budget.on_round_start(state)
+        assert state.attempt == expected
+    assert not budget.ledger.entries
+
+
+def test_the_last_attempt_that_fits_the_budget_is_the_last_that_is_released(tmp_path):
+    within = epsilon_after([Release(1.0, 0.5, 2)], DELTA).value
+    budget, state = make_budget(tmp_path, max_epsilon=within), make_state()
+    budget.on_run_start(state)
+    budget.on_round_start(state)
+    for _ in range(2):
+        budget.on_release(state)
+        state.attempt = budget.ledger.begin(0)
+    budget.on_release(state)
+    assert state.stop
+    assert len(budget.ledger.entries) == 2
+
+
+def test_a_round_is_charged_at_the_noise_of_its_survivors(tmp_path):
+    budget, state = make_budget(tmp_path), make_state()
+    budget.on_run_start(state)
+    budget.on_round_start(state)
+    state.clients = state.clients[:4]
+    budget.on_release(state)
+    entry = budget.ledger.entries[0]
+    assert entry.noise_multiplier == pytest.approx((3 / 6) ** 0.5)
+    assert entry.notes["survivors"] == 4
+
+
+def test_the_context_of_a_round_can_hold_the_head_before_the_charge(tmp_path):
+    budget, state = make_budget(tmp_path), make_state()
+    budget.on_run_start(state)
+    budget.on_round_start(state)
+    before = state.notes["ledger_head"]
+    budget.on_release(state)
+    assert len({before, state.notes["ledger_head"], GENESIS}) == 3
+
+
+def test_a_delta_that_the_samplers_could_use_up_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Raise it"):
+        make_budget(tmp_path, delta=1e-30).on_run_start(make_state())
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Count what opacus is asked, and answer nothing true."""
+    asked = []
+    monkeypatch.setattr(composition, "_opacus_epsilon", lambda *args, **options: asked.append(args[1]) or 1.0)
+    composition.compose.cache_clear()
+    yield asked
+    composition.compose.cache_clear()
+
+
+@pytest.mark.usefixtures("no_search")
+def test_the_two_epsilons_of_a_round_are_computed_once(tmp_path, asked):
+    run_rounds(make_budget(tmp_path, z=1.7, rate=0.3), 3)
+    assert len(asked) == 2 * len(set(asked))  # by RDP at low orders, then by PRV
+    assert len(set(asked)) == 3 + 3  # secret and known after 1, 2, 3 rounds
+
+
 @pytest.mark.usefixtures("no_search")
 def test_a_resumed_run_goes_on_counting_and_refuses_a_shortened_ledger(tmp_path):
-    first = run_rounds(make_budget(tmp_path), 2)
-    resumed = run_rounds(make_budget(tmp_path), 4, notes=first[-1].notes)
-    whole = run_rounds(make_budget(tmp_path / "whole"), 4)
+    first = run_rounds(make_budget(tmp_path, sampling="all"), 2)
+    resumed = run_rounds(make_budget(tmp_path, sampling="all"), 4, notes=first[-1].notes)
+    whole = run_rounds(make_budget(tmp_path / "whole", sampling="all"), 4)
     assert resumed[-1].metrics["released/epsilon"] == whole[-1].metrics["released/epsilon"]
     ledger = tmp_path / "privacy_ledger.jsonl"
     ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:3]))
-    with pytest.raises(ValueError, match="rounds are missing"):
-        run_rounds(make_budget(tmp_path), 5, notes=resumed[-1].notes)
+    with pytest.raises(ValueError, match="lines are missing"):
+        run_rounds(make_budget(tmp_path, sampling="all"), 5, notes=resumed[-1].notes)
 
 
 @pytest.mark.usefixtures("no_search")
@@ -131,7 +200,7 @@ def test_both_epsilons_are_those_of_the_sampling(tmp_path, sampling):
     assert metrics["released/epsilon_coins_known"] == known
     assert metrics["released/epsilon"] == (known if sampling == "visible" else secret)
     assert ("released/epsilon_coins_secret" in metrics) is (sampling != "visible")
-    assert "not claimed" in (tmp_path / "privacy_card.md").read_text() or sampling != "visible"
+    assert ("| epsilon, coins secret |" in (tmp_path / "privacy_card.md").read_text()) is (sampling != "visible")
 
 
 def test_few_clients_need_to_be_allowed(tmp_path):

@@ -29,8 +29,8 @@ def test_without_clip_noise_and_rounding_it_is_the_textbook_mean(tmp_path, aggre
     assert torch.allclose(direction.double(), mean, atol=1e-6, rtol=0)
 
 
-def test_fedavg_and_isfa_with_gamma_0_put_the_same_integers_on_the_wire(tmp_path):
-    wires = {}
+def test_fedavg_and_isfa_with_gamma_0_send_the_same_integers(tmp_path):
+    sent = {}
     for name in ("fedavg", "isfa"):
         updates = make_updates()
         send(
@@ -38,17 +38,17 @@ def test_fedavg_and_isfa_with_gamma_0_put_the_same_integers_on_the_wire(tmp_path
             make_state(),
             updates,
         )
-        wires[name] = np.stack([update.wire for update in updates])
-    assert np.array_equal(wires["fedavg"], wires["isfa"])
+        sent[name] = np.stack([update.integers for update in updates])
+    assert np.array_equal(sent["fedavg"], sent["isfa"])
 
 
 def test_scores_change_the_integers_when_gamma_is_not_0(tmp_path):
-    wires = []
+    sent = []
     for gamma in (0.0, 0.5):
         updates = make_updates()
         send(make_pipeline(tmp_path / str(gamma), gamma=gamma), make_state(), updates)
-        wires.append(np.stack([update.wire for update in updates]))
-    assert not np.array_equal(*wires)
+        sent.append(np.stack([update.integers for update in updates]))
+    assert not np.array_equal(*sent)
 
 
 def test_a_bad_score_lowers_the_weight():

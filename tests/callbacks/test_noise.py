@@ -9,17 +9,31 @@ import pytest
 import torch
 
 from callbacks.noise import DistributedNoise
+from federation.args import SecurityArgs
 from federation.privacy.keys import SeededKeys
 from federation.privacy.sensitivity import Grid
-from federation.update import Aggregate
+from federation.update import Aggregate, RoundState
 from tests.callbacks.parts import make_state, make_updates
 
 SIZE = 20_000
+HONEST = 6 / 8
+"""n_min of eight clients, of whom one may collude and another be silent."""
+
+
+def make_noise(noise_multiplier: float) -> DistributedNoise:
+    return DistributedNoise(SeededKeys(0), noise_multiplier, SecurityArgs())
+
+
+def make_long_state(index: int = 0, size: int = SIZE) -> RoundState:
+    """Return a round whose clients send vectors of this size."""
+    state = make_state(index)
+    state.global_adapter = torch.zeros(size - 1)
+    return state
 
 
 def noisy_sum(steps: list[DistributedNoise]) -> np.ndarray:
     """Return the sum of eight clients whose vectors are zero."""
-    state, updates = make_state(), make_updates()
+    state, updates = make_long_state(), make_updates()
     for step, update in zip(steps, updates, strict=True):
         update.integers = np.zeros(SIZE, np.int64)
         step.on_client_update(state, update)
@@ -32,28 +46,28 @@ def excess(total: np.ndarray, noise_multiplier: float) -> float:
 
 
 def test_the_sum_has_the_promised_variance_even_if_one_client_colludes():
-    ratio = excess(noisy_sum([DistributedNoise(SeededKeys(0), 0.7)] * 8), 0.7)
+    ratio = excess(noisy_sum([make_noise(0.7)] * 8), 0.7)
     error = 4 * math.sqrt(2 / SIZE)
-    assert 1 - error < ratio * 7 / 8 < 1 + error
+    assert 1 - error < ratio * HONEST < 1 + error
 
 
 @pytest.mark.parametrize("fault", ["too little", "shared"])
 def test_the_check_sees_faulty_noise(fault):
     if fault == "too little":
-        total = noisy_sum([DistributedNoise(SeededKeys(0), 0.7 / math.sqrt(8))] * 8)
+        total = noisy_sum([make_noise(0.7 / math.sqrt(8))] * 8)
     else:
-        step, state, update = DistributedNoise(SeededKeys(0), 0.7), make_state(), make_updates()[0]
+        step, state, update = make_noise(0.7), make_long_state(), make_updates()[0]
         update.integers = np.zeros(SIZE, np.int64)
         step.on_client_update(state, update)
         total = 8 * update.integers
     error = 4 * math.sqrt(2 / SIZE)
-    assert not 1 - error < excess(total, 0.7) * 7 / 8 < 1 + error
+    assert not 1 - error < excess(total, 0.7) * HONEST < 1 + error
 
 
 def test_rounds_attempts_and_clients_have_noise_of_their_own():
-    step, drawn = DistributedNoise(SeededKeys(0), 1.0), []
+    step, drawn = make_noise(1.0), []
     for index, attempt in ((0, 0), (0, 1), (1, 0)):
-        state = make_state(index)
+        state = make_long_state(index, size=1000)
         state.attempt = attempt
         for update in make_updates()[:2]:
             update.integers = np.zeros(1000, np.int64)
@@ -64,15 +78,21 @@ def test_rounds_attempts_and_clients_have_noise_of_their_own():
 
 
 def test_noise_to_signal_is_read_off_the_sum():
-    step, state = DistributedNoise(SeededKeys(0), 1.0), make_state()
+    step, state = make_noise(1.0), make_long_state()
     total = noisy_sum([step] * 8)
     signal = np.full(SIZE, 2 * np.sqrt(np.var(total)))
     step.on_aggregate(state, Aggregate(np.zeros(0), 8, vector=(total + signal).astype(float)))
     assert state.metrics["released/noise_to_signal"] == pytest.approx(0.5, rel=0.05)
 
 
+def test_a_signal_that_cannot_be_seen_gives_the_largest_figure_there_is():
+    step, state = make_noise(1.0), make_long_state()
+    step.on_aggregate(state, Aggregate(np.zeros(0), 8, vector=np.zeros(SIZE)))
+    assert state.metrics["released/noise_to_signal"] == pytest.approx((SIZE / 8) ** 0.25)
+
+
 def test_noise_that_could_leave_the_ring_is_refused_before_anything_is_trained():
     state = make_state()
     state.global_adapter = torch.zeros(100)
     with pytest.raises(ValueError, match="32-bit ring"):
-        DistributedNoise(SeededKeys(0), 1e6).on_run_start(state)
+        make_noise(1e6).on_run_start(state)

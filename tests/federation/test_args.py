@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from federation.args import AggregationArgs, FederationArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, SecurityArgs
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,15 @@ from federation.args import AggregationArgs, FederationArgs
         (AggregationArgs, "proximal_mu", -1.0),
         (AggregationArgs, "server_momentum", 1.0),
         (AggregationArgs, "weight_ema", 1.0),
+        (SecurityArgs, "colluding_share", 1.0),
+        (SecurityArgs, "dropout_share", -0.1),
+        (SecurityArgs, "dropout_share", float("nan")),
+        (ClippingArgs, "quantile", 1.1),
+        (ClippingArgs, "learning_rate", 0.0),
+        (ClippingArgs, "bit_scale", float("nan")),
+        (ClippingArgs, "smallest", 0.0),
+        (ClippingArgs, "largest", 1e-9),
+        (ClippingArgs, "largest", float("inf")),
     ],
 )
 def test_values_out_of_range_are_named(args, name, value):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 from scipy.stats import norm
 
-from federation.privacy import accountant
+from federation.privacy import composition
 from federation.privacy.accountant import (
     Accountant,
-    Epsilon,
     Release,
     epsilon_after,
     epsilon_with_known_coins,
     participation_bound,
 )
+from federation.privacy.composition import Epsilon
 
 DELTA = 1e-5
 
@@ -43,26 +45,42 @@ def test_without_sampling_epsilon_is_the_analytic_gaussians(z, rounds):
     assert agrees(epsilon.value, analytic_gaussian(z, rounds))
 
 
-# dp-accounting 0.6.0, privacy loss distributions, discretisation 1e-3, add/remove.
-@pytest.mark.parametrize(
-    ("z", "q", "rounds", "delta", "reference"),
-    [
-        (1.45, 0.2, 100, 1e-5, 7.9474),
-        (1.0, 0.5, 6, 1e-5, 8.1052),
-        (0.8, 0.05, 50, 1e-6, 5.3214),
-        (4.0, 0.01, 1000, 1e-5, 0.2758),
-        (2.0, 0.3, 40, 1e-5, 4.8077),
-        (0.6, 0.02, 200, 1e-5, 7.2602),
-        (3.0, 0.1, 1, 1e-5, 0.1753),
-    ],
-)
-def test_epsilon_agrees_with_an_independent_accountant(z, q, rounds, delta, reference):
-    assert agrees(epsilon_after([Release(z, q, rounds)], delta).value, reference)
+GRID = json.loads(Path(__file__).with_name("pld_grid.json").read_text())
 
 
-@pytest.mark.parametrize("fault", [Release(1.45, 0.2, 98), Release(1.45, 0.1, 100), Release(1.5, 0.2, 100)])
-def test_the_comparison_sees_a_missing_round_a_wrong_rate_and_a_wrong_noise(fault):
-    assert not agrees(epsilon_after([fault], DELTA).value, 7.9474)
+def disagreements(share_of_noise: float = 1.0, rate: float = 1.0, missing: int = 0, points=GRID["points"]) -> list:
+    """Return the points of the grid whose epsilon is not the other accountant's; the arguments are faults."""
+    failed = []
+    for point in points:
+        if point["rounds"] <= missing or point["q"] * rate > 1:
+            continue
+        release = Release(point["z"] * share_of_noise, point["q"] * rate, point["rounds"] - missing)
+        if not agrees(epsilon_after([release], point["delta"]).value, point["epsilon"]):
+            failed.append(point)
+    return failed
+
+
+def test_the_grid_covers_what_runs_spend():
+    epsilons = [point["epsilon"] for point in GRID["points"]]
+    assert (GRID["package"], GRID["version"], len(epsilons)) == ("dp-accounting", "0.6.0", 50)
+    assert 0.1 <= min(epsilons) < 0.11
+    assert 19 < max(epsilons) <= 20
+    assert len({(point["q"], point["rounds"], point["delta"]) for point in GRID["points"]}) == 10
+
+
+def test_epsilon_agrees_with_an_independent_accountant_at_some_points():
+    assert not disagreements(points=GRID["points"][2::10])
+
+
+@pytest.mark.slow
+def test_epsilon_agrees_with_an_independent_accountant():
+    assert not disagreements()
+
+
+@pytest.mark.parametrize("fault", [{"share_of_noise": 0.5}, {"share_of_noise": 2}, {"rate": 0.5}, {"missing": 1}])
+def test_the_comparison_sees_wrong_noise_a_wrong_rate_and_a_missing_round(fault):
+    points = [point for point in GRID["points"] if point["rounds"] in (6, 10)][-1:]
+    assert disagreements(points=points, **fault) == points
 
 
 def test_epsilon_stays_below_the_published_moments_accountant():
@@ -95,8 +113,8 @@ def test_whatever_prv_gives_up_with_rdp_answers(monkeypatch, failure):
 
 
 def test_rdp_is_asked_at_integer_orders_only():
-    assert all(isinstance(order, int) and order >= 2 for order in accountant.RDP_ORDERS)
-    assert set(range(2, 257)) <= set(accountant.RDP_ORDERS)
+    assert all(isinstance(order, int) and order >= 2 for order in composition.RDP_ORDERS)
+    assert set(range(2, 257)) <= set(composition.RDP_ORDERS)
 
 
 @pytest.mark.parametrize("releases", [[], [Release(1.0, 0.0)], [Release(1.0, 0.5, 0)]])

@@ -1,26 +1,29 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from federation.privacy.accountant import Epsilon
-from federation.privacy.card import PrivacyFacts, no_privacy_card, privacy_card
+from federation.privacy.card import PrivacyFacts, no_privacy_card, privacy_card, stated
+from federation.privacy.cohort import Cohort, provision
+from federation.privacy.composition import Epsilon
+from federation.privacy.total_delta import TotalDelta
 
 FACTS = PrivacyFacts(
-    clients=8,
-    colluders=1,
-    honest=7,
+    cohort=Cohort(clients=8, colluders=1, honest=6),
+    adversary="active",
     clip_norm=0.75,
     dimension=50_001,
     noise_multiplier=1.0,
     sampling="hidden",
     sample_rate=0.5,
     rounds=6,
-    delta=1e-5,
+    delta=TotalDelta(1e-5, 3e-25, 2e-22),
     coins_secret=Epsilon(8.1157, "prv"),
     coins_known=Epsilon(250.5, "rdp"),
     key_source="os",
+    code_hash="ab" * 32,
     target_population=9,
 )
 
@@ -32,16 +35,29 @@ def test_the_card_states_the_whole_guarantee():
         "zero-out",
         "| epsilon, coins secret | 8.12 (PRV accountant) |",
         "| epsilon, coins known | 250.50 (RDP accountant) |",
-        "1e-05",
+        "| delta | 1e-05 |",
+        "| delta_total | delta + 3e-25 (samplers) + 2e-22 (2^80 steps of attack) |",
         "0.75, over 50,001 coordinates",
         "hidden, 0.5",
-        "| released rounds T | 6 |",
-        "| honest clients counted on n_min | 7 (up to c_max = 1 may collude) |",
-        "| P(no contributor in a round) | 0.0039 |",
+        "| charged releases T | 6 |",
+        "| clients N | 8 |",
+        "| honest survivors counted on, n_min | 6; a round with fewer than n_min + c_max is refused |",
+        "| collusion bound c_max | 1 of 8 clients may tell the server all they know |",
+        "| server | may lie, drop, replay",
+        "| P(no contributor in a round) | 0.0039;",
         "the global adapter after every round",
+        f"| code | SHA-256 {'ab' * 32} |",
         "**9 clients**",
+        "## Not promised",
     ):
         assert statement in card, statement
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(8.111, "8.12"), (8.12, "8.12"), (0.0, "0.00"), (0.001, "0.01"), (math.inf, "no privacy")]
+)
+def test_an_epsilon_is_rounded_up(value, text):
+    assert text in stated(Epsilon(value, "prv"))
 
 
 def test_the_card_is_a_function_of_the_facts():
@@ -61,13 +77,19 @@ def test_a_simulation_says_whom_epsilon_concerns():
 
 def test_visible_sampling_claims_no_secret_coins():
     card = privacy_card(replace(FACTS, sampling="visible", coins_secret=None))
-    assert "| epsilon, coins secret | not claimed: who takes part is visible |" in card
+    assert "coins known (everybody sees who takes part) | 250.50" in card
+    assert "| epsilon, coins secret" not in card
 
 
 @pytest.mark.parametrize(("clients", "is_tiny"), [(2, True), (7, True), (8, False)])
 def test_a_tiny_cohort_claims_nothing_against_the_server(clients, is_tiny):
-    card = privacy_card(replace(FACTS, clients=clients, honest=clients - 1))
-    assert ("nothing is claimed against the" in card) == is_tiny
+    card = privacy_card(replace(FACTS, cohort=provision(clients, 0.1, 0.1)))
+    assert ("| server | nothing is claimed against it |" in card) == is_tiny
+    assert (f"| collusion bound c_max | 0 of {clients} clients" in card) == is_tiny
+
+
+def test_a_server_that_is_trusted_to_follow_the_protocol_is_named():
+    assert "nothing is claimed against one that lies" in privacy_card(replace(FACTS, adversary="honest_but_curious"))
 
 
 def test_the_population_is_named_only_when_asked_for():
@@ -76,7 +98,7 @@ def test_the_population_is_named_only_when_asked_for():
 
 def test_no_released_round_still_makes_a_card():
     nothing = Epsilon(0.0, "prv")
-    assert "| released rounds T | 0 |" in privacy_card(
+    assert "| charged releases T | 0 |" in privacy_card(
         replace(FACTS, rounds=0, coins_secret=nothing, coins_known=nothing)
     )
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from federation.privacy.accountant import Release, epsilon_after
+from federation.privacy.cohort import Cohort, provision
 from federation.privacy.planning import (
     plan_noise,
     probability_of_no_contributor,
@@ -16,37 +18,50 @@ from federation.privacy.sensitivity import Grid
 GRID = Grid(1.0, 10_000)
 
 
-@pytest.mark.parametrize(("clients", "colluders"), [(1, 1), (2, 1), (3, 1), (8, 1), (8, 3), (100, 33), (3, 5)])
+def cohort(clients: int) -> Cohort:
+    return provision(clients, colluding_share=0.1, dropout_share=0.1)
+
+
+@pytest.mark.parametrize("clients", [1, 2, 3, 8, 100])
+@pytest.mark.parametrize("share", [0.0, 0.33])
 @pytest.mark.parametrize("z", [0.3, 1.0, 7.7])
-def test_the_honest_noise_reaches_the_multiplier_with_room_for_rounding(clients, colluders, z):
-    plan = plan_noise(z, GRID, clients, colluders)
-    assert plan.honest == max(1, clients - colluders)
-    assert plan.honest * plan.variance - 9 >= z**2 * GRID.bound_squared
-    assert (plan.honest * plan.variance - plan.honest - 10) / GRID.bound_squared < z**2 * (1 + 1e-9)
+def test_the_honest_noise_reaches_the_multiplier_with_room_for_rounding(clients, share, z):
+    cohort = provision(clients, share, 0.2)
+    plan = plan_noise(z, GRID, cohort)
+    assert cohort.honest * plan.variance - 9 >= z**2 * GRID.bound_squared
+    assert (cohort.honest * (plan.variance - 1) - 10) / GRID.bound_squared < z**2 * (1 + 1e-9)
 
 
 def test_noise_too_small_to_split_is_refused():
     with pytest.raises(ValueError, match=r"at least 4 grid steps.*noise_multiplier"):
-        plan_noise(0.005, Grid(1.0, 10), 100)
+        plan_noise(0.005, Grid(1.0, 10), cohort(100))
+
+
+@pytest.mark.parametrize("size", [100, 10**4, 10**6])
+@pytest.mark.parametrize("z", [0.5, 50.0, 5e3])
+def test_a_sum_that_is_not_refused_stays_in_the_ring_at_fourteen_deviations(size, z):
+    grid, accepted = Grid(1.0, size), 0
+    for clients in np.unique(np.geomspace(1, 10**6, 60).astype(int)).tolist():
+        try:
+            plan = plan_noise(z, grid, cohort(clients))
+        except ValueError:
+            continue
+        accepted += 1
+        assert clients * grid.radius + 14 * math.sqrt(clients * plan.variance) < 2**31
+    assert accepted or z == 5e3
 
 
 def test_a_sum_that_could_leave_the_ring_is_refused():
-    plan_noise(1.0, Grid(1.0, 10**6), 10_000)
+    plan_noise(1.0, Grid(1.0, 10**6), cohort(10_000))
     with pytest.raises(ValueError, match="32-bit ring"):
-        plan_noise(1.0, Grid(1.0, 10**6), 110_000)
+        plan_noise(1.0, Grid(1.0, 10**6), cohort(110_000))
     with pytest.raises(ValueError, match="32-bit ring"):
-        plan_noise(1e5, Grid(1.0, 10**6), 8)
-
-
-@pytest.mark.parametrize(("clients", "colluders"), [(0, 1), (8, 0), (8, -1)])
-def test_impossible_cohorts_are_refused(clients, colluders):
-    with pytest.raises(ValueError, match=r"at least 1 client|At least 1 client"):
-        plan_noise(1.0, GRID, clients, colluders)
+        plan_noise(1e5, Grid(1.0, 10**6), cohort(8))
 
 
 @pytest.mark.parametrize("z", [0.0, -1.0, math.nan, math.inf])
 def test_impossible_multipliers_are_refused(z):
-    for question in (lambda: plan_noise(z, GRID, 8), lambda: smallest_population(z, 0.5, 6, 1e-5, 8)):
+    for question in (lambda: plan_noise(z, GRID, cohort(8)), lambda: smallest_population(z, 0.5, 6, 1e-5, 8)):
         with pytest.raises(ValueError, match="noise_multiplier"):
             question()
 

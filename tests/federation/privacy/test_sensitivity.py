@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from federation.privacy.sensitivity import ATTEMPTS, Grid, clip_to_grid, decode, squared_norm
+from federation.privacy.rounding import ATTEMPTS
+from federation.privacy.sensitivity import Grid, clip_to_grid, decode, squared_norm
 from federation.privacy.stream import KeyStream
 
 D = 2_000

@@ -4,7 +4,8 @@ import pytest
 
 from federation.privacy.keys import OperatingSystemKeys
 from federation.privacy.stream import KeyStream
-from federation.secure_aggregation.keys import FIELD_PRIME, InvalidPublicKeyError, MaskKeys
+from federation.secure_aggregation.errors import InvalidPublicKeyError
+from federation.secure_aggregation.keys import FIELD_PRIME, KeyPair, demand_distinct, demand_sound
 
 LOW_ORDER = [
     0,
@@ -16,8 +17,8 @@ LOW_ORDER = [
 """The points of order 1, 2, 4 and 8 with a canonical encoding (Bernstein, cr.yp.to/ecdh.html)."""
 
 
-def pair(index: int = 0) -> MaskKeys:
-    return MaskKeys.generate(KeyStream(index.to_bytes(32, "big")))
+def pair(index: int = 0) -> KeyPair:
+    return KeyPair.generate(KeyStream(index.to_bytes(32, "big")))
 
 
 def test_two_clients_find_the_same_secret_and_a_third_another():
@@ -28,7 +29,7 @@ def test_two_clients_find_the_same_secret_and_a_third_another():
 
 def test_pairs_never_repeat():
     stream = OperatingSystemKeys().stream("ann", 0, 0, "mask")
-    assert len({MaskKeys.generate(stream).public for _ in range(50)}) == 50
+    assert len({KeyPair.generate(stream).public for _ in range(50)}) == 50
 
 
 @pytest.mark.parametrize("number", LOW_ORDER)
@@ -47,6 +48,23 @@ def test_keys_with_a_second_spelling_are_refused(number):
 def test_keys_of_another_size_are_refused(size):
     with pytest.raises(InvalidPublicKeyError, match="32 bytes"):
         pair().shared_secret(bytes(size))
+
+
+@pytest.mark.parametrize("number", [*LOW_ORDER, FIELD_PRIME, FIELD_PRIME + 1, 2**255 + 9])
+def test_who_has_no_keys_of_its_own_can_refuse_them_too(number):
+    with pytest.raises(InvalidPublicKeyError):
+        demand_sound(number.to_bytes(32, "little"))
+    demand_sound(pair().public)
+
+
+def test_a_key_is_used_by_one_client_for_one_purpose():
+    demand_distinct([pair(1).public, pair(2).public])
+    with pytest.raises(InvalidPublicKeyError, match="twice"):
+        demand_distinct([pair(1).public, pair(2).public, pair(1).public])
+
+
+def test_shares_of_a_private_key_give_the_pair_back():
+    assert KeyPair.from_private(pair(1).private.private_bytes_raw()).public == pair(1).public
 
 
 def test_the_private_half_is_not_printed():

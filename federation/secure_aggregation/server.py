@@ -1,0 +1,165 @@
+"""The server of secure aggregation for one attempt at one round: it is sent masked vectors and learns their sum."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from federation.secure_aggregation.errors import (
+    ChangedRequestError,
+    MalformedMessageError,
+    OrderError,
+    ProtocolError,
+    SessionError,
+)
+from federation.secure_aggregation.messages import Advertise, Confirm, MaskedInput, ShareKeys, Unmask
+from federation.secure_aggregation.server_attempt import ServerAttempt
+from federation.secure_aggregation.session import Session
+from federation.secure_aggregation.stages import Stage
+
+STAGE_OF = {
+    Advertise.TAG: Stage.ADVERTISE,
+    ShareKeys.TAG: Stage.SHARE_KEYS,
+    MaskedInput.TAG: Stage.MASK_INPUT,
+    Confirm.TAG: Stage.CONFIRM,
+    Unmask.TAG: Stage.UNMASK,
+}
+
+
+class SecureServer:
+    """Five times: `receive` what clients send, `close_stage`, hand out the requests it returns. Then `result`.
+
+    A client that sends nothing before its stage is closed has dropped out, as has one that sends what it should not.
+    Vectors are added as they come; none is kept.
+
+    Args:
+        session: Agreed before the first round.
+        round: From 0.
+        attempt: From 0; rises whenever the round is tried again.
+        broadcast: What every client was given.
+        cohort: Names of the clients that are asked to advertise.
+
+    Raises:
+        SessionError: If a client is not enrolled, or there are more than the session allows.
+    """
+
+    def __init__(self, session: Session, round: int, attempt: int, broadcast: bytes, cohort: Sequence[str]) -> None:
+        if len(set(cohort)) != len(cohort) or len(cohort) > session.config.clients:
+            raise SessionError(f"A cohort has up to {session.config.clients} distinct clients. Got {len(cohort)}.")
+        self.stage: Stage | None = Stage.ADVERTISE
+        """What clients send next; None once the attempt was given up."""
+        self.excluded: dict[str, str] = {}
+        """Why clients are out, by name."""
+        self.suspects: tuple[str, ...] = ()
+        """Whose shares did not fit; they sent wrong ones, or were dealt them."""
+        self._roster = session.roster
+        self._own = ServerAttempt(session, session.context(round, attempt, broadcast))
+        self._expected = {session.roster.index(client) for client in cohort}
+        self._accepted: dict[tuple[Stage, int], bytes] = {}
+
+    @property
+    def survivors(self) -> tuple[str, ...]:
+        """Return the clients whose vectors are in the sum so far."""
+        return tuple(self._roster.clients[index] for index in sorted(self._own.survivors))
+
+    def receive(self, sender: str, message: bytes) -> None:
+        """Take a message; the transport vouches for who sent it.
+
+        What was accepted before is ignored when it comes again. What comes after its stage was closed is discarded
+        unread: a late vector must not be kept beside the shares that open its masks.
+
+        Raises:
+            ProtocolError: If the sender may not send this now. It is out and gets no later stage; the round may go on
+                without it. Its vector, if already in the sum, stays there.
+        """
+        index = self._roster.index(sender)
+        try:
+            stage = self._stage_of(message)
+            if (stage, index) in self._accepted:
+                self._demand_same(stage, index, message)
+            elif self.stage is None or stage >= self.stage:
+                if stage != self.stage or index not in self._expected or sender in self.excluded:
+                    raise OrderError(f"{sender} was not asked for {stage.name}.")
+                self._read(stage, index, message)
+                self._accepted[stage, index] = _fingerprint(stage, message)
+        except ProtocolError as error:
+            self.excluded.setdefault(sender, str(error))
+            raise
+
+    def add_up(self, senders: Sequence[str], total: np.ndarray) -> None:
+        """Take the sum of several masked vectors at once, from a transport that adds on the way.
+
+        Args:
+            senders: Whose vectors are in it; each has sent none yet.
+            total: uint32, shape (D,).
+        """
+        indices = {self._roster.index(sender) for sender in senders}
+        known = {index for stage, index in self._accepted if stage is Stage.MASK_INPUT}
+        if self.stage is not Stage.MASK_INPUT or not indices <= self._expected - known or len(indices) != len(senders):
+            raise OrderError("Sums are taken in stage MASK_INPUT, of clients asked for their vector, each once.")
+        if total.dtype != np.uint32 or total.shape != self._own.total.shape:
+            raise MalformedMessageError(f"The sum is uint32 of shape {self._own.total.shape}. Got {total.dtype}.")
+        np.add(self._own.total, total, out=self._own.total)
+        self._own.survivors |= indices
+        self._accepted |= {(Stage.MASK_INPUT, index): b"" for index in indices}
+
+    def close_stage(self) -> dict[str, bytes]:
+        """Go on with the clients that have sent, and return the next requests by client; after the last stage none.
+
+        Raises:
+            ProtocolError: If too few are left or a secret cannot be recovered. The attempt is over, without a sum.
+        """
+        if self.stage is None or self.stage is Stage.DONE:
+            raise OrderError("The attempt is over. Try again with a later one.")
+        closed, self.stage = self.stage, None
+        requests = self._open_next(closed)
+        self.stage = Stage(closed + 1)
+        self._expected = set(requests)
+        return {self._roster.clients[index]: request for index, request in sorted(requests.items())}
+
+    def result(self) -> np.ndarray:
+        """Return the sum of the survivors' vectors modulo 2^32, uint32, shape (D,).
+
+        Raises:
+            OrderError: If not all five stages are closed.
+        """
+        if self.stage is not Stage.DONE:
+            raise OrderError("There is no sum before all five stages are closed.")
+        return self._own.total
+
+    def _read(self, stage: Stage, index: int, message: bytes) -> None:
+        own = self._own
+        readers = (own.read_advertised, own.read_shares, own.read_masked, own.read_confirmed, own.read_answers)
+        readers[stage - 1](index, message)
+
+    def _open_next(self, closed: Stage) -> dict[int, bytes]:
+        out = {self._roster.index(name) for name in self.excluded}
+        senders = sorted(index for stage, index in self._accepted if stage is closed and index not in out)
+        match closed:
+            case Stage.ADVERTISE:
+                return self._own.open_share_keys(senders)
+            case Stage.SHARE_KEYS:
+                return self._own.open_mask_input(senders)
+            case Stage.MASK_INPUT:
+                return {client: request for client, request in self._own.open_confirm().items() if client not in out}
+            case Stage.CONFIRM:
+                return self._own.open_unmask(senders)
+            case _:
+                self.suspects = tuple(self._roster.clients[index] for index in sorted(self._own.finish(senders)))
+                return {}
+
+    def _stage_of(self, message: bytes) -> Stage:
+        if not isinstance(message, bytes) or message[:4] not in STAGE_OF:
+            raise MalformedMessageError("A message is `bytes` that begin with the type of one of five messages.")
+        return STAGE_OF[message[:4]]
+
+    def _demand_same(self, stage: Stage, index: int, message: bytes) -> None:
+        """Refuse another message of a stage than the one accepted; a second vector is not even looked at."""
+        if _fingerprint(stage, message) != self._accepted[stage, index]:
+            raise ChangedRequestError(f"{self._roster.clients[index]} sent two different messages of {stage.name}.")
+
+
+def _fingerprint(stage: Stage, message: bytes) -> bytes:
+    return b"" if stage is Stage.MASK_INPUT else hashlib.sha256(message).digest()

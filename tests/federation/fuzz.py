@@ -1,0 +1,13 @@
+"""How many random cases a test runs: all under `make audit`, one in a hundred in the suite."""
+
+from __future__ import annotations
+
+import os
+
+SWITCH = "PRIVFEDTALK_FUZZ"
+"""Environment variable; `full` runs all cases."""
+
+
+def cases(full: int) -> range:
+    """Return the numbers of the cases to run; the suite's are the first of the full run."""
+    return range(full if os.environ.get(SWITCH) == "full" else max(1, full // 100))
