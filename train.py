@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from callbacks.args import ObserverArgs
 from commandline import report_errors
-from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from federation.hooks import FederationCallback
@@ -52,6 +52,7 @@ def train(
     privacy: PrivacyArgs,
     security: SecurityArgs,
     clipping: ClippingArgs,
+    owner: OwnerArgs,
     observers: ObserverArgs,
     devices: int = 1,
     strategy: str = "auto",
@@ -72,6 +73,7 @@ def train(
         privacy: What leaves a client.
         security: Against whom.
         clipping: How the clip norm moves.
+        owner: What each device counts and refuses for itself.
         observers: What is shown.
         devices: Processes that train clients at the same time.
         strategy: auto is client_parallel on several devices.
@@ -94,7 +96,7 @@ def train(
     read_clients(data, module, processes=devices)
     public = read_public_people(observers.public_root, data, module)
     keys = OperatingSystemKeys() if privacy.key_source == "os" else SeededKeys(seed)
-    settled = (privacy, federation, aggregation, security, clipping)
+    settled = (privacy, federation, aggregation, security, clipping, owner)
     pipeline = private(keys, *settled, clients=len(data.clients), out_dir=folder)
     fabric.launch()
     if fabric.is_global_zero and settings:
@@ -124,6 +126,7 @@ def private(
     aggregation: AggregationArgs,
     security: SecurityArgs,
     clipping: ClippingArgs,
+    owner: OwnerArgs,
     *,
     clients: int,
     out_dir: Path,
@@ -143,6 +146,7 @@ def private(
     from callbacks.noise import DistributedNoise, choose_noise, sample_rate
     from callbacks.sampling import HiddenSampling, VisibleSampling
     from federation.privacy.cohort import provision
+    from federation.privacy.owner import OwnerLimits
 
     coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)
     sampling = [] if coins is None else [coins(keys, federation.sample_rate)]
@@ -151,11 +155,12 @@ def private(
         return [PrivacyOff(out_dir), *sampling, ISFAAggregation(weights)]
     cohort = provision(clients, security.colluding_share, security.dropout_share)
     noise_multiplier = choose_noise(privacy, federation, clients)
+    limits = OwnerLimits.read(owner.limits) if owner.limits else None
     budget = PrivacyBudget(out_dir, privacy, federation, noise_multiplier, cohort, security)
     return [
         budget,
         *sampling,
-        DeviceLedgers(out_dir / "devices", budget.promise, federation.rounds),
+        DeviceLedgers(Path(owner.ledgers or out_dir / "devices"), budget.promise, federation.rounds, limits=limits),
         ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * sample_rate(federation)),
         ClipUpdate(keys, clipping, contributing=federation.sample_rate if federation.sampling == "hidden" else 1.0),
         DistributedNoise(keys, noise_multiplier, security),

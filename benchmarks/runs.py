@@ -105,7 +105,7 @@ def run_timed(settings: Any, folder: Path, wrap: Callable[[Pipeline], Pipeline] 
     if isinstance(data, ClientDataModule):
         for client in data.clients:
             data.encoded(client, "train")
-    parts = federation, settings.aggregation, settings.security, settings.clipping
+    parts = federation, settings.aggregation, settings.security, settings.clipping, settings.owner
     pipeline = private(OperatingSystemKeys(), privacy, *parts, clients=len(data.clients), out_dir=folder)
     watch = Stopwatch()
     FederatedRounds(

@@ -114,6 +114,18 @@ class SecurityArgs:
 
 
 @dataclass
+class OwnerArgs:
+    """What the devices' owners decide. A device has its own; a simulation plays all devices with the same."""
+
+    ledgers: str | None = None
+    """Folder of what each client has given away, by its own count; one folder for many runs adds them up. `devices` in
+    the run's folder if not given."""
+    limits: str | None = None
+    """JSON file of what an owner allows, e.g. {"epsilon": 8}; a device refuses the rest. If not given, whatever a
+    simulation asks for is allowed, and only counted."""
+
+
+@dataclass
 class ClippingArgs:
     """How the clip norm S follows the clients' vectors; `--privacy.clip_norm` is the first round's."""
 

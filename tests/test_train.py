@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 import train
 from callbacks.args import ObserverArgs
-from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 from federation.privacy.keys import SeededKeys
+from federation.privacy.owner import OwnerRefusalError
 from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
 
@@ -25,6 +26,7 @@ def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
         AggregationArgs(),
         SecurityArgs(),
         ClippingArgs(),
+        OwnerArgs(),
         clients=8,
         out_dir=tmp_path,
     )
@@ -149,7 +151,7 @@ def test_what_a_run_leaves(tmp_path):
 def run(folder: Path, people: int = 8, **settings: object) -> Path:
     """Train tiny parts in this process; settings go to the args that know them."""
     args = {"module": CommandModule(), "data": CommandData(people), "observers": ObserverArgs(), "accelerator": "cpu"}
-    kinds = (FederationArgs, AggregationArgs, PrivacyArgs, SecurityArgs, ClippingArgs)
+    kinds = (FederationArgs, AggregationArgs, PrivacyArgs, SecurityArgs, ClippingArgs, OwnerArgs)
     for kind in kinds:
         name = kind.__name__.removesuffix("Args").lower()
         known = kind.__dataclass_fields__.keys() & settings.keys()
@@ -181,6 +183,26 @@ def test_the_budget_ends_a_run_after_the_last_round_it_allows(tmp_path):
     folder = run(tmp_path / "run", rounds=5, local_steps=1, max_epsilon=5.0)
     assert [path.name for path in sorted((folder / "checkpoints").iterdir())] == ["round_0001", "round_0002"]
     assert "2 |" in next(line for line in (folder / "privacy_card.md").read_text().splitlines() if "releases T" in line)
+
+
+@pytest.mark.usefixtures("no_search")
+def test_devices_add_up_their_runs_and_stop_at_what_their_owners_allow(tmp_path):
+    (tmp_path / "owner.json").write_text('{"epsilon": 6}')
+    owner = {"ledgers": str(tmp_path / "devices"), "limits": str(tmp_path / "owner.json")}
+    done = []
+    for name in ("one", "two"):
+        folder = run(tmp_path / name, rounds=2, local_steps=1, **owner)
+        done.append(len(list((folder / "checkpoints").glob("round_*"))))
+    assert done == [2, 1]
+    assert len(list((tmp_path / "devices").iterdir())) == 8
+
+
+@pytest.mark.usefixtures("no_search")
+def test_a_run_beyond_what_the_owners_allow_does_not_begin(tmp_path):
+    (tmp_path / "owner.json").write_text('{"rounds": 1}')
+    with pytest.raises(OwnerRefusalError, match=r"rounds 2 \(allowed: 1\)"):
+        run(tmp_path / "run", rounds=2, limits=str(tmp_path / "owner.json"))
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 @pytest.mark.usefixtures("no_search")

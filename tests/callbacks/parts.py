@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.privacy.keys import SeededKeys
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
@@ -48,7 +48,7 @@ def make_updates(clients: Iterable[str] = CLIENTS, scale: float = 0.05) -> list[
 def make_pipeline(out_dir: Path, seed: int = 0, clients: int = len(CLIENTS), **settings: object) -> list:
     """Return `train.private`'s pipeline with seeded keys; settings go to the args that know them."""
     args = []
-    for kind in (PrivacyArgs, FederationArgs, AggregationArgs, SecurityArgs, ClippingArgs):
+    for kind in (PrivacyArgs, FederationArgs, AggregationArgs, SecurityArgs, ClippingArgs, OwnerArgs):
         names = kind.__dataclass_fields__.keys() & settings.keys()
         args.append(kind(**{name: settings[name] for name in names}))
     return private(SeededKeys(seed), *args, clients=clients, out_dir=out_dir)

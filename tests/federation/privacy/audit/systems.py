@@ -12,7 +12,7 @@ import torch
 
 from callbacks.masking import SecureAggregation
 from callbacks.sampling import HiddenSampling
-from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Release
 from federation.privacy.audit.system import VECTOR, System, Transcript
@@ -60,6 +60,7 @@ class PipelineSystem(System):
             AggregationArgs(beta=HEADROOM, max_examples=1),
             SecurityArgs(colluding_share=self.terms.colluding_share, dropout_share=self.terms.dropout_share),
             ClippingArgs(),
+            OwnerArgs(),
             clients=self.terms.clients,
             out_dir=folder,
         )
