@@ -9,7 +9,7 @@ BIN := .venv/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast audit lint format clean
+.PHONY: help demo test test-fast audit lint format structure clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ lint: .venv/.dev ## Check style and format
 format: .venv/.dev ## Mend style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+structure: .venv/bin/python ## Write docs/structure.md, a line for every file
+	@$(BIN)/python docs/structure.py > docs/structure.md.partial && mv docs/structure.md.partial docs/structure.md
 
 clean: ## Remove the demo's run and people, and caches; other runs and .venv stay
 	rm -rf $(DEMO) $(DEMO).previous data/demo .pytest_cache .ruff_cache .hypothesis
