@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 
 import numpy as np
 
 from federation.privacy.discrete_gaussian import DiscreteGaussian
+from federation.privacy.keys import OperatingSystemKeys
 from federation.privacy.planning import plan_noise
 from federation.privacy.scheme import Scheme
 from federation.privacy.sensitivity import Grid, clip_to_grid
-from federation.privacy.stream import KeyStream
 from federation.secure_aggregation.framing import HEADER, INDEX, SIGNATURE_BYTES
 from federation.secure_aggregation.keys import KeyPair
 from federation.secure_aggregation.masks import add_keystreams
@@ -43,7 +42,7 @@ def client_seconds(scheme: Scheme, noise_multiplier: float, dimension: int) -> f
     size, neighbourhood = min(dimension, PROBE), scheme.neighbourhood
     grid = Grid(1.0, size)
     noise = DiscreteGaussian(plan_noise(noise_multiplier, grid, scheme.cohort).variance)
-    stream, vector = KeyStream(os.urandom(32)), np.full(size, 1 / math.sqrt(size))
+    stream, vector = OperatingSystemKeys().stream("", 0, 0, "probe"), np.full(size, 1 / math.sqrt(size))
     own, other, wire = KeyPair.generate(stream), KeyPair.generate(stream), np.zeros(size, np.uint32)
     points = range(1, neighbourhood.neighbours + 2)
     coordinate = [
