@@ -31,7 +31,9 @@ class Progress(FederationCallback):
     def on_run_start(self, state: RoundState) -> None:
         if state.is_main:
             steps = len(state.clients) * self.local_steps
-            self.bar = tqdm(total=self.rounds * steps, initial=state.index * steps, bar_format=FORMAT, mininterval=0.5)
+            self.bar = tqdm(
+                total=self.rounds * steps, initial=state.index * steps, bar_format=FORMAT, mininterval=0.5, smoothing=0
+            )
 
     @override
     def on_step(self, state: RoundState, client: str, step: int, losses: dict[str, float]) -> None:

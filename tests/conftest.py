@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy reads it when imported; there is a test process for every core
+
 import numpy as np
 import pytest
 import torch

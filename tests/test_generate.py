@@ -139,6 +139,7 @@ def test_the_seed_decides(command):
     assert command.make(seed=1) == command.make(seed=1) != command.make(seed=2)
 
 
+@pytest.mark.slow
 def test_every_adapter_acts(command, demo_run):
     plain = command.make()
     shared = command.make(adapter=demo_run / "global")

@@ -30,6 +30,7 @@ def test_a_clip_comes_back_through_the_loader_with_its_truth(tmp_path):
     assert np.corrcoef(*sound)[0, 1] > 0.95
 
 
+@pytest.mark.slow
 def test_clips_that_stand_are_kept_and_broken_or_old_ones_drawn_again(tmp_path, monkeypatch):
     first, second = make_demo_people(tmp_path, [1000], clips_per_person=2)
     stamp, bytes_of_first = first.stat().st_mtime_ns, first.read_bytes()

@@ -32,6 +32,7 @@ def test_pitch_of_the_voice_is_heard():
     assert strongest(220) == pytest.approx(220, rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_linear_ear_hears_the_mouth_of_people_it_never_met():
     clips = [speak(draw_person(seed).voice, 75, 25, np.random.default_rng(seed)) for seed in range(1000, 1020)]
     # Every second mel step and band: enough to hear by, and a small matrix to solve.

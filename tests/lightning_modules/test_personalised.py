@@ -39,6 +39,7 @@ def sample(backbone: Backbone) -> torch.Tensor:
     return sample_latents(backbone, reference=reference, identity=identity, mel=mel, noise=noise, steps=2)
 
 
+@pytest.mark.slow
 def test_merged_adapters_act_like_attached_ones(demo_run, tiny_base):
     attached = Backbone.from_pretrained(tiny_base)
     attach_adapter(attached.unet, "shared", demo_run / "global")

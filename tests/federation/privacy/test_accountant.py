@@ -68,6 +68,7 @@ def test_the_grid_covers_what_runs_spend():
     assert len({(point["q"], point["rounds"], point["delta"]) for point in GRID["points"]}) == 10
 
 
+@pytest.mark.slow
 def test_epsilon_agrees_with_an_independent_accountant_at_some_points():
     assert not disagreements(points=GRID["points"][2::10])
 

@@ -93,6 +93,7 @@ def test_no_rounds_cannot_spend_a_target():
         solve_noise_multiplier(8.0, 1e-5, 0.5, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("z", "clients"), [(1.0, 8), (4.0, 100), (1.0, 2000)])
 def test_one_client_fewer_than_the_smallest_population_is_not_enough(z, clients):
     least = smallest_population(z, 0.5, 6, 1e-5, clients)

@@ -25,6 +25,7 @@ def test_missing_survivors_are_charged_for_the_noise_that_is_missing():
     assert (released.sample_rate, released.rounds) == (0.2, 100)
 
 
+@pytest.mark.slow
 def test_counting_dropped_colluders_would_have_claimed_less_than_half_of_the_true_epsilon():
     # 100 (1 - 0.2) (1 - 0.33) = 53 survivors were asked for; colluders never drop out, so 33 of them may collude.
     product_rule, honest = Cohort(100, 33, 53), provision(100, colluding_share=0.33, dropout_share=0.2)
