@@ -23,6 +23,7 @@ def pretrain(
     init: str | None = None,
     vae_steps: int = 2000,
     encoder_steps: int = 1500,
+    pose_steps: int = 1500,
     denoiser_steps: int = 6000,
     decoder_steps: int = 1000,
     people: int = 600,
@@ -44,6 +45,7 @@ def pretrain(
         init: Start from this base model instead of from scratch.
         vae_steps: Optimizer steps of the autoencoder, 16 frames each.
         encoder_steps: Optimizer steps of the face encoder, 64 frames each.
+        pose_steps: Optimizer steps of the reader of head poses, 64 frames each; 0 where nobody's motion is known.
         denoiser_steps: Optimizer steps of the denoiser and its condition encoders, 4 windows each.
         decoder_steps: Further optimizer steps of the decoder alone, 16 frames each; the latents do not change by them.
         people: How many demo people to make.
@@ -66,7 +68,14 @@ def pretrain(
     from lightning_modules.backbone import Backbone, BackboneShape, hash_weights
     from lightning_modules.fitting import Stage
     from lightning_modules.model_card import score_base, write_card
-    from lightning_modules.pretraining import AutoencoderTask, DecoderTask, DenoiserTask, IdentityTask, set_latent_scale
+    from lightning_modules.pretraining import (
+        AutoencoderTask,
+        DecoderTask,
+        DenoiserTask,
+        IdentityTask,
+        PoseTask,
+        set_latent_scale,
+    )
     from lightning_modules.small import SMALL
 
     if accelerator == "cpu" and devices > 1:
@@ -89,9 +98,10 @@ def pretrain(
         set_latent_scale(backbone, public.draw_frames(256, seed)[0])
     task = IdentityTask(backbone, len(public.people))
     stage.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), encoder_steps)
+    stage.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), pose_steps)
     backbone.requires_grad_(False)
     public.encode = EncodingCache(
-        Path(work) / "encoded", backbone.encode_clip, hash_weights(backbone.vae, backbone.encoder)
+        Path(work) / "encoded", backbone.encode_clip, hash_weights(backbone.vae, backbone.encoder, backbone.pose)
     )
     task = DenoiserTask(backbone).requires_grad_(True)
     stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), denoiser_steps)

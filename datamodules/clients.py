@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.clips import FPS, Clip
 from datamodules.cropping import Crop
-from datamodules.encoding_cache import Encoding, EncodingCache, with_sound
+from datamodules.encoding_cache import Encoding, EncodingCache, with_inputs
 from datamodules.frames import load_people
 from datamodules.splitting import SPLITS, split_clips
 from datamodules.windows import WindowedClips, draw_window
@@ -87,7 +87,7 @@ class ClientDataModule(LightningDataModule):
 
     def set_encoder(self, encode: Callable[[Clip], Encoding], fingerprint: str) -> None:
         """Encode frames with `encode` from now on; `fingerprint` tells its weights from others' in the cache."""
-        encode = with_sound(encode)
+        encode = with_inputs(encode)
         self._encode = EncodingCache(self.cache_dir, encode, fingerprint) if self.cache_dir else encode
         self._encoded.clear()
 

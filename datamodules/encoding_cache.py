@@ -14,12 +14,14 @@ from datamodules.audio import log_mel_windows
 from datamodules.clips import Clip
 
 Encoding = dict[str, Tensor]
-"""What the frozen parts of the model make of a clip's frames, and the features of its sound."""
+"""A clip's frames, what the frozen parts of the model make of them, and the features of its sound."""
 
 
-def with_sound(encode: Callable[[Clip], Encoding]) -> Callable[[Clip], Encoding]:
-    """Return an encoder that adds the features of the sound, `mel`, to what `encode` makes of the frames."""
-    return lambda clip: encode(clip) | {"mel": log_mel_windows(clip.waveform, len(clip.frames))}
+def with_inputs(encode: Callable[[Clip], Encoding]) -> Callable[[Clip], Encoding]:
+    """Return an encoder that adds the `frames` themselves, uint8, and the features of the sound, `mel`."""
+    return lambda clip: (
+        encode(clip) | {"frames": clip.frames, "mel": log_mel_windows(clip.waveform, len(clip.frames))}
+    )
 
 
 class EncodingCache:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.utils.data import default_collate
 
 from datamodules.clips import Clip
-from datamodules.encoding_cache import Encoding, with_sound
+from datamodules.encoding_cache import Encoding, with_inputs
 from datamodules.windows import WindowedClips, draw_window
 
 
@@ -45,6 +45,22 @@ class PublicPeople:
         frames = [clip.frames[int(place * len(clip.frames))] for (_, clip), place in zip(chosen, places, strict=True)]
         return torch.stack(frames).float() / 127.5 - 1, torch.tensor([person for person, _ in chosen])
 
+    def draw_posed(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return random frames like `draw_frames` and the head motion of each (count, 6), of clips that know it.
+
+        Raises:
+            ValueError: If no clip does.
+        """
+        known = [clip for _, clip in self.clips if clip.motion is not None]
+        if not known:
+            raise ValueError("Reading poses can only be learned from people whose head motion is known. Got none.")
+        generator = Generator().manual_seed(seed)
+        chosen = [known[index] for index in torch.randint(len(known), (count,), generator=generator)]
+        places = torch.rand(count, generator=generator).tolist()
+        at = [(clip, int(place * len(clip.frames))) for clip, place in zip(chosen, places, strict=True)]
+        frames = torch.stack([clip.frames[frame] for clip, frame in at]).float() / 127.5 - 1
+        return frames, torch.stack([clip.motion[frame] for clip, frame in at])
+
     def draw_windows(self, count: int, seed: int) -> dict[str, Tensor]:
         """Return a batch as `ClientDataModule` makes them, of random people."""
         generator = Generator().manual_seed(seed)
@@ -64,4 +80,5 @@ class PublicPeople:
 
     def _encode(self, clip: Clip) -> Encoding:
         """Encode to float16: hundreds of people's latents and sounds stay in memory."""
-        return {name: part.half() for name, part in with_sound(self.encode)(clip).items()}
+        encoding = with_inputs(self.encode)(clip)
+        return {name: part.half() if part.is_floating_point() else part for name, part in encoding.items()}

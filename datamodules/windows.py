@@ -17,6 +17,14 @@ ALONG_FRAMES = ("latents", "mel", "motion", "mouth")
 OF_CLIP = ("has_motion", "has_mouth")
 """Parts that hold for the whole clip."""
 
+OF_REFERENCE = {
+    "reference_frame": "frames",
+    "reference": "latents",
+    "identity": "identity",
+    "reference_motion": "pose",
+}
+"""What an example tells of its reference frame, and which part of an encoding that is."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -82,11 +90,9 @@ class WindowedClips(Dataset[dict[str, Tensor]]):
         return len(self.windows)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Return the parts of `ALONG_FRAMES` and `OF_CLIP`, and the reference frame's `reference` and `identity`."""
+        """Return the parts of `ALONG_FRAMES` and `OF_CLIP`, and of the reference frame those of `OF_REFERENCE`."""
         window = self.windows[index]
         encoding, shown = self.encodings[window.clip], self.references[window.reference_clip]
         example = {name: encoding[name][window.start : window.start + self.length] for name in ALONG_FRAMES}
         example |= {name: encoding[name] for name in OF_CLIP}
-        example["reference"] = shown["latents"][window.reference_frame]
-        example["identity"] = shown["identity"][window.reference_frame]
-        return example
+        return example | {name: shown[part][window.reference_frame] for name, part in OF_REFERENCE.items()}

@@ -19,11 +19,11 @@ from torch.nn import functional as F
 
 from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens, install_streams
 from lightning_modules.diffusion import make_scheduler
+from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
+from lightning_modules.pose import PoseReader
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-Conditions = tuple[Tensor, list[Tensor]]
-
 
 class ClipLike(Protocol):
     """What the backbone reads of a clip (`datamodules.clips.Clip` is one)."""
@@ -46,11 +46,42 @@ class BackboneShape:
     """Frames the denoiser was trained on at once."""
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Whom to draw: what is known of one frame of each clip's person."""
+
+    frame: Tensor
+    """In [-1, 1], (batch, 3, H, W)."""
+    latents: Tensor
+    """(batch, C, h, w)."""
+    identity: Tensor
+    """Unit face embedding (batch, E)."""
+    motion: Tensor
+    """The head motion that the frame shows, as the model reads it (batch, 6)."""
+
+    @classmethod
+    def of_batch(cls, batch: dict[str, Tensor]) -> Reference:
+        """Return the reference of a batch of examples, whose `reference_frame` is in [0, 255]."""
+        frame = batch["reference_frame"].to(batch["reference"].dtype) / 127.5 - 1
+        return cls(frame, batch["reference"], batch["identity"], batch["reference_motion"])
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the denoiser is given beside the noisy latents."""
+
+    streams: list[Tensor]
+    """Tokens of identity, sound and head motion for cross-attention, each with one row per frame (rows, 1, n, dim)."""
+    beside: Tensor
+    """Channels next to the latents (batch, frames, 2 C + 3, h, w): the reference, the reference moved, the surface."""
+
+
 class Backbone(nn.Module):
     """Latent video diffusion conditioned on a reference frame, a face embedding, sound and head motion.
 
-    The parts are diffusers models. `UNetMotionModel` takes noisy latents and the reference's latents side by side as
-    channels, and the conditions as decoupled cross-attention streams (identity, audio, motion).
+    The parts are diffusers models. `UNetMotionModel` takes noisy latents and, beside them as channels, the reference's
+    latents, twice: as they are, and laid onto the head's pose where that is known. Tokens of identity, sound and head
+    motion come as decoupled cross-attention streams.
     """
 
     def __init__(self, parts: dict[str, nn.Module], scheduler: DDIMScheduler, shape: BackboneShape) -> None:
@@ -61,6 +92,7 @@ class Backbone(nn.Module):
         self.identity: IdentityTokens = parts["identity"]
         self.motion: MotionTokens = parts["motion"]
         self.encoder: IdentityEncoder = parts["encoder"]
+        self.pose: PoseReader = parts["pose"]
         self.scheduler = scheduler
         self.shape = shape
 
@@ -88,48 +120,63 @@ class Backbone(nn.Module):
     def encode_clip(self, clip: ClipLike) -> dict[str, Tensor]:
         """Return what training needs of a clip beside its sound; the parts that make it are frozen by then.
 
-        Keys: latents (frames, C, h, w), identity (frames, E), motion (frames, 6), has_motion (), mouth (frames,) and
-        has_mouth (); motion and mouth are zeros where nobody knows them.
+        Keys: latents (frames, C, h, w), identity (frames, E), pose (frames, 6) as read off the frames, motion (frames, 6),
+        has_motion (), mouth (frames,) and has_mouth (); motion and mouth are zeros where nobody knows them.
         """
         frames = clip.frames.to(self.vae.device, self.vae.dtype) / 127.5 - 1
         chunks, length = frames.split(32), len(frames)
         return {
             "latents": torch.cat([self.encode(chunk) for chunk in chunks]).float().cpu(),
             "identity": torch.cat([self.embed(chunk) for chunk in chunks]).float().cpu(),
+            "pose": torch.cat([self.pose(chunk) for chunk in chunks]).float().cpu(),
             "motion": torch.zeros(length, 6) if clip.motion is None else clip.motion.float(),
             "has_motion": torch.tensor(float(clip.motion is not None)),
             "mouth": torch.zeros(length) if clip.mouth is None else clip.mouth.float(),
             "has_mouth": torch.tensor(float(clip.mouth is not None)),
         }
 
-    def conditions(self, identity: Tensor, mel: Tensor, motion: Tensor, has_motion: Tensor) -> Conditions:
-        """Return the denoiser's `encoder_hidden_states`, every stream with one row per frame.
+    @torch.no_grad()
+    def look_at(self, frame: Tensor) -> Reference:
+        """Return what is known of a portrait (3, H, W) in [-1, 1], as a batch of one."""
+        return Reference(frame[None], self.encode(frame[None]), self.embed(frame[None]), self.pose(frame[None]))
+
+    def conditions(self, reference: Reference, mel: Tensor, motion: Tensor, has_motion: Tensor) -> Conditions:
+        """Return what drives a batch of windows.
 
         Args:
-            identity: Embedding of the reference, (batch, E).
+            reference: Whom to draw.
             mel: Log-mel windows, (batch, frames, 20, 80).
             motion: Head motion, (batch, frames, 6); ignored where `has_motion` is 0.
             has_motion: 1 where the motion is known, (batch,).
         """
         frames = mel.shape[1]
-        who = self.identity(identity).unsqueeze(1).expand(-1, frames, -1, -1)
+        who = self.identity(reference.identity).unsqueeze(1).expand(-1, frames, -1, -1)
         moves = self.motion(motion) * has_motion.view(-1, 1, 1, 1).to(motion)
         streams = [tokens.flatten(0, 1).unsqueeze(1) for tokens in (who, self.audio(mel), moves)]
-        text = streams[0].new_zeros(len(streams[0]), 1, self.unet.config.cross_attention_dim)
-        return text, streams
+        return Conditions(streams, self._beside(reference, motion, has_motion > 0))
 
-    def predict(self, z_t: Tensor, timestep: Tensor, reference: Tensor, conditions: Conditions) -> Tensor:
+    @torch.no_grad()
+    def _beside(self, reference: Reference, motion: Tensor, known: Tensor) -> Tensor:
+        still = reference.latents.unsqueeze(1).expand(-1, motion.shape[1], -1, -1, -1)
+        moved, surface = still.clone(), torch.zeros_like(still[:, :, :SURFACE_CHANNELS])
+        if known.any():
+            laid = lay_on(reference.frame[known], reference.motion[known], motion[known])
+            moved[known] = self.encode(laid.to(self.vae.dtype)).to(moved)
+            surface[known] = face_surface(motion[known], *still.shape[-2:]).to(surface)
+        return torch.cat([still, moved, surface], dim=2)
+
+    def predict(self, z_t: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
         """Return the predicted velocity (batch, frames, C, h, w).
 
         Args:
             z_t: Noisy latents (batch, frames, C, h, w).
             timestep: Times in [0, 1000), (batch,).
-            reference: Latents of the reference frame (batch, C, h, w).
             conditions: From `conditions`.
         """
-        beside = reference.unsqueeze(1).expand(-1, z_t.shape[1], -1, -1, -1)
-        sample = torch.cat([z_t, beside], dim=2).transpose(1, 2)
-        return self.unet(sample, timestep, encoder_hidden_states=conditions).sample.transpose(1, 2)
+        sample = torch.cat([z_t, conditions.beside], dim=2).transpose(1, 2)
+        no_text = z_t.new_zeros(z_t.shape[0] * z_t.shape[1], 1, self.unet.config.cross_attention_dim)
+        states = (no_text, conditions.streams)
+        return self.unet(sample, timestep, encoder_hidden_states=states).sample.transpose(1, 2)
 
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield the folder name and module of each part."""
@@ -176,6 +223,7 @@ PARTS: dict[str, type[nn.Module]] = {
     "identity": IdentityTokens,
     "motion": MotionTokens,
     "encoder": IdentityEncoder,
+    "pose": PoseReader,
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 
-from lightning_modules.backbone import Backbone
+from lightning_modules.backbone import Backbone, Reference
 from lightning_modules.diffusion import add_noise, draw_timesteps
 from lightning_modules.losses import angular_margin_loss, denoising_loss, reconstruction_loss
 
@@ -81,6 +83,25 @@ class IdentityTask(LightningModule):
         return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
 
 
+class PoseTask(LightningModule):
+    """Frames to head motion, from people whose motion is known."""
+
+    def __init__(self, backbone: Backbone, learning_rate: float = 2e-3) -> None:
+        super().__init__()
+        self.model = backbone.pose
+        self.learning_rate = learning_rate
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the L1 loss of (frames (batch, 3, height, width) in [-1, 1], motion (batch, 6))."""
+        frames, motion = batch
+        gain = 1 + 0.2 * torch.randn(len(frames), 1, 1, 1, device=frames.device)
+        return F.l1_loss(self.model(frames * gain + 0.05 * torch.randn_like(frames)), motion)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of the reader."""
+        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
+
+
 class DenoiserTask(LightningModule):
     """Noise to latents, with every condition dropped now and then so that each can be left out or amplified."""
 
@@ -107,12 +128,14 @@ class DenoiserTask(LightningModule):
         size, device = len(clean), clean.device
         noisy = add_noise(backbone.scheduler, clean, torch.randn_like(clean), draw_timesteps(size, device))
         kept = self._kept(size, self.drop_motion, device) * batch["has_motion"]
-        text, (who, sound, moves) = backbone.conditions(batch["identity"], batch["mel"], batch["motion"], kept)
+        conditions = backbone.conditions(Reference.of_batch(batch), batch["mel"], batch["motion"], kept)
+        who, sound, moves = conditions.streams
         frames = clean.shape[1]
         mouth = self._mouth_loss(sound, batch)
         who = who * self._kept(size, self.drop_identity, device).repeat_interleave(frames).view(-1, 1, 1, 1)
         sound = sound * self._kept(size, self.drop_audio, device).repeat_interleave(frames).view(-1, 1, 1, 1)
-        velocity = backbone.predict(noisy.z_t, noisy.timestep, batch["reference"], (text, [who, sound, moves]))
+        conditions = replace(conditions, streams=[who, sound, moves])
+        velocity = backbone.predict(noisy.z_t, noisy.timestep, conditions)
         return denoising_loss(velocity, noisy.velocity) + self.mouth_weight * mouth
 
     def _kept(self, size: int, drop: float, device: torch.device) -> Tensor:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from lightning_modules.backbone import Backbone
+from lightning_modules.backbone import Backbone, Conditions, Reference
+from lightning_modules.conditioning import MOTION_CHANNELS
 
 
 def window_starts(frames: int, window: int, overlap: int) -> list[int]:
@@ -51,16 +53,15 @@ def animate(
     Returns:
         RGB frames, uint8 (frames, 3, height, width).
     """
-    frame = portrait.to(backbone.vae.device, backbone.vae.dtype)[None] / 127.5 - 1
-    reference = backbone.encode(frame)[0]
-    noise = torch.randn(len(mel), *reference.shape, generator=torch.Generator().manual_seed(seed))
+    reference = backbone.look_at(portrait.to(backbone.vae.device, backbone.vae.dtype) / 127.5 - 1)
+    like = reference.latents
+    noise = torch.randn(len(mel), *like.shape[1:], generator=torch.Generator().manual_seed(seed))
     latents = sample_latents(
         backbone,
         reference=reference,
-        identity=backbone.embed(frame)[0],
-        mel=mel.to(reference),
-        motion=None if motion is None else motion.to(reference),
-        noise=noise.to(reference),
+        mel=mel.to(like),
+        motion=None if motion is None else motion.to(like),
+        noise=noise.to(like),
         steps=steps,
         guidance_scale=guidance_scale,
         progress=progress,
@@ -73,8 +74,7 @@ def animate(
 def sample_latents(
     backbone: Backbone,
     *,
-    reference: Tensor,
-    identity: Tensor,
+    reference: Reference,
     mel: Tensor,
     motion: Tensor | None = None,
     noise: Tensor,
@@ -91,8 +91,7 @@ def sample_latents(
 
     Args:
         backbone: Denoiser with whatever adapters are active.
-        reference: Latents of the portrait (C, h, w).
-        identity: Embedding of the portrait (E,).
+        reference: The portrait, a batch of one.
         mel: Log-mel windows (frames, 20, 80).
         motion: Head motion (frames, 6), or None to leave it to the model.
         noise: Standard normal start (frames, C, h, w).
@@ -110,38 +109,40 @@ def sample_latents(
     window = min(backbone.shape.window, frames)
     starts = window_starts(frames, window, min(overlap, window - 1))
     weights = blend_weights(window).to(noise).view(-1, 1, 1, 1)
-    motion_windows = torch.zeros(frames, 6).to(mel) if motion is None else motion
-    known = torch.full((batch,), float(motion is not None)).to(mel)
+    windows = [slice(start, start + window) for start in starts]
+    groups = [windows[first : first + batch] for first in range(0, len(windows), batch)]
+    driven = [_drive(backbone, reference, mel, motion, group) for group in groups]
     latents = noise
     for timestep in scheduler.timesteps:
         velocity, total = torch.zeros_like(latents), torch.zeros_like(weights[:1]).repeat(frames, 1, 1, 1)
-        for first in range(0, len(starts), batch):
-            group = starts[first : first + batch]
-            rows = [slice(start, start + window) for start in group]
-            moved = torch.stack([motion_windows[row] for row in rows])
-            sound = torch.stack([mel[row] for row in rows])
-            conditions = backbone.conditions(identity.expand(len(group), -1), sound, moved, known[: len(group)])
-            predicted = _guided(
-                backbone,
-                torch.stack([latents[row] for row in rows]),
-                timestep.expand(len(group)),
-                reference.expand(len(group), -1, -1, -1),
-                conditions,
-                guidance_scale,
-            )
-            for row, one in zip(rows, predicted, strict=True):
-                velocity[row] += weights * one
-                total[row] += weights
+        for group, conditions in zip(groups, driven, strict=True):
+            noisy = torch.stack([latents[rows] for rows in group])
+            predicted = _guided(backbone, noisy, timestep.expand(len(group)), conditions, guidance_scale)
+            for rows, one in zip(group, predicted, strict=True):
+                velocity[rows] += weights * one
+                total[rows] += weights
         latents = scheduler.step(velocity / total, timestep, latents).prev_sample
         if progress is not None:
             progress()
     return latents
 
 
-def _guided(backbone: Backbone, z_t: Tensor, timestep: Tensor, reference: Tensor, conditions, scale: float) -> Tensor:
-    velocity = backbone.predict(z_t, timestep, reference, conditions)
+def _drive(
+    backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor | None, windows: list[slice]
+) -> Conditions:
+    """Return the conditions of some windows of a clip; they are the same at every step."""
+    count = len(windows)
+    parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
+    known = torch.full((count,), float(motion is not None)).to(mel)
+    moves = mel.new_zeros(len(mel), MOTION_CHANNELS) if motion is None else motion
+    cut = [torch.stack([track[rows] for rows in windows]) for track in (mel, moves)]
+    return backbone.conditions(Reference(*parts), *cut, known)
+
+
+def _guided(backbone: Backbone, z_t: Tensor, timestep: Tensor, conditions: Conditions, scale: float) -> Tensor:
+    velocity = backbone.predict(z_t, timestep, conditions)
     if scale == 1.0:
         return velocity
-    text, (who, sound, moves) = conditions
-    deaf = backbone.predict(z_t, timestep, reference, (text, [who, torch.zeros_like(sound), moves]))
+    who, sound, moves = conditions.streams
+    deaf = backbone.predict(z_t, timestep, replace(conditions, streams=[who, torch.zeros_like(sound), moves]))
     return deaf + scale * (velocity - deaf)

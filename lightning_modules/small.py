@@ -18,7 +18,7 @@ SMALL: dict[str, dict] = {
     },
     "unet": {
         "sample_size": 16,
-        "in_channels": 16,
+        "in_channels": 27,  # noisy latents, the reference's, the same moved, and the face's surface
         "out_channels": 8,
         "down_block_types": ["CrossAttnDownBlockMotion"] * 3,
         "up_block_types": ["CrossAttnUpBlockMotion"] * 3,
@@ -35,4 +35,5 @@ SMALL: dict[str, dict] = {
     "identity": {"token_dim": TOKEN_DIM},
     "motion": {"token_dim": TOKEN_DIM},
     "encoder": {},
+    "pose": {},
 }

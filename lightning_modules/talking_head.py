@@ -13,7 +13,7 @@ from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 
 from lightning_modules import adapters
-from lightning_modules.backbone import Backbone, ClipLike, fingerprint
+from lightning_modules.backbone import Backbone, ClipLike, Reference, fingerprint
 from lightning_modules.diffusion import NoisyLatents, add_noise, draw_timesteps
 from lightning_modules.losses import denoising_loss, identity_loss, temporal_consistency_loss
 from lightning_modules.sampling import animate
@@ -129,8 +129,8 @@ class TalkingHead(LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the weighted loss of one batch and leave its terms in `losses`.
 
-        The batch is `datamodules.clients`': latents (batch, frames, C, h, w), reference, identity, mel, motion. The
-        motion is hidden in half of the clips, so that one adapter serves both ways of generating.
+        The batch is `datamodules.clients`': latents (batch, frames, C, h, w), mel, motion, and of the reference frame
+        its picture, latents, identity and motion. The motion is hidden in half of the clips, so that one adapter serves both ways of generating.
         """
         clean = batch["latents"]
         timestep = draw_timesteps(len(clean), clean.device)
@@ -175,8 +175,8 @@ class TalkingHead(LightningModule):
         return Signals(identity / count, 1 / (1 + jitter / count))
 
     def _predict(self, noisy: NoisyLatents, batch: dict[str, Tensor], has_motion: Tensor) -> Tensor:
-        conditions = self.backbone.conditions(batch["identity"], batch["mel"], batch["motion"], has_motion)
-        return self.backbone.predict(noisy.z_t, noisy.timestep, batch["reference"], conditions)
+        conditions = self.backbone.conditions(Reference.of_batch(batch), batch["mel"], batch["motion"], has_motion)
+        return self.backbone.predict(noisy.z_t, noisy.timestep, conditions)
 
     def _identity_term(self, noisy: NoisyLatents, velocity: Tensor, reference: Tensor) -> Tensor:
         """Compare the middle frame's estimate with the reference where noise is low enough to show a face."""

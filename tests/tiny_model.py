@@ -16,7 +16,7 @@ def tiny_configs() -> dict[str, dict]:
     configs = copy.deepcopy(SMALL)
     configs["vae"] |= {"block_out_channels": [8, 8], "norm_num_groups": 4, "latent_channels": 4}
     configs["unet"] |= {
-        "in_channels": 8,
+        "in_channels": 15,
         "out_channels": 4,
         "block_out_channels": [8, 16],
         "down_block_types": ["DownBlockMotion", "CrossAttnDownBlockMotion"],
@@ -29,7 +29,8 @@ def tiny_configs() -> dict[str, dict]:
     for name in ("audio", "identity", "motion"):
         configs[name] |= {"token_dim": 16}
     configs["audio"] |= {"channels": 16}
-    configs["encoder"] |= {"channels": [8, 8, 8, 8]}
+    for name in ("encoder", "pose"):
+        configs[name] |= {"channels": [8, 8, 8, 8]}
     return configs
 
 

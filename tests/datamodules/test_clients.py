@@ -19,6 +19,7 @@ def encode(clip: Clip) -> dict[str, torch.Tensor]:
     return {
         "latents": mark.view(-1, 1, 1, 1).repeat(1, 4, 2, 2),
         "identity": mark.view(-1, 1).repeat(1, 3),
+        "pose": mark.view(-1, 1).repeat(1, 6),
         "mel": mark.view(-1, 1, 1).repeat(1, 20, 80),
         "motion": mark.view(-1, 1).repeat(1, 6),
         "has_motion": torch.tensor(0.0),
@@ -50,8 +51,9 @@ def test_batches_have_the_promised_shapes(data):
     batches = list(data.client_dataloader("eve", steps=4, seed=1))
     assert len(batches) == 4
     shapes = {name: tuple(tensor.shape) for name, tensor in batches[0].items()}
-    assert shapes == {"latents": (3, 8, 4, 2, 2), "reference": (3, 4, 2, 2), "identity": (3, 3), "mel": (3, 8, 20, 80),
-                      "motion": (3, 8, 6), "has_motion": (3,), "mouth": (3, 8), "has_mouth": (3,)}  # fmt: skip
+    assert shapes == {"latents": (3, 8, 4, 2, 2), "mel": (3, 8, 20, 80), "motion": (3, 8, 6), "has_motion": (3,),
+                      "mouth": (3, 8), "has_mouth": (3,), "reference_frame": (3, 3, *batches[0]["reference_frame"].shape[2:]),
+                      "reference": (3, 4, 2, 2), "identity": (3, 3), "reference_motion": (3, 6)}  # fmt: skip
 
 
 def flat(batches) -> torch.Tensor:

@@ -8,7 +8,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from lightning_modules.adapters import PREFIX, attach_adapter
-from lightning_modules.backbone import Backbone
+from lightning_modules.backbone import Backbone, Reference
 from lightning_modules.talking_head import TalkingHead
 
 
@@ -29,8 +29,9 @@ def _output(backbone):
     def draw(*shape):
         return torch.randn(*shape, generator=generator)
 
-    conditions = backbone.conditions(draw(1, 128), draw(1, 3, 20, 80), draw(1, 3, 6), torch.ones(1))
-    return backbone.predict(draw(1, 3, channels, 16, 16), torch.tensor([300]), draw(1, channels, 16, 16), conditions)
+    reference = Reference(draw(1, 3, 64, 64), draw(1, channels, 16, 16), draw(1, 128), draw(1, 6))
+    conditions = backbone.conditions(reference, draw(1, 3, 20, 80), draw(1, 3, 6), torch.ones(1))
+    return backbone.predict(draw(1, 3, channels, 16, 16), torch.tensor([300]), conditions)
 
 
 def test_adapters_start_without_effect(tiny_base):

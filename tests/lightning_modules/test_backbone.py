@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lightning_modules.backbone import WEIGHTS, Backbone, fingerprint
+from lightning_modules.backbone import WEIGHTS, Backbone, Reference, fingerprint
 
 
 @pytest.fixture
@@ -21,7 +21,9 @@ def _inputs(backbone, frames=4):
     return {
         "z_t": torch.randn(1, frames, channels, size, size),
         "timestep": torch.tensor([500]),
+        "reference_frame": torch.randint(256, (1, 3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8),
         "reference": torch.randn(1, channels, size, size),
+        "reference_motion": torch.rand(1, 6),
         "identity": torch.randn(1, backbone.encoder.config.embedding_dim),
         "mel": torch.randn(1, frames, 20, 80),
         "motion": torch.randn(1, frames, 6),
@@ -31,8 +33,9 @@ def _inputs(backbone, frames=4):
 
 @torch.no_grad()
 def _predict(backbone, inputs):
-    conditions = backbone.conditions(*(inputs[name] for name in ("identity", "mel", "motion", "has_motion")))
-    return backbone.predict(inputs["z_t"], inputs["timestep"], inputs["reference"], conditions)
+    driving = (inputs[name] for name in ("mel", "motion", "has_motion"))
+    conditions = backbone.conditions(Reference.of_batch(inputs), *driving)
+    return backbone.predict(inputs["z_t"], inputs["timestep"], conditions)
 
 
 def test_saving_and_loading_gives_the_same_output(backbone, tmp_path):
@@ -86,11 +89,11 @@ def test_frames_hear_only_their_own_window(backbone):
     assert changed[[0, 1, 3]].max() == 0
 
 
-@pytest.mark.parametrize("condition", ["identity", "mel", "motion"])
+@pytest.mark.parametrize("condition", ["identity", "mel", "motion", "reference", "reference_frame"])
 def test_every_condition_matters(backbone, condition):
     inputs = _inputs(backbone)
     before = _predict(backbone, inputs)
-    inputs[condition] = torch.randn_like(inputs[condition])
+    inputs[condition] = inputs[condition].flip(-1)
     assert not torch.equal(_predict(backbone, inputs), before)
 
 
@@ -98,7 +101,21 @@ def test_hidden_motion_says_nothing(backbone):
     inputs = _inputs(backbone) | {"has_motion": torch.zeros(1)}
     before = _predict(backbone, inputs)
     inputs["motion"] = torch.randn_like(inputs["motion"])
+    inputs["reference_motion"] = torch.randn_like(inputs["reference_motion"])
     assert torch.equal(_predict(backbone, inputs), before)
+
+
+def test_only_clips_whose_motion_is_known_are_laid_on_it(backbone):
+    inputs = {name: part.repeat(2, *[1] * (part.ndim - 1)) for name, part in _inputs(backbone).items()}
+    inputs["has_motion"] = torch.tensor([1.0, 0.0])
+    reference = Reference.of_batch(inputs)
+    beside = backbone.conditions(reference, inputs["mel"], inputs["motion"], inputs["has_motion"]).beside
+    channels = reference.latents.shape[1]
+    still, moved, surface = beside.split([channels, channels, 3], dim=2)
+    assert torch.equal(moved[1], still[1])
+    assert not torch.equal(moved[0], still[0])
+    assert surface[0].abs().min(dim=0).values.max() > 0
+    assert surface[1].abs().max() == 0
 
 
 def test_the_fingerprint_follows_weights_and_config(tiny_base, tmp_path):

@@ -11,7 +11,9 @@ def make_batch(head, clips=2, frames=4):
     channels = head.backbone.vae.config.latent_channels
     return {
         "latents": torch.randn(clips, 1, channels, 16, 16).repeat(1, frames, 1, 1, 1),
+        "reference_frame": torch.randint(256, (clips, 3, 64, 64), dtype=torch.uint8),
         "reference": torch.randn(clips, channels, 16, 16),
+        "reference_motion": torch.rand(clips, 6),
         "identity": torch.nn.functional.normalize(torch.randn(clips, 128), dim=-1),
         "mel": torch.randn(clips, frames, 20, 80),
         "motion": torch.randn(clips, frames, 6),

@@ -1,0 +1,39 @@
+"""Reads head motion off a frame, so that a portrait's own pose is known."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_modules.conditioning import MOTION_CHANNELS
+
+
+class PoseReader(ModelMixin, ConfigMixin):
+    """Convolutional regressor, trained in stage 0 on people whose head motion is known; of no use without such."""
+
+    @register_to_config
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 64), size: int = 64) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1), nn.GroupNorm(8, fan_out), nn.SiLU())
+                for fan_in, fan_out in pairwise((3, *channels))
+            )
+        )
+        side = size // 2 ** len(channels)
+        self.project = nn.Linear(channels[-1] * side**2, MOTION_CHANNELS)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the motion (batch, 6) of frames (batch, 3, height, width) in [-1, 1], within [-1, 1].
+
+        Units are those of `conditioning.MOTION_CHANNELS`.
+        """
+        size = self.config.size
+        if frames.shape[-2:] != (size, size):
+            frames = F.interpolate(frames, (size, size), mode="bilinear", antialias=True)
+        return torch.tanh(self.project(self.blocks(frames).flatten(1)))
