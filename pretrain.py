@@ -45,7 +45,7 @@ def pretrain(
         init: Start from this base model instead of from scratch.
         vae_steps: Optimizer steps of the autoencoder, 16 frames each.
         encoder_steps: Optimizer steps of the face encoder, 64 frames each.
-        pose_steps: Optimizer steps of the reader of head poses, 64 frames each; 0 where nobody's motion is known.
+        pose_steps: Optimizer steps of the reader of head poses, 64 frames each; none where no clip's motion is known.
         denoiser_steps: Optimizer steps of the denoiser and its condition encoders, 4 windows each.
         decoder_steps: Further optimizer steps of the decoder alone, 16 frames each; the latents do not change by them.
         people: How many demo people to make.
@@ -98,7 +98,8 @@ def pretrain(
         set_latent_scale(backbone, public.draw_frames(256, seed)[0])
     task = IdentityTask(backbone, len(public.people))
     stage.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), encoder_steps)
-    stage.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), pose_steps)
+    if public.posed:
+        stage.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), pose_steps)
     backbone.requires_grad_(False)
     public.encode = EncodingCache(
         Path(work) / "encoded", backbone.encode_clip, hash_weights(backbone.vae, backbone.encoder, backbone.pose)

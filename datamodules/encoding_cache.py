@@ -19,9 +19,7 @@ Encoding = dict[str, Tensor]
 
 def with_inputs(encode: Callable[[Clip], Encoding]) -> Callable[[Clip], Encoding]:
     """Return an encoder that adds the `frames` themselves, uint8, and the features of the sound, `mel`."""
-    return lambda clip: (
-        encode(clip) | {"frames": clip.frames, "mel": log_mel_windows(clip.waveform, len(clip.frames))}
-    )
+    return lambda clip: encode(clip) | {"frames": clip.frames, "mel": log_mel_windows(clip.waveform, len(clip.frames))}
 
 
 class EncodingCache:

@@ -45,17 +45,15 @@ class PublicPeople:
         frames = [clip.frames[int(place * len(clip.frames))] for (_, clip), place in zip(chosen, places, strict=True)]
         return torch.stack(frames).float() / 127.5 - 1, torch.tensor([person for person, _ in chosen])
 
-    def draw_posed(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Return random frames like `draw_frames` and the head motion of each (count, 6), of clips that know it.
+    @cached_property
+    def posed(self) -> list[Clip]:
+        """Return the clips whose head motion is known."""
+        return [clip for _, clip in self.clips if clip.motion is not None]
 
-        Raises:
-            ValueError: If no clip does.
-        """
-        known = [clip for _, clip in self.clips if clip.motion is not None]
-        if not known:
-            raise ValueError("Reading poses can only be learned from people whose head motion is known. Got none.")
+    def draw_posed(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Return random frames of `posed` (count, 3, height, width) in [-1, 1], and their head motion (count, 6)."""
         generator = Generator().manual_seed(seed)
-        chosen = [known[index] for index in torch.randint(len(known), (count,), generator=generator)]
+        chosen = [self.posed[index] for index in torch.randint(len(self.posed), (count,), generator=generator)]
         places = torch.rand(count, generator=generator).tolist()
         at = [(clip, int(place * len(clip.frames))) for clip, place in zip(chosen, places, strict=True)]
         frames = torch.stack([clip.frames[frame] for clip, frame in at]).float() / 127.5 - 1

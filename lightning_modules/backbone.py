@@ -25,6 +25,7 @@ from lightning_modules.pose import PoseReader
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
+
 class ClipLike(Protocol):
     """What the backbone reads of a clip (`datamodules.clips.Clip` is one)."""
 
@@ -120,8 +121,8 @@ class Backbone(nn.Module):
     def encode_clip(self, clip: ClipLike) -> dict[str, Tensor]:
         """Return what training needs of a clip beside its sound; the parts that make it are frozen by then.
 
-        Keys: latents (frames, C, h, w), identity (frames, E), pose (frames, 6) as read off the frames, motion (frames, 6),
-        has_motion (), mouth (frames,) and has_mouth (); motion and mouth are zeros where nobody knows them.
+        Keys: latents (frames, C, h, w), identity (frames, E), pose (frames, 6) as read off the frames, motion (frames,
+        6), has_motion (), mouth (frames,) and has_mouth (); motion and mouth are zeros where nobody knows them.
         """
         frames = clip.frames.to(self.vae.device, self.vae.dtype) / 127.5 - 1
         chunks, length = frames.split(32), len(frames)

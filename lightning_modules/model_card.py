@@ -12,7 +12,13 @@ from torch import Tensor
 from lightning_modules.backbone import Backbone, ClipLike
 from lightning_modules.losses import peak_signal_to_noise
 
-UNITS = {"vae": "16 frames", "encoder": "64 frames", "pose": "64 frames", "denoiser": "4 windows", "decoder": "16 frames"}
+UNITS = {
+    "vae": "16 frames",
+    "encoder": "64 frames",
+    "pose": "64 frames",
+    "denoiser": "4 windows",
+    "decoder": "16 frames",
+}
 
 
 @torch.no_grad()

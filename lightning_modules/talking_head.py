@@ -130,7 +130,8 @@ class TalkingHead(LightningModule):
         """Return the weighted loss of one batch and leave its terms in `losses`.
 
         The batch is `datamodules.clients`': latents (batch, frames, C, h, w), mel, motion, and of the reference frame
-        its picture, latents, identity and motion. The motion is hidden in half of the clips, so that one adapter serves both ways of generating.
+        its picture, latents, identity and motion. The motion is hidden in half of the clips, so that one adapter serves
+        both ways of generating.
         """
         clean = batch["latents"]
         timestep = draw_timesteps(len(clean), clean.device)

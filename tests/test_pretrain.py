@@ -82,6 +82,7 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
         work=str(tmp_path / "work"),
         vae_steps=2,
         encoder_steps=2,
+        pose_steps=2,
         denoiser_steps=2,
         decoder_steps=2,
         window=4,
@@ -91,4 +92,4 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
     log = json.loads((tmp_path / "base" / "training.json").read_text())
     assert 0 < log["held_out"]["vae_psnr"] < 20
     assert "2 public people" in (tmp_path / "base" / "README.md").read_text()
-    assert [log[stage]["steps"] for stage in ("vae", "encoder", "denoiser", "decoder")] == [2] * 4
+    assert [log[stage]["steps"] for stage in ("vae", "encoder", "pose", "denoiser", "decoder")] == [2] * 5
