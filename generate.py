@@ -35,6 +35,7 @@ def generate(
     driving_video: str | None = None,
     adapter: str | None = None,
     base: str = "assets/base",
+    head_motion: Literal["auto", "natural", "still", "free"] = "auto",
     crop: Literal["auto", "face", "none"] = "auto",
     steps: PositiveInt = 10,
     guidance_scale: NonNegativeFloat = 1.0,
@@ -53,11 +54,13 @@ def generate(
         driving_video: Video whose head motion is followed. The motion is read from <name>.truth.safetensors beside it.
         adapter: runs/<run>/global, or runs/<run>/clients/<id>, which takes the global adapter along. None if left out.
         base: Folder of the base model.
+        head_motion: Where no --driving_video gives it: natural turns and blinks, still, or free, which leaves it to the
+            model; auto is natural if the base model knows head motion, else free.
         crop: auto and face cut the picture around the largest face, none takes the centre square. A square picture of
             the model's size is taken whole.
         steps: Denoising steps: more are slower and finer.
         guidance_scale: Above 1 the mouth follows the sound more, at twice the time.
-        seed: Of the start noise. On one machine the same flags give the same video.
+        seed: Of the start noise and the natural motion. On one machine the same flags give the same video.
         fps: Frames per second of the video; the model makes 25, which are repeated or left out.
         size: Height and width of the video, even; the model's own if left out.
         device: auto, cpu, cuda or cuda:1.
@@ -69,6 +72,7 @@ def generate(
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
     from datamodules.video import write_video
+    from lightning_modules.natural_motion import choose_motion
     from lightning_modules.personalised import load_personalised, pick_device
     from lightning_modules.sampling import animate
 
@@ -80,12 +84,15 @@ def generate(
     backbone = load_personalised(base, adapter).to(chosen_device)
     portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
+    motion = driving.motion
+    if motion is None:
+        motion = choose_motion(backbone, portrait, driving.frames, head_motion, seed)
     with tqdm(total=steps, desc=f"{driving.frames} frames", unit="step") as bar:
         frames = animate(
             backbone,
             portrait,
             log_mel_windows(driving.waveform, driving.frames),
-            motion=driving.motion,
+            motion=motion,
             steps=steps,
             seed=seed,
             guidance_scale=guidance_scale,

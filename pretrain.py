@@ -9,6 +9,7 @@ The same command continues where an interrupted one stopped. It runs on one devi
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -91,6 +92,7 @@ def pretrain(
             make_demo_people("data/held_out", HELD_OUT_SEEDS, clips_per_person=4)
     backbone = Backbone.from_pretrained(init) if init else Backbone.from_scratch(BackboneShape(size, window), SMALL)
     public = PublicPeople(load_people(data_root, size, crop, _say("reading clips")), window)
+    backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
     stage = Stage(fabric, Path(work))
 
     stage.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], vae_steps)

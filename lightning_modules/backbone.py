@@ -39,12 +39,14 @@ class ClipLike(Protocol):
 
 @dataclass(frozen=True)
 class BackboneShape:
-    """Sizes that no single part knows."""
+    """What no single part knows."""
 
     size: int = 64
     """Height and width of a frame, pixels."""
     window: int = 8
     """Frames the denoiser was trained on at once."""
+    knows_motion: bool = False
+    """Whether head motion was known of any clip it was trained on; without that, giving one has no meaning."""
 
 
 @dataclass(frozen=True)
