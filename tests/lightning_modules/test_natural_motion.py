@@ -60,7 +60,7 @@ def test_a_base_that_knows_no_motion_is_left_alone(backbone):
 def test_a_base_that_does_is_given_what_was_asked_for(backbone):
     backbone.shape = replace(backbone.shape, knows_motion=True)
     chosen = {
-        kind: choose_motion(backbone, PORTRAIT, 30, kind, seed=0) for kind in ("auto", "natural", "still", "free")
+        kind: choose_motion(backbone, PORTRAIT, 200, kind, seed=0) for kind in ("auto", "natural", "still", "free")
     }
     assert chosen["free"] is None
     assert torch.equal(chosen["auto"], chosen["natural"])
