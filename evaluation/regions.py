@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.metrics import psnr
+from evaluation.pixels import psnr
 from datamodules.demo_person import PUBLIC_SEEDS, draw_person
 from datamodules.demo_sketch import Pose, Sketch
 
