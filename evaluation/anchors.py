@@ -11,6 +11,8 @@ from datamodules.demo_person import draw_person
 from evaluation.cases import Case
 from lightning_modules.backbone import Backbone
 
+NOISE, STATIC, AUTOENCODER, CLEAN, RECORDED = "noise", "static copy", "through the VAE", "clean render", "recorded"
+
 
 def noise(case: Case) -> Tensor:
     """Return frames of uniform noise."""

@@ -49,3 +49,8 @@ def read_scores(path: str | Path) -> list[Score]:
         if reader.fieldnames != [field.name for field in fields(Score)]:
             raise ValueError(f"A table of scores must have columns system, person, clip, metric, value. Got {path}.")
         return [Score(row["system"], row["person"], row["clip"], row["metric"], float(row["value"])) for row in reader]
+
+
+def systems_of(scores: Iterable[Score]) -> list[str]:
+    """Return the names of all systems, in the order of their first scores."""
+    return list(dict.fromkeys(score.system for score in scores))

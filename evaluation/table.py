@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.scores import EVERYBODY, Score
+from evaluation.scores import EVERYBODY, Score, systems_of
 from evaluation.statistics import Estimate, estimate, paired_difference
 
 Cells = dict[tuple[str, str], Estimate]
@@ -34,7 +34,7 @@ def summarise(scores: Sequence[Score], reference_system: str | None = None) -> T
     Raises:
         ValueError: If there are no scores of the system to compare with.
     """
-    systems = list(dict.fromkeys(score.system for score in scores))
+    systems = systems_of(scores)
     metrics = list(dict.fromkeys(score.metric for score in scores))
     if reference_system is not None and reference_system not in systems:
         raise ValueError(f"The system to compare with must be one of {', '.join(systems)}. Got {reference_system!r}.")

@@ -18,7 +18,9 @@ def cases():
 
 
 class People:
-    """Clients whose clips were drawn."""
+    """Clients whose clips were drawn, all of the same person."""
+
+    drawn = draw_clips(2000, 3, frames=25)
 
     def __init__(self, **test_clips: int) -> None:
         self.root, self.clients = "data/people", list(test_clips)
@@ -27,7 +29,7 @@ class People:
     def splits(self, client: str) -> dict[str, list]:
         if client not in self.clients:
             raise ValueError(f"A client must be one of {self.clients}. Got {client}.")
-        clips = [replace(clip, person=client) for clip in draw_clips(2000, 3)]
+        clips = [replace(clip, person=client) for clip in self.drawn]
         return {"train": clips[:1], "val": [], "test": clips[1 : 1 + self.test_clips[client]]}
 
 
