@@ -47,7 +47,7 @@ METRICS = (
     Metric("change error", "motion", "lower", None, 2, "L1 of frame-to-frame changes to the true ones, levels of 255"),
     Metric("change ratio", "motion", "nearer 1", None, 2, "how much frames change, relative to the recorded ones"),
     Metric("change ratio to VAE", "motion", "nearer 1", None, 2, "the same, relative to those through the VAE"),
-    Metric("warping error", "motion", "lower", None, 2, "1,000 x squared error along the recorded clip's optical flow"),
+    Metric("warping error", "motion", "lower", None, 2, "1,000 x squared error along true flow; blind to stillness"),
     Metric("landmark jerk", "motion", "nearer 1", "landmarks", 2, "second difference of points, relative to the truth"),
     Metric("CSIM", "identity", "higher", "identity", 3, "cosine to the reference; the static copy is the reference"),
     Metric("CSIM, nearest other", "identity", "lower", "identity", 3, "cosine to whoever else is nearest"),

@@ -56,5 +56,4 @@ def test_warping_error_is_least_for_the_truth(frames):
     flow = find_flow(frames)
     truth = warping_error(frames, flow)
     assert warping_error(trembling(frames), flow) > 3 * truth
-    assert warping_error(frames[:1].expand_as(frames), flow) > truth
-    assert warping_error(frames.flip(0), flow) > truth
+    assert warping_error(frames.flip(0), flow) > 2 * truth
