@@ -73,10 +73,8 @@ def warping_error(frames: Tensor, flow: Flow) -> float:
 
 def _flow_between(first: np.ndarray, second: np.ndarray) -> Tensor:
     """Return vectors (pairs, height, width, 2) in the order x, y; skimage gives rows first."""
-    pairs = [
-        optical_flow_tvl1(one, other, num_warp=WARPS, num_iter=ITERATIONS)[::-1]
-        for one, other in zip(first, second, strict=True)
-    ]
+    find = partial(optical_flow_tvl1, num_warp=WARPS, num_iter=ITERATIONS)
+    pairs = [find(one, other)[::-1] for one, other in zip(first, second, strict=True)]
     return torch.from_numpy(np.stack(pairs)).float().permute(0, 2, 3, 1)
 
 
