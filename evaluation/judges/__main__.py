@@ -27,9 +27,9 @@ def train_judges(
     work: str = "runs/judges",
     base: str | None = "assets/base",
     people: int = 600,
-    landmark_steps: int = 1200,
-    sync_steps: int = 1500,
-    identity_steps: int = 1200,
+    landmark_steps: int = 600,
+    sync_steps: int = 800,
+    identity_steps: int = 600,
     seed: int = 1,
     accelerator: str = "auto",
 ) -> None:

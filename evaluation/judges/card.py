@@ -10,8 +10,8 @@ from evaluation.judges.scoring import Scores
 
 BATCHES = {"identity": "64 frames", "sync": "8 clips with 8 moments each", "landmarks": "32 frames"}
 ASKED = {
-    "top-1": "share of frames nearest to their own person among all held-out people",
-    "eer": "equal error rate of telling from one frame whether it shows a person",
+    "top-1": "share of frames nearest to their own person among all these people, known by one recorded clip each",
+    "eer": "equal error rate of telling from one frame whether it shows one of them",
     "in sync": "share of clips whose best offset of the sound, -15 to 15 frames, is within one frame of the true one",
     "auc": "area under the curve: own sound of five frames against sound 2 to 15 frames away",
     "mean": "mean distance of all points from where they truly are, pixels of 64",
@@ -35,7 +35,7 @@ def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: 
         "",
         *(f"- {name}: {meaning}." for name, meaning in ASKED.items()),
         "- *through the VAE*: frames encoded and decoded by the base model's autoencoder.",
-        "- *others' rooms*: the same people drawn with another's background and clothes; judged by their own clips.",
+        "- *others' rooms*: the same people, drawn with another's background and clothes.",
         "",
     ]
     (folder / "README.md").write_text("\n".join(text))
@@ -44,11 +44,10 @@ def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: 
 
 def _training_table(log: dict[str, Any]) -> list[str]:
     rows = [
-        f"| {name} | {part['weights']:,} | {part['steps']:,} steps of {BATCHES[name]} | {part['seconds'] / 60:.1f} min "
-        f"| {part['losses'][-1][1]:.3f} |"
+        f"| {name} | {part['weights']:,} | {part['steps']} steps of {BATCHES[name]} | {part['seconds'] / 60:.0f} min |"
         for name, part in log.items()
     ]
-    return ["| judge | weights | trained | time | last loss |", "|---|---|---|---|---|", *rows]
+    return ["| judge | weights | trained | wall time |", "|---|---|---|---|", *rows]
 
 
 def _accuracy_table(scores: Scores) -> list[str]:
