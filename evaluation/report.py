@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from evaluation.anchors import RECORDED, STATIC
 from evaluation.cases import Case
-from evaluation.catalogue import METRICS, unmeasured
+from evaluation.catalogue import METRICS, named, unmeasured
 from evaluation.finished_run import FinishedRun
+from evaluation.likeness import IS_OWNER, OWNER
 from evaluation.markdown import markdown_table
 from evaluation.production import Sampling
 from evaluation.protocols import Judges
@@ -44,7 +46,7 @@ def write_report(findings: Findings, table: Table) -> str:
         table: `summarise` of its scores.
     """
     parts = [
-        *_opening(findings),
+        *_opening(findings, table),
         *group_tables(table, findings.people),
         "\n## Paired differences\n",
         "First system less second, on the same clips from the same start noise. A difference counts where the "
@@ -56,7 +58,7 @@ def write_report(findings: Findings, table: Table) -> str:
     return "\n".join(parts)
 
 
-def _opening(findings: Findings) -> Iterator[str]:
+def _opening(findings: Findings, table: Table) -> Iterator[str]:
     run, cases, sampling = findings.run, findings.cases, findings.sampling
     lengths = [len(case.frames) for case in cases]
     kinds = dict.fromkeys(metric.judge for metric in METRICS if metric.judge)
@@ -71,7 +73,7 @@ def _opening(findings: Findings) -> Iterator[str]:
         *[[f"judge: {kind}", _name_of(findings.judges, kind)] for kind in kinds],
     ]
     yield markdown_table(["what", "value"], rows)
-    yield "\n" + "\n\n".join(_remarks(findings))
+    yield "\n" + "\n\n".join([*_remarks(findings), *_trust_in_likeness(findings, table)])
 
 
 def _name_of(judges: Judges, kind: str) -> str:
@@ -97,6 +99,20 @@ def _remarks(findings: Findings) -> Iterator[str]:
         yield f"The run's privacy card says, of the global adapter alone:\n\n| what | value |\n| --- | --- |\n{rows}"
     else:
         yield "**The run has no privacy guarantee:** it left no privacy card with an epsilon."
+
+
+def _trust_in_likeness(findings: Findings, table: Table) -> Iterator[str]:
+    """Say how far the identity judge can be believed: what it says of the recorded clips and of a mere copy."""
+    judge = findings.judges.identity
+    if judge is None or len(findings.people) < 2:
+        return
+    right, copied = table.mean(RECORDED, named(IS_OWNER, judge)), table.mean(STATIC, named(OWNER, judge))
+    if right is not None and copied is not None:
+        yield (
+            f"Likeness is judged by the {judge.name} among {len(findings.people)} people. Of the recorded clips it finds "
+            f"{right.mean:.0%} nearest to their owner; a static copy has a CSIM of {copied.mean:.3f} to the reference "
+            "that it copies."
+        )
 
 
 def _closing(findings: Findings) -> Iterator[str]:

@@ -18,11 +18,12 @@ NOTHING = "-"
 
 
 def group_tables(table: Table, people: Sequence[str]) -> Iterator[str]:
-    """Yield a headed table for each group of metrics; rows of systems that no metric applies to are left out."""
+    """Yield a headed table for each group of metrics; systems and metrics without any figure are left out."""
     for group in dict.fromkeys(metric.group for metric in METRICS):
         metrics = [name for name in table.metrics if find_metric(name).group == group]
+        metrics = [name for name in metrics if any(_known(table, system, name) for system in table.systems)]
         systems = [system for system in table.systems if any(_known(table, system, name) for name in metrics)]
-        if not systems:
+        if not metrics:
             continue
         yield f"\n## {group.capitalize()}\n"
         heads = [_head(name) for name in metrics]

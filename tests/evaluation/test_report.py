@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from evaluation.anchors import RECORDED, STATIC
 from evaluation.catalogue import METRICS
 from evaluation.evaluate import summarise
 from evaluation.production import Sampling
@@ -29,6 +30,11 @@ def report(tiny_base, tmp_path, people: int, *, card: bool = True, known: bool =
         for metric in ("PSNR", "CSIM-local")
     ]
     scores += [Score(OWN, EVERYBODY, "", "FID-local", 4.0)]
+    scores += [Score(STATIC, case.person, case.name, "CSIM-local", 1.0) for case in cases]
+    scores += [
+        Score(RECORDED, case.person, case.name, "nearest is the owner-local", float(number > 0))
+        for number, case in enumerate(cases)
+    ]
     promises = ["| epsilon, coins secret | 3.21 |"] if card else []
     run = SimpleNamespace(folder=tmp_path, base=tiny_base, promises=lambda: promises)
     findings = Findings(run, cases, Sampling(), TinyJudges(identity=ColourFace()), scores)
@@ -56,6 +62,12 @@ def test_judges_are_named_and_missing_ones_are_said(tiny_base, tmp_path):
     assert "| judge: identity | colours |" in text
     assert "| judge: sync | weights missing |" in text
     assert text.count("**weights missing**") == sum(metric.judge not in (None, "identity") for metric in METRICS)
+
+
+def test_the_identity_judges_own_accuracy_is_said(tiny_base, tmp_path):
+    text = report(tiny_base, tmp_path, 4)
+    assert "judged by the colours among 4 people" in text
+    assert "88% nearest to their owner; a static copy has a CSIM of 1.000" in text
 
 
 @pytest.mark.parametrize("card", [True, False])
