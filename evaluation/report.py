@@ -109,9 +109,9 @@ def _trust_in_likeness(findings: Findings, table: Table) -> Iterator[str]:
     right, copied = table.mean(RECORDED, named(IS_OWNER, judge)), table.mean(STATIC, named(OWNER, judge))
     if right is not None and copied is not None:
         yield (
-            f"Likeness is judged by the {judge.name} among {len(findings.people)} people. Of the recorded clips it finds "
-            f"{right.mean:.0%} nearest to their owner; a static copy has a CSIM of {copied.mean:.3f} to the reference "
-            "that it copies."
+            f"Likeness is judged by the {judge.name} among {len(findings.people)} people. Of the recorded clips it "
+            f"finds {right.mean:.0%} nearest to their owner; a static copy has a CSIM of {copied.mean:.3f} to the "
+            "reference that it copies."
         )
 
 
