@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from evaluation.statistics import Estimate
 
-WIDTH, ROW, MARGIN, NAMES, CURVE_HEIGHT = 900, 30, 24, 260, 460
+WIDTH, ROW, MARGIN, NAMES, CURVE_HEIGHT = 1000, 30, 24, 400, 460
 INK, GREY, SURE, UNSURE = "#202124", "#8a8f98", "#1a56a8", "#8a8f98"
 
 
@@ -29,7 +29,8 @@ def draw_intervals(path: Path, title: str, rows: Mapping[str, Estimate]) -> None
         first, last = _sides(estimate)
         draw.line((place(first), y, place(last), y), colour, 3)
         _draw_dot(draw, place(estimate.mean), y, colour)
-    for value in (low, 0.0, high):
+    far = [value for value in (low, high) if abs(place(value) - place(0)) > 2 * MARGIN]
+    for value in (0.0, *far):
         draw.text((place(value), bottom + 4), f"{value:.3g}", GREY, _font(13), anchor="ma")
     _save(page, path)
 
@@ -52,13 +53,14 @@ def draw_curve(
     up, low, high = _scale([*heights, *levels.values()], bottom, MARGIN + 2 * ROW)
     right, _, _ = _scale([math.log(x) for x in points], MARGIN + 120, WIDTH - 120)
     for name, value in levels.items():
+        below = value == min(levels.values())  # so that two names stay apart
         draw.line((MARGIN + 90, up(value), WIDTH - MARGIN, up(value)), GREY, 1)
-        draw.text((WIDTH - MARGIN, up(value) - 2), name, GREY, _font(13), anchor="rd")
+        draw.text((WIDTH - MARGIN, up(value)), name, GREY, _font(13), anchor="ra" if below else "rd")
     for x, estimate in sorted(points.items()):
         at, (first, last) = right(math.log(x)), _sides(estimate)
         draw.line((at, up(first), at, up(last)), SURE, 3)
         _draw_dot(draw, at, up(estimate.mean), SURE)
-        draw.text((at, bottom + ROW / 2), f"{x:.3g}", INK, _font(13), anchor="ma")
+        draw.text((at, bottom + ROW / 2), f"{x:,.0f}" if x >= 100 else f"{x:.3g}", INK, _font(13), anchor="ma")
     for value in (low, high):
         draw.text((MARGIN, up(value)), f"{value:.3g}", GREY, _font(13), anchor="lm")
     _save(page, path)

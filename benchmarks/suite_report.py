@@ -75,7 +75,7 @@ def _write_section(folder: Path, name: str, results: Results, seeds: Sequence[in
         for metric in _order({metric for _, metric in means}):
             parts.append(_make_table(results, f"{metric}, {given}", metric, means, differences))
             if metric == HELD_OUT_LOSS:
-                parts += _draw_pictures(folder, f"{name}_{given}".replace(" ", "_"), results, means, differences)
+                parts += _draw_pictures(folder, f"{name}_{given}".replace(" ", "_"), results, differences)
     notes = [f"- {cell}: {settings.note}" for cell, settings in comparison.cells.items() if settings.note]
     return "\n\n".join([*parts, "\n".join(notes)] if notes else parts)
 
@@ -106,7 +106,7 @@ def _make_table(results: Results, title: str, metric: str, means: Cells, differe
     return markdown_table([title, "mean", "difference", "", "to"], rows)
 
 
-def _draw_pictures(folder: Path, stem: str, results: Results, means: Cells, differences: Cells) -> list[str]:
+def _draw_pictures(folder: Path, stem: str, results: Results, differences: Cells) -> list[str]:
     """Draw the differences of the held-out loss and, where asked for, a curve; return links to the pictures."""
     links, comparison = [], results.comparison
     found = {cell: at for (cell, metric), at in differences.items() if metric == HELD_OUT_LOSS}
@@ -114,12 +114,11 @@ def _draw_pictures(folder: Path, stem: str, results: Results, means: Cells, diff
     if drawn:
         draw_intervals(folder / f"{stem}.png", f"{HELD_OUT_LOSS}, differences", drawn)
         links.append(f"![{HELD_OUT_LOSS}, differences]({stem}.png)")
-    losses = {cell: mean for (cell, metric), mean in means.items() if metric == HELD_OUT_LOSS}
-    places = {cell: results.figure(cell, comparison.curve) for cell in losses} if comparison.curve else {}
-    points = {places[cell]: losses[cell] for cell in places if places[cell] is not None}
-    levels = {cell: losses[cell].mean for cell in places if places[cell] is None}
+    places = {cell: results.figure(cell, comparison.curve) for cell in found} if comparison.curve else {}
+    points = {places[cell]: found[cell] for cell in places if places[cell] is not None}
+    levels = {cell: found[cell].mean for cell in places if places[cell] is None} | {comparison.against: 0.0}
     if len(points) > 1:
-        axes = FIGURES.get(comparison.curve, comparison.curve), HELD_OUT_LOSS
+        axes = FIGURES.get(comparison.curve, comparison.curve), f"{HELD_OUT_LOSS}, difference to {comparison.against},"
         draw_curve(folder / f"{stem}_curve.png", axes, points, levels)
         links.append(f"![{axes[1]} over {axes[0]}]({stem}_curve.png)")
     return links
