@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -31,8 +31,6 @@ DRAWN = (
     *("change ratio", "warping error", "landmark jerk", "M-LMD", "ADFD", "LPIPS"),
 )
 """Metrics of the figure of intervals, as far as they were measured."""
-
-log = logging.getLogger(__name__)
 
 
 def evaluate_run(
@@ -92,17 +90,22 @@ def save_figures(
     rows = {STATIC: made[STATIC]} | shown
     save_sheet(paths["sheet"], {name: [clips[number] for number in some] for name, clips in rows.items()})
     metrics = [name for name in table.metrics if name.removesuffix("-local") in DRAWN]
-    save_picture(paths["intervals"], draw_intervals(without_noise(table), metrics))
+    save_picture(paths["intervals"], draw_intervals(drawable(table), metrics))
     generated = {name: clips for name, clips in shown.items() if name not in (RECORDED, CLEAN, AUTOENCODER)}
     tracks = {name: [clips[number] for number in some] for name, clips in generated.items()}
     save_picture(paths["tracks"], draw_tracks([cases[number] for number in some], tracks))
     return paths
 
 
-def without_noise(table: Table) -> Table:
-    """Leave the noise anchor out of a figure, where it would squeeze all others into one end of the scale."""
+def drawable(table: Table) -> Table:
+    """Leave out what would squeeze all else into one end of a scale: noise, and the recorded clip's own PSNR."""
     systems = [system for system in table.systems if system != NOISE]
-    return Table(systems, table.metrics, table.means, table.differences, table.reference_system)
+    means = {
+        (system, metric): cell
+        for (system, metric), cell in table.means.items()
+        if not (system == RECORDED and metric.endswith("PSNR"))
+    }
+    return replace(table, systems=systems, means=means)
 
 
 def save_report(path: Path, report: str) -> Path:

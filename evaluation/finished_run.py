@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from datamodules.clients import ClientDataModule
 
-PROMISES = ("| epsilon", "| delta", "| unit", "| released rounds")
+PROMISES = ("| unit |", "| epsilon,", "| delta |")
 """How the lines of a privacy card begin that a report repeats."""
 
 

@@ -12,8 +12,10 @@ from evaluation.cases import Case
 from evaluation.regions import lower_centre
 from evaluation.tracks import correlation, motion_energy, sound_energy
 
-WIDTH, HEIGHT, TITLE, MARGIN = 760, 90, 24, 24
-"""Of one clip's curves, and around them, pixels."""
+WIDTH, HEIGHT, TITLE, MARGIN = 900, 90, 44, 24
+"""Of one clip's curves, of the two lines above them, and around all, pixels."""
+GAP = 16
+"""Between names, pixels."""
 TRUTH = "#202124"
 COLOURS = ("#1a56a8", "#c2571a", "#2e7d4f", "#8e3b8e")
 REACH = 2.5
@@ -38,9 +40,10 @@ def draw_tracks(cases: Sequence[Case], made: Mapping[str, Sequence[Tensor]]) -> 
         top = MARGIN + number * (HEIGHT + TITLE)
         truth, tracks = _truth(case), {system: _track(case, clips[number]) for system, clips in made.items()}
         what = "loudness" if case.mouth is None else "true opening"
-        x = _write(draw, MARGIN, top, f"{case.person} {case.name}: {what}", TRUTH)
+        _write(draw, MARGIN, top, f"{case.person} {case.name}: {what}", TRUTH)
+        x = MARGIN
         for (system, track), colour in zip(tracks.items(), COLOURS, strict=False):
-            x = _write(draw, x + 16, top, f"{system} (r {correlation(track, truth):.2f})", colour)
+            x = _write(draw, x, top + TITLE / 2, f"{system} (r {correlation(track, truth):.2f})", colour) + GAP
             _draw_curve(draw, track, top + TITLE, colour)
         _draw_curve(draw, truth, top + TITLE, TRUTH)
     return page
