@@ -111,7 +111,7 @@ def make_observers(
     """Return what shows and keeps a run; a module without `denoising_error` or `generate` is not asked for them."""
     monitor = Monitor(folder)
     observers: list[FederationCallback] = [Progress(federation.rounds, federation.local_steps, fabric.world_size)]
-    if hasattr(module, "denoising_error"):
+    if hasattr(module, "denoising_error") and args.evaluation_batches:
         observers.append(Evaluation(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:
         speakers = [Speaker(client, data, is_client=True) for client in data.clients if data.splits(client)["test"]]

@@ -3,7 +3,7 @@
 Each clip's middle 25 frames are generated from its sound and the first frame of another clip of the person, once with
 the true head motion given and once from sound alone, from the same start noise. Frames are compared before encoding,
 as uint8 tensors, with the frames decoded from the clip. The mouth's box is placed by the true head motion
-(`benchmarks.regions`); the opening is read off the frames by `datamodules.mouth`.
+(`evaluation.regions`); the opening is read off the frames by `datamodules.mouth`.
 """
 
 import sys
@@ -28,19 +28,11 @@ from benchmarks.base_scores import (
     score_frames,
     score_shuffled,
 )
-from benchmarks.cases import (
-    Case,
-    clean_render,
-    make_cases,
-    noise,
-    read_held_out,
-    shuffled_pairs,
-    static_copy,
-    through_autoencoder,
-)
 from benchmarks.report import RESULTS, Bar, save_results
-from benchmarks.sheet import save_sheet
 from commandline import run_command
+from evaluation.anchors import clean_render, noise, static_copy, through_autoencoder
+from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
+from evaluation.sheet import save_sheet
 from lightning_modules.backbone import Backbone, fingerprint
 from lightning_modules.sampling import animate
 

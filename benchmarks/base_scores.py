@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.cases import Case, through_autoencoder
-from benchmarks.metrics import Estimate, correlation, estimate, psnr, ssim
-from benchmarks.regions import aligned_mouth_psnr, mouth_psnr
 from benchmarks.report import Bar, bars_table, markdown_table
 from datamodules.clips import Clip
 from datamodules.mouth import mouth_opening
+from evaluation.anchors import through_autoencoder
+from evaluation.cases import Case
+from evaluation.pixels import psnr, ssim
+from evaluation.regions import aligned_mouth_psnr, mouth_psnr
+from evaluation.statistics import Estimate, estimate
+from evaluation.tracks import correlation
 from lightning_modules.backbone import Backbone
 
 POSE, SOUND = "generated, pose given", "generated, sound alone"

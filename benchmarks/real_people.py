@@ -22,13 +22,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python kn
 import torch
 from torch import Tensor
 
-from benchmarks.metrics import best_lag, correlation, motion_energy, psnr, sound_energy, ssim
-from benchmarks.regions import lower_centre
 from benchmarks.report import RESULTS, markdown_table, save_results
 from benchmarks.runs import Run, open_run
 from commandline import run_command
 from datamodules.audio import log_mel_windows
 from datamodules.clips import Clip
+from evaluation.pixels import psnr, ssim
+from evaluation.regions import lower_centre
+from evaluation.tracks import best_lag, correlation, motion_energy, sound_energy
 from lightning_modules.personalised import load_personalised
 from lightning_modules.sampling import animate
 

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import torch
 
+from evaluation.markdown import markdown_table
+
+__all__ = ["RESULTS", "Bar", "bars_table", "describe_machine", "markdown_table", "save_results"]
+
 RESULTS = Path("benchmarks/results")
 
 
@@ -47,12 +51,6 @@ class Bar:
         return "met" if self.met else "MISSED"
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table; floats get three decimals."""
-    lines = [header, ["---"] * len(header), *[[_show(cell) for cell in row] for row in rows]]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def bars_table(bars: Sequence[Bar]) -> str:
     """Return the bars as a Markdown table."""
     rows = [[bar.name, "" if bar.value is None else bar.value, bar.bar, bar.verdict] for bar in bars]
@@ -83,7 +81,3 @@ def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON.")
-
-
-def _show(cell: object) -> str:
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)

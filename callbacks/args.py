@@ -10,7 +10,7 @@ class ObserverArgs:
     evaluate_every: int = 0
     """Rounds between evaluations on held-out private clips (local/*); 0 is once, at the end of the run."""
     evaluation_batches: int = 4
-    """Held-out batches of each client, with noise that is always the same."""
+    """Held-out batches of each client, with noise that is always the same; 0 evaluates nothing."""
     samples_every: int = 0
     """Rounds between sample videos of a public person (released/*); 0 is once, at the end of the run."""
     sample_frames: int = 50
@@ -23,7 +23,7 @@ class ObserverArgs:
     def __post_init__(self) -> None:
         for name, least in (
             ("evaluate_every", 0),
-            ("evaluation_batches", 1),
+            ("evaluation_batches", 0),
             ("samples_every", 0),
             ("sample_frames", 0),
             ("sample_steps", 1),

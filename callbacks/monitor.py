@@ -22,7 +22,7 @@ class Monitor(FederationCallback):
 
     `OUT/released/` and `OUT/metrics.csv`: functions of the unmasked sum and of public people, covered by the epsilon.
     `OUT/local/`: what a device sees of itself. A simulation shows it; a deployment never sends it, and no epsilon
-    covers it.
+    covers it. In TensorBoard every client is a run of its own, so that one chart holds all of them.
 
     Args:
         out_dir: Folder of the run.
@@ -30,7 +30,8 @@ class Monitor(FederationCallback):
 
     def __init__(self, out_dir: Path) -> None:
         self.tables = {"released": out_dir / "metrics.csv", "local": out_dir / "local" / "metrics.csv"}
-        self.loggers = {kind: TensorBoardLogger(out_dir, name="", version=kind) for kind in self.tables}
+        self.out_dir = out_dir
+        self.loggers: dict[Path, TensorBoardLogger] = {}
         self.rounds_done = 0
 
     @override
@@ -55,16 +56,31 @@ class Monitor(FederationCallback):
 
     def show(self, kind: Literal["released", "local"], tag: str, picture: Tensor) -> None:
         """Show a picture, uint8 (3, height, width), in TensorBoard; call it on rank 0."""
-        self.loggers[kind].experiment.add_image(tag, picture, self.rounds_done)
+        folder, name = place(kind, tag)
+        self._logger(folder).experiment.add_image(name, picture, self.rounds_done)
 
     def _log(self, state: RoundState) -> None:
         """Log the figures that are new, and keep them from being logged twice."""
-        for kind, logger in self.loggers.items():
+        for kind, table in self.tables.items():
             figures = {tag: value for tag, value in state.metrics.items() if tag.startswith(f"{kind}/")}
             if figures:
-                logger.log_metrics(figures, step=self.rounds_done)
-                append_figures(self.tables[kind], self.rounds_done, figures)
+                append_figures(table, self.rounds_done, figures)
+            for tag, value in figures.items():
+                folder, name = place(kind, tag)
+                self._logger(folder).log_metrics({name: value}, step=self.rounds_done)
         state.metrics.clear()
+
+    def _logger(self, folder: Path) -> TensorBoardLogger:
+        if folder not in self.loggers:
+            self.loggers[folder] = TensorBoardLogger(self.out_dir, name="", version=str(folder))
+        return self.loggers[folder]
+
+
+def place(kind: Literal["released", "local"], tag: str) -> tuple[Path, str]:
+    """Return the folder of events of a figure, and its name there: `local/loss/ann` is ann's `local/loss`."""
+    parts = tag.split("/", 2)
+    folder = Path(kind, "people", parts[2]) if len(parts) > 2 else Path(kind)
+    return folder, "/".join(parts[:2])
 
 
 def append_figures(path: Path, round_number: int, figures: dict[str, float]) -> None:

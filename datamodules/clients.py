@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from datamodules.clips import FPS, Clip
 from datamodules.cropping import Crop
@@ -29,6 +29,7 @@ class ClientDataModule(LightningDataModule):
         window: int = 8,
         batch_size: int = 2,
         cache_dir: str | None = None,
+        people: list[str] | None = None,
     ) -> None:
         """Check the settings; nothing is read before `setup`.
 
@@ -40,6 +41,7 @@ class ClientDataModule(LightningDataModule):
             window: frames of an example.
             batch_size: examples of a batch.
             cache_dir: where encoded clips are kept from run to run; none keeps them in memory only.
+            people: names of those who take part; none is everyone in `root`.
         """
         super().__init__()
         if not 1 <= window < FPS:
@@ -52,7 +54,7 @@ class ClientDataModule(LightningDataModule):
             raise ValueError(f"`--data.batch_size` must be at least 1. Got {batch_size}.")
         self.root, self.size, self.crop = Path(root), size, crop
         self.window, self.batch_size = window, batch_size
-        self.cache_dir = cache_dir
+        self.cache_dir, self.people = cache_dir, people
         self._people: dict[str, dict[str, list[Clip]]] = {}
         self._encode: Callable[[Clip], Encoding] | None = None
         self._encoded: dict[tuple[str, str], list[Encoding]] = {}
@@ -62,10 +64,10 @@ class ClientDataModule(LightningDataModule):
 
         Raises:
             FileNotFoundError: `root` is no folder.
-            ValueError: nothing in it can be used.
+            ValueError: nothing in it can be used, or someone of `people` is not in it.
         """
         if not self._people:
-            people = load_people(self.root, self.size, self.crop)
+            people = load_people(self.root, self.size, self.crop, people=self.people)
             self._people = {person: split_clips(person, clips) for person, clips in sorted(people.items())}
 
     @property
@@ -77,7 +79,7 @@ class ClientDataModule(LightningDataModule):
 
     def splits(self, client: str) -> dict[str, list[Clip]]:
         """Return a client's clips for `train`, `val` and `test`; the last two may be empty."""
-        if client not in self.clients:
+        if client not in self._people:
             raise ValueError(f"A client must be one of {', '.join(self.clients)}. Got {client!r}.")
         return self._people[client]
 
@@ -111,13 +113,26 @@ class ClientDataModule(LightningDataModule):
         Raises:
             ValueError: the client has no clip in this split.
         """
-        encodings, trained_on = self.encoded(client, split), self.encoded(client, "train")
+        generator = torch.Generator().manual_seed(seed)
+        examples = self.draw_examples(client, split, steps * self.batch_size, generator)
+        # Its own generator, since a DataLoader otherwise draws a seed from torch's, and training would depend on it.
+        return DataLoader(examples, batch_size=self.batch_size, generator=torch.Generator())
+
+    def draw_examples(
+        self, client: str, split: str, count: int, generator: torch.Generator
+    ) -> Dataset[dict[str, Tensor]]:
+        """Return `count` examples of one client, as `WindowedClips` cuts them; see `client_dataloader`."""
+        encodings, portraits = self.encoded(client, split), self.portraits(client, split)
         if not encodings:
             raise ValueError(f"{client} has no {split} clip: two clips are needed for a test, three for all splits.")
-        generator = torch.Generator().manual_seed(seed)
-        lengths = [len(encoding["latents"]) for encoding in encodings]
-        references = None if split == "train" else [len(encoding["latents"]) for encoding in trained_on]
-        windows = [draw_window(lengths, self.window, generator, references) for _ in range(steps * self.batch_size)]
-        dataset = WindowedClips(encodings, trained_on, windows, self.window)
-        # Its own generator, since a DataLoader otherwise draws a seed from torch's, and training would depend on it.
-        return DataLoader(dataset, batch_size=self.batch_size, generator=torch.Generator())
+        lengths, references = _lengths(encodings), None if portraits is None else _lengths(portraits)
+        windows = [draw_window(lengths, self.window, generator, references) for _ in range(count)]
+        return WindowedClips(encodings, portraits or encodings, windows, self.window)
+
+    def portraits(self, client: str, split: str) -> list[Encoding] | None:
+        """Return the encodings that reference frames come from; None: the clips themselves, outside the window."""
+        return None if split == "train" else self.encoded(client, "train")
+
+
+def _lengths(encodings: Sequence[Encoding]) -> list[int]:
+    return [len(encoding["latents"]) for encoding in encodings]

@@ -52,7 +52,7 @@ def demo_clients() -> list[str]:
 
 def record(person: Person, clip: int, size: int = 64, frames: int = FRAMES) -> Recording:
     """Draws and speaks one clip of a person; seed, clip number and length decide everything."""
-    rng = np.random.default_rng((person.seed, 2, clip))
+    rng = clip_randomness(person.seed, clip)
     speech = speak(person.voice, frames, FPS, rng)
     motion = _move(frames, rng)
     sway = _shake(frames, rng) if person.shaky else np.zeros((frames, 2))
@@ -68,6 +68,11 @@ def record(person: Person, clip: int, size: int = 64, frames: int = FRAMES) -> R
         motion=torch.from_numpy(motion.astype(np.float32)),
         mouth=torch.from_numpy(speech.opening),
     )
+
+
+def clip_randomness(seed: int, clip: int) -> np.random.Generator:
+    """What decides a person's clip; it is asked for the speech first."""
+    return np.random.default_rng((seed, 2, clip))
 
 
 def make_demo_people(

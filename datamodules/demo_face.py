@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from datamodules.demo_hair import draw_back_hair, draw_front_hair, draw_hat
+from datamodules.demo_mouth import draw_mouth
 from datamodules.demo_person import Person, blend
 from datamodules.demo_scene import draw_background, draw_body
 from datamodules.demo_sketch import UNIT_CIRCLE, Pose, Sketch
 
 OVERSAMPLING = 4
-# The mouth's own magenta: far from every skin, hair, lip and cloth, so that `mouth.mouth_opening` can read it.
-CAVITY, TONGUE, TEETH = (104, 6, 62), (232, 92, 138), (252, 250, 244)
+# Places on the face seen from the front, in units of half the frame from the head's middle.
+EYE_HEIGHT = -0.12
+NOSE, NOSE_LIFT = (0, 0.085), 0.12
 
 
 class Portrait:
@@ -34,7 +36,7 @@ class Portrait:
         draw_body(sketch)
         _draw_head(sketch)
         _draw_beard(sketch)
-        _draw_mouth(sketch)
+        draw_mouth(sketch)
         _draw_nose(sketch)
         for side_of_face in (-1, 1):
             _draw_eye(sketch, side_of_face)
@@ -95,42 +97,18 @@ def _draw_beard(sketch: Sketch) -> None:
         )
 
 
-def _draw_mouth(sketch: Sketch) -> None:
-    """Lips around a dark interior with upper teeth and a tongue; the opening is 30 % up and 70 % down."""
-    person, pose = sketch.person, sketch.pose
-    half = person.mouth_width * (1 + 0.28 * pose.width)
-    s = np.linspace(-1, 1, 15)
-    bow = np.sqrt(np.maximum(1 - s**2, 0))
-    gap = 0.36 * pose.opening
-    middle = 0.33 - person.smile * s**2
-    top, bottom = middle - 0.3 * gap * bow, middle + 0.7 * gap * bow
-    lip = person.lip_thickness * (1 - 0.25 * pose.width) * (0.35 + 0.65 * bow)
-
-    def between(upper: np.ndarray, lower: np.ndarray, width: float) -> np.ndarray:
-        return sketch.on_face(np.concatenate([np.stack([s * width, upper], 1), np.stack([s * width, lower], 1)[::-1]]))
-
-    sketch.fill(between(top - lip, bottom + 1.25 * lip, half + 0.02), person.lips)
-    if gap < 0.02:
-        sketch.line(sketch.on_face(np.stack([s * half, middle], 1)), blend(person.lips, (40, 16, 8), 0.65), 0.022)
-        return
-    sketch.fill(between(top, bottom, half), CAVITY)
-    open_by = bottom - top
-    sketch.fill(between(bottom - 0.38 * open_by * np.maximum(1 - (1.3 * s) ** 2, 0), bottom, half), TONGUE)
-    sketch.fill(between(top, top + 0.24 * open_by, half * 0.86), TEETH)
-
-
 def _draw_nose(sketch: Sketch) -> None:
     person = sketch.person
     shade, light = blend(person.skin, (130, 50, 20), 0.3), blend(person.skin, (255, 255, 255), 0.45)
     size = person.nose
     sketch.spot(0, 0.11, (size * 1.05, size * 0.85), shade, 0.10)
-    sketch.spot(0, 0.085, (size * 0.95, size * 0.8), blend(person.skin, (240, 120, 80), 0.16), 0.12)
+    sketch.spot(*NOSE, (size * 0.95, size * 0.8), blend(person.skin, (240, 120, 80), 0.16), NOSE_LIFT)
     sketch.spot(-0.3 * size, 0.06, (size * 0.3, size * 0.25), light, 0.13)
 
 
 def _draw_eye(sketch: Sketch, side: int) -> None:
     person, pose = sketch.person, sketch.pose
-    x, y, radius = side * person.eye_gap, -0.12, person.eye_size
+    x, y, radius = side * person.eye_gap, EYE_HEIGHT, person.eye_size
     brow = np.array([[-1, 0.02], [-0.4, -0.05], [0.3, -0.06], [1, 0.0]]) * (0.16, 1.0)
     brow[:, 1] += person.brow_tilt * brow[:, 0] / 0.16
     brow = brow * (side, 1)

@@ -72,6 +72,15 @@ PAUSE = Phoneme((500, 1500, 2500), 0.0, 0.0, 3000, 0.0, 0.0, (0.2, 0.5))
 
 
 @dataclass(frozen=True)
+class Articulation:
+    """What a mouth does: every control track, and per video frame its opening [0, 1] and width [-1, 1]."""
+
+    controls: dict[str, np.ndarray]
+    opening: np.ndarray
+    width: np.ndarray
+
+
+@dataclass(frozen=True)
 class Speech:
     """A waveform float32 `(samples,)` in [-1, 1], and per video frame mouth opening [0, 1] and width [-1, 1]."""
 
@@ -82,15 +91,21 @@ class Speech:
 
 def speak(voice: Voice, frames: int, fps: int, rng: np.random.Generator) -> Speech:
     """Utters random syllables for `frames` video frames; frame k shows the mouth at its middle, (k + 1/2) / fps."""
+    spoken = articulate(frames, fps, rng)
+    waveform = _synthesise(voice, spoken.controls, rng)[: round(frames / fps * SAMPLE_RATE)]
+    return Speech(waveform, spoken.opening, spoken.width)
+
+
+def articulate(frames: int, fps: int, rng: np.random.Generator) -> Articulation:
+    """Moves the mouth as `speak` does with the same randomness, and makes no sound."""
     seconds = frames / fps
     blocks = int(np.ceil(seconds * CONTROL_RATE))
     controls = _controls(_phonemes(seconds, rng), blocks, rng)
-    waveform = _synthesise(voice, controls, rng)[: round(seconds * SAMPLE_RATE)]
     middles = ((np.arange(frames) + 0.5) / fps) * CONTROL_RATE - 0.5
     grid = np.arange(blocks)
     opening = np.interp(middles, grid, controls["opening"]).clip(0, 1).astype(np.float32)
     width = np.interp(middles, grid, controls["width"]).clip(-1, 1).astype(np.float32)
-    return Speech(waveform, opening, width)
+    return Articulation(controls, opening, width)
 
 
 def _phonemes(seconds: float, rng: np.random.Generator) -> list[tuple[Phoneme, float]]:

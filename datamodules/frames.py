@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from datamodules.clips import Clip, UnusableFile
@@ -22,7 +22,13 @@ def load_clips(root: str | Path, size: int, crop: Crop, progress: Progress | Non
     return [clip for clips in load_people(root, size, crop, progress).values() for clip in clips]
 
 
-def load_people(root: str | Path, size: int, crop: Crop, progress: Progress | None = None) -> dict[str, list[Clip]]:
+def load_people(
+    root: str | Path,
+    size: int,
+    crop: Crop,
+    progress: Progress | None = None,
+    people: Collection[str] | None = None,
+) -> dict[str, list[Clip]]:
     """Read the clips of `root/<person>/`, in the order of names. A file of no use is named in one line and left out.
 
     Args:
@@ -30,14 +36,15 @@ def load_people(root: str | Path, size: int, crop: Crop, progress: Progress | No
         size: of the frames, in pixels.
         crop: see `cropping.crop_box`.
         progress: see `Progress`.
+        people: whose clips are read; None is everyone's.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: nothing in it can be used.
+        ValueError: nothing in it can be used, or someone of `people` is not in it.
     """
-    recordings = find_recordings(root)
+    recordings = find_recordings(root, people)
     total, done = sum(map(len, recordings.values())), 0
-    people: dict[str, list[Clip]] = {}
+    loaded: dict[str, list[Clip]] = {}
     for person, paths in recordings.items():
         clips: list[Clip] = []
         for path in paths:
@@ -49,9 +56,9 @@ def load_people(root: str | Path, size: int, crop: Crop, progress: Progress | No
             if progress:
                 progress(done, total)
         if clips:
-            people[person] = clips
+            loaded[person] = clips
         else:
             log.warning("%s is left out: none of the clips can be used.", person)
-    if not people:
+    if not loaded:
         raise ValueError(f"`--data.root` must hold clips that can be used. Got {total} files in {root}, none of use.")
-    return people
+    return loaded

@@ -34,7 +34,7 @@ class TalkingHead(LightningModule):
 
     Args:
         base: Folder of the base model (see `Backbone`).
-        shared_rank: Rank of the federated adapter. Its A is frozen: d is B alone.
+        shared_rank: Rank of the federated adapter.
         identity_rank: Rank of the personal adapter; 0 leaves it out.
         shared_targets: Ends of the names of modules the shared adapter sits on.
         identity_targets: The same for the identity adapter.
@@ -42,6 +42,10 @@ class TalkingHead(LightningModule):
         identity_learning_rate: AdamW step of the identity adapter.
         tdc_weight: Weight of the temporal-denoising consistency.
         identity_weight: Weight of the identity loss (it decodes one frame a step).
+        freeze_a: Train only B of the shared adapter (FFA-LoRA). False trains A, too: the mean of the clients' A and of
+            their B are then not the factors of their mean change, and an update is more than twice as long.
+        shared_start: Folder of an exported adapter in which the shared one starts; it changes nothing at first if not
+            given.
         trainable: `adapter`: the shared adapter is federated; `backbone`: all of the denoiser is.
         frozen_dtype: Storage of the frozen parts; 16 bit needs mixed precision to compute in.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
@@ -67,6 +71,8 @@ class TalkingHead(LightningModule):
         identity_learning_rate: float = 2e-3,
         tdc_weight: float = 0.05,
         identity_weight: float = 0.1,
+        freeze_a: bool = True,
+        shared_start: str | None = None,
         trainable: Literal["adapter", "backbone"] = "adapter",
         frozen_dtype: Literal["32", "16", "bf16"] = "32",
         gradient_checkpointing: bool = False,
@@ -76,7 +82,7 @@ class TalkingHead(LightningModule):
         self.base_hash = fingerprint(base)
         self.backbone = Backbone.from_pretrained(base).requires_grad_(False)
         self.backbone.to({"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}[frozen_dtype])
-        self.trainable = trainable
+        self.trainable, self.freeze_a = trainable, freeze_a
         if gradient_checkpointing:
             self.backbone.unet.enable_gradient_checkpointing()
         self.learning_rates = {"shared": shared_learning_rate, "personal": identity_learning_rate}
@@ -85,6 +91,8 @@ class TalkingHead(LightningModule):
         self._shared, self._personal = self._add_adapters(
             shared_rank, identity_rank, list(shared_targets), list(identity_targets)
         )
+        if shared_start is not None:
+            self.load_adapter(adapters.SHARED, shared_start)
 
     def _add_adapters(
         self, shared_rank: int, identity_rank: int, shared_targets: list[str], identity_targets: list[str]
@@ -101,7 +109,7 @@ class TalkingHead(LightningModule):
             unet.set_adapters(names)
         for parameter in whole:
             parameter.requires_grad_(True)
-        shared = whole or adapters.lora_parameters(unet, adapters.SHARED, freeze_a=True)
+        shared = whole or adapters.lora_parameters(unet, adapters.SHARED, freeze_a=self.freeze_a)
         personal = adapters.lora_parameters(unet, adapters.IDENTITY, freeze_a=False) if identity_rank else []
         for parameter in [*shared, *personal]:
             parameter.data = parameter.data.float()  # a small step on a 16-bit weight rounds to nothing
@@ -110,7 +118,7 @@ class TalkingHead(LightningModule):
     # What the federation asks for (federation.protocols.FederatedModule)
 
     def shared_parameters(self) -> list[Parameter]:
-        """Return what the federation averages: B of the shared adapter, or the whole denoiser."""
+        """Return what the federation averages: B of the shared adapter (A, too, if asked for), or the denoiser."""
         return self._shared
 
     def personal_parameters(self) -> list[Parameter]:

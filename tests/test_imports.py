@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "lightning_modules": {"lightning_modules"},
     "datamodules": {"datamodules"},
     "callbacks": {"callbacks", "federation"},
+    "evaluation": {"evaluation", "datamodules", "lightning_modules", "commandline"},  # it holds a command, judges
 }
 OURS = {path.name for path in ROOT.iterdir() if path.is_dir()} | {path.stem for path in ROOT.glob("*.py")}
 

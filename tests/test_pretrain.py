@@ -63,6 +63,17 @@ def test_a_finished_stage_is_not_trained_again(tmp_path):
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+def test_an_average_over_more_steps_than_are_trained_keeps_the_first_weights(tmp_path):
+    """`Line` learns a weight of 1 for either input."""
+
+    def error(decay):
+        task = Line()
+        Stage(Fabric(accelerator="cpu", devices=1), tmp_path / str(decay), decay=decay).fit("line", task, _draw, 150)
+        return (task.model.weight - 1).abs().max().item()
+
+    assert error(0.9) < 0.3 * error(0.999)
+
+
 def test_the_learning_rate_warms_up_stays_and_ends_at_zero():
     factors = [learning_rate_factor(step, 1000) for step in range(1001)]
     assert factors[0] < 0.02

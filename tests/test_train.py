@@ -77,7 +77,7 @@ def complain(monkeypatch, capsys, *args: str) -> str:
         (["--data.people", "7"], "at least 8 clients"),
         (["--precision", "16-mixed"], "needs a GPU"),
         (["--devices", "0"], "`--devices` must be at least 1. Got 0."),
-        (["--observers.evaluation_batches", "0"], "`--observers.evaluation_batches`"),
+        (["--observers.evaluation_batches", "-1"], "`--observers.evaluation_batches`"),
         (["--resume", "runs/none"], "runs/none"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

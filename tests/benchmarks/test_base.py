@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from benchmarks.base import measure_base
 from benchmarks.base_scores import CHANCE, OTHER, PICTURE, POSE, SOUND, STATIC, Figures, demand, score_shuffled
-from benchmarks.cases import make_cases, noise, shuffled_pairs, static_copy
-from benchmarks.metrics import Estimate
-from datamodules.clips import Clip
-from datamodules.demo import record
-from datamodules.demo_person import HELD_OUT_SEEDS, draw_person, name_of
+from evaluation.cases import shuffled_pairs
+from evaluation.statistics import Estimate
+from tests.evaluation.drawn import draw_cases
 from tests.tiny_model import make_tiny_base
 
 
 @pytest.fixture(scope="module")
 def cases():
-    people = {}
-    for seed in HELD_OUT_SEEDS[:3]:
-        taken = [record(draw_person(seed), number, frames=30) for number in range(2)]
-        people[name_of(seed)] = [
-            Clip(name_of(seed), f"clip_{n:02d}", t.frames, t.waveform, t.motion, t.mouth, Path(f"{seed}/{n}.mp4"), 0.0)
-            for n, t in enumerate(taken)
-        ]
-    return make_cases(people, 11)
-
-
-def test_a_case_is_the_middle_of_a_clip_with_the_reference_from_another(cases):
-    assert [case.person for case in cases] == ["p2000", "p2000", "p2001", "p2001", "p2002", "p2002"]
-    case, other = cases[0], cases[1]
-    assert case.start == 9
-    assert torch.equal(case.frames, case.clip.frames[9:20])
-    assert torch.equal(case.reference, other.clip.frames[0])
-    assert case.mel.shape == (11, 20, 80)
-    assert torch.equal(static_copy(case)[7], case.reference)
-    assert noise(case).shape == case.frames.shape
-
-
-def test_shuffled_sound_is_always_another_persons_and_pairs_differ(cases):
-    pairs = list(shuffled_pairs(cases, 18))
-    assert all(case.person != sound.person for case, sound in pairs)
-    assert len({(id(case), id(sound)) for case, sound in pairs}) == 18
-    assert [case for case, _ in pairs[:6]] == cases
-
-
-@pytest.mark.parametrize("count", [0, 19])
-def test_more_pairs_than_there_are_are_refused(cases, count):
-    with pytest.raises(ValueError, match="1 to 18"):
-        list(shuffled_pairs(cases, count))
+    return draw_cases()
 
 
 def test_a_mouth_that_follows_the_picture_is_told_from_one_that_follows_the_sound(cases):

@@ -43,11 +43,18 @@ def test_tables_hold_one_kind_each_and_every_figure_once(folder):
 
 
 def test_tensorboard_shows_each_kind_in_a_folder_of_its_own(folder):
-    for kind, tag in (("released", "released/epsilon"), ("local", "local/loss/ann")):
+    for kind, tag in (("released", "released/epsilon"), ("local", "local/held_out_own")):
         events = EventAccumulator(str(folder / kind)).Reload()
         assert tag in events.Tags()["scalars"]
-        assert all(name.startswith(kind) for name in events.Tags()["scalars"] + events.Tags()["images"])
-    assert [event.step for event in events.Scalars("local/loss/ann")] == [1, 2]
+        assert all(name.startswith(kind) for name in events.Tags()["scalars"])
+    assert not [name for name in (folder / "released").rglob("*") if "ann" in name.name]
+
+
+def test_every_client_is_a_run_so_that_one_chart_holds_all(folder):
+    events = EventAccumulator(str(folder / "local" / "people" / "ann")).Reload()
+    assert events.Tags()["scalars"] == ["local/loss"]
+    assert events.Tags()["images"] == ["local/sample"]
+    assert [event.step for event in events.Scalars("local/loss")] == [1, 2]
 
 
 def test_a_resumed_run_appends(folder):

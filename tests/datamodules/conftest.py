@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 import torch
 
+from datamodules import clients
+from datamodules.clients import ClientDataModule
 from datamodules.clips import SAMPLES_PER_FRAME, Clip
 
 CODECS = {
@@ -115,3 +118,48 @@ def make_clip() -> Callable[..., Clip]:
         )
 
     return make
+
+
+MARKED = {"ada": 1, "bob": 2, "eve": 5}
+"""People of `read_marked`, and how many clips there are of each."""
+
+
+def mark_clip(clip: Clip) -> dict[str, torch.Tensor]:
+    """Mark every frame with its person (thousands), its clip (hundreds) and its place."""
+    frames = len(clip.frames)
+    mark = 1000 * sorted(MARKED).index(clip.person) + 100 * int(clip.name) + torch.arange(frames).float()
+    return {
+        "latents": mark.view(-1, 1, 1, 1).repeat(1, 4, 2, 2),
+        "identity": mark.view(-1, 1).repeat(1, 3),
+        "pose": mark.view(-1, 1).repeat(1, 6),
+        "mel": mark.view(-1, 1, 1).repeat(1, 20, 80),
+        "motion": mark.view(-1, 1).repeat(1, 6),
+        "has_motion": torch.tensor(0.0),
+        "mouth": mark,
+        "has_mouth": torch.tensor(1.0),
+    }
+
+
+@pytest.fixture(name="mark_clip")
+def _mark_clip() -> Callable[[Clip], dict[str, torch.Tensor]]:
+    """Return the encoder of `read_marked`."""
+    return mark_clip
+
+
+@pytest.fixture
+def read_marked(make_clip, monkeypatch) -> Callable[..., ClientDataModule]:
+    """Return a reader of people whose encodings tell whose frame it is, of which clip, and where in it."""
+    people = {
+        person: [make_clip(person, str(index), frames=30 + index, seed=index) for index in range(count)]
+        for person, count in MARKED.items()
+    }
+    monkeypatch.setattr(clients, "load_people", lambda *_, **__: people)
+    monkeypatch.setattr(clients, "with_sound", lambda encode: encode)  # the marks hold the sound, too
+
+    def read(kind: type[ClientDataModule] = ClientDataModule, **settings: Any) -> ClientDataModule:
+        data = kind(**settings)
+        data.setup()
+        data.set_encoder(mark_clip, "marks")
+        return data
+
+    return read

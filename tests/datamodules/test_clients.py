@@ -5,40 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from datamodules import clients as clients_file
 from datamodules.clients import ClientDataModule
-from datamodules.clips import Clip
 
-PEOPLE = {"ada": 1, "bob": 2, "eve": 5}
-
-
-def encode(clip: Clip) -> dict[str, torch.Tensor]:
-    """Mark every frame with its person (thousands), its clip (hundreds) and its place."""
-    frames = len(clip.frames)
-    mark = 1000 * sorted(PEOPLE).index(clip.person) + 100 * int(clip.name) + torch.arange(frames).float()
-    return {
-        "latents": mark.view(-1, 1, 1, 1).repeat(1, 4, 2, 2),
-        "identity": mark.view(-1, 1).repeat(1, 3),
-        "pose": mark.view(-1, 1).repeat(1, 6),
-        "mel": mark.view(-1, 1, 1).repeat(1, 20, 80),
-        "motion": mark.view(-1, 1).repeat(1, 6),
-        "has_motion": torch.tensor(0.0),
-        "mouth": mark,
-        "has_mouth": torch.tensor(1.0),
-    }
+PEOPLE = ("ada", "bob", "eve")
 
 
 @pytest.fixture
-def data(make_clip, monkeypatch) -> ClientDataModule:
-    people = {
-        person: [make_clip(person, str(index), frames=30 + index, seed=index) for index in range(count)]
-        for person, count in PEOPLE.items()
-    }
-    monkeypatch.setattr(clients_file, "load_people", lambda *_: people)
-    module = ClientDataModule(window=8, batch_size=3)
-    module.setup()
-    module.set_encoder(encode, "marks")
-    return module
+def data(read_marked) -> ClientDataModule:
+    return read_marked(window=8, batch_size=3)
 
 
 def test_clients_are_people_with_their_training_frames(data):
@@ -77,10 +51,10 @@ def test_torchs_own_randomness_is_left_alone(data):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("client", sorted(PEOPLE))
+@pytest.mark.parametrize("client", PEOPLE)
 def test_clients_never_mix(data, client):
     marks = flat(data.client_dataloader(client, steps=20, seed=3)) // 1000
-    assert marks.unique().tolist() == [sorted(PEOPLE).index(client)]
+    assert marks.unique().tolist() == [PEOPLE.index(client)]
 
 
 @pytest.mark.parametrize(("split", "scored"), [("val", {3}), ("test", {4})])
@@ -97,13 +71,13 @@ def test_training_takes_the_reference_from_another_clip_or_outside_the_window(da
         assert not (batch["mouth"] == batch["identity"][:, :1]).any()
 
 
-def test_clips_are_encoded_once_for_each_encoder(data):
+def test_clips_are_encoded_once_for_each_encoder(data, mark_clip):
     asked = []
-    data.set_encoder(lambda clip: asked.append(clip.name) or encode(clip), "counting")
+    data.set_encoder(lambda clip: asked.append(clip.name) or mark_clip(clip), "counting")
     for seed in range(3):
         list(data.client_dataloader("eve", steps=1, seed=seed, split="test"))
     assert asked == ["4", "0", "1", "2"]
-    data.set_encoder(lambda clip: asked.append(clip.name) or encode(clip), "other weights")
+    data.set_encoder(lambda clip: asked.append(clip.name) or mark_clip(clip), "other weights")
     data.encoded("eve", "test")
     assert len(asked) == 5
 
@@ -135,3 +109,14 @@ def test_real_files_are_read_and_their_encodings_kept(record, tmp_path):
         module.set_encoder(lambda clip: asked.append(clip.name) or {"latents": clip.frames.float()}, "a")
         assert [len(module.encoded("ada", split)) for split in ("train", "val", "test")] == [1, 1, 1]
     assert asked == ["long-01", "long-02", "long-03"]
+
+
+def test_only_those_named_take_part(record, tmp_path):
+    for person in ("ada", "bob"):
+        record(f"people/{person}/a.mp4")
+    settings = {"root": str(tmp_path / "people"), "size": 16, "crop": "none"}
+    module = ClientDataModule(**settings, people=["bob"])
+    module.setup()
+    assert module.clients == ["bob"]
+    with pytest.raises(ValueError, match=r"--data\.people.*Got zoe"):
+        ClientDataModule(**settings, people=["bob", "zoe"]).setup()

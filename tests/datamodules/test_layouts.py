@@ -26,3 +26,12 @@ def test_a_folder_without_recordings_is_refused(tmp_path):
     (tmp_path / "ada").mkdir()
     with pytest.raises(ValueError, match=r"mp4.*Got none"):
         find_recordings(tmp_path)
+
+
+def test_only_those_who_are_asked_for_are_found(tmp_path):
+    for person in ("ada", "bob", "eve"):
+        (tmp_path / person).mkdir()
+        (tmp_path / person / "a.mp4").touch()
+    assert list(find_recordings(tmp_path, ["eve", "ada"])) == ["ada", "eve"]
+    with pytest.raises(ValueError, match=r"--data\.people.*Got max, zoe"):
+        find_recordings(tmp_path, ["zoe", "ada", "max"])

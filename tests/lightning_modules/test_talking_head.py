@@ -116,3 +116,26 @@ def test_adapters_stay_float32_on_a_16_bit_backbone(tiny_base):
     head = TalkingHead(str(tiny_base), frozen_dtype="bf16")
     assert {p.dtype for p in [*head.shared_parameters(), *head.personal_parameters()]} == {torch.float32}
     assert head.backbone.vae.dtype == torch.bfloat16
+
+
+def test_the_shared_a_trains_only_where_it_is_asked_for(tiny_base):
+    frozen, free = (TalkingHead(str(tiny_base), freeze_a=freeze) for freeze in (True, False))
+    names = {
+        head: {name for name, p in head.named_parameters() if p.requires_grad and ".shared." in name}
+        for head in (frozen, free)
+    }
+    assert names[free] == names[frozen] | {name.replace("lora_B", "lora_A") for name in names[frozen]}
+    assert len(free.shared_parameters()) == 2 * len(frozen.shared_parameters())
+
+
+def test_the_shared_adapter_starts_where_another_ended(tiny_base, tmp_path):
+    first = TalkingHead(str(tiny_base))
+    with torch.no_grad():
+        for parameter in first.shared_parameters():
+            parameter.add_(torch.randn_like(parameter))
+    first.export_adapter("shared", tmp_path / "adapter")
+    second = TalkingHead(str(tiny_base), identity_rank=0, shared_start=str(tmp_path / "adapter"))
+    for ours, theirs in zip(second.shared_parameters(), first.shared_parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        TalkingHead(str(tiny_base), shared_start=str(tmp_path / "nowhere"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.regions import EYES, MOUTH, aligned_mouth_psnr, lower_centre, mouth_psnr
 from datamodules.demo import record
 from datamodules.demo_person import HELD_OUT_SEEDS, draw_person
+from evaluation.regions import EYES, MOUTH, aligned_mouth_psnr, lower_centre, mouth_psnr
 
 
 @pytest.fixture(scope="module")

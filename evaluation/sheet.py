@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-LABELS = 92
-"""Width of the column of names, pixels."""
+MARGIN = 4
+"""Around the names, pixels."""
 
 
 def save_sheet(path: str | Path, rows: Mapping[str, Sequence[Tensor]], moments: int = 4) -> None:
-    """Write a PNG of 256 colours, which keeps it small.
+    """Write a PNG of 256 colours, which keeps it small, by one rename.
 
     Args:
         path: Where to.
@@ -23,13 +23,23 @@ def save_sheet(path: str | Path, rows: Mapping[str, Sequence[Tensor]], moments: 
     """
     strips = [torch.cat([_strip(frames, moments) for frames in kind], dim=2) for kind in rows.values()]
     picture = torch.cat(strips, dim=1).permute(1, 2, 0).contiguous().numpy()
-    sheet = Image.new("RGB", (picture.shape[1] + LABELS, picture.shape[0]), "white")
-    sheet.paste(Image.fromarray(picture), (LABELS, 0))
+    font = ImageFont.load_default()
+    labels = round(max(font.getlength(name) for name in rows)) + 2 * MARGIN
+    sheet = Image.new("RGB", (picture.shape[1] + labels, picture.shape[0]), "white")
+    sheet.paste(Image.fromarray(picture), (labels, 0))
     draw, height = ImageDraw.Draw(sheet), strips[0].shape[1]
     for number, name in enumerate(rows):
-        draw.text((4, (number + 0.5) * height), name, fill="black", anchor="lm")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    sheet.quantize(256).save(path, optimize=True)
+        draw.text((MARGIN, (number + 0.5) * height), name, fill="black", font=font, anchor="lm")
+    save_picture(path, sheet.quantize(256))
+
+
+def save_picture(path: str | Path, picture: Image.Image) -> None:
+    """Write a PNG by one rename; its folder is made if missing."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    picture.save(partial, format="PNG", optimize=True)
+    partial.replace(path)
 
 
 def _strip(frames: Tensor, moments: int) -> Tensor:

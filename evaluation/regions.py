@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.metrics import psnr
 from datamodules.demo_person import PUBLIC_SEEDS, draw_person
 from datamodules.demo_sketch import Pose, Sketch
+from evaluation.pixels import psnr
 
 AVERAGE_HEAD = (0.535, 0.675)
 """Middle of the range of head widths and heights, in units of half the frame."""

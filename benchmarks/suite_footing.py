@@ -1,0 +1,41 @@
+"""What all jobs of a suite have in common, so that rows trained on different days may be held against each other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from benchmarks.suite_jobs import Bench
+from benchmarks.suite_plan import Plan
+from launching import save_text
+from lightning_modules.backbone import fingerprint
+
+
+def describe_footing(plan: Plan, bench: Bench) -> str:
+    """Return, as YAML, what all jobs of a suite must have in common and no job is named by."""
+    bases = sorted({yaml.safe_load(job.settings)["module"]["init_args"]["base"] for job in plan.jobs})
+    common = {
+        "bases": {base: fingerprint(base) for base in bases},
+        "people": list(bench.people),
+        "data": bench.clean,
+        "batches": bench.batches,
+        "generation": asdict(bench.generation),
+    }
+    return yaml.safe_dump(common, sort_keys=False)
+
+
+def demand_same_footing(path: Path, footing: str) -> None:
+    """Write down what all jobs have in common, or hold it against what the earlier ones had.
+
+    Raises:
+        ValueError: If it is another base model, other people, or another way to score.
+    """
+    if not path.exists():
+        save_text(path, footing)
+    if path.read_text() != footing:
+        raise ValueError(
+            f"The base model, people and scoring of a suite must stay the same. Got others than {path} tells. Choose "
+            "another `--out`, or remove this one."
+        )

@@ -1,0 +1,92 @@
+"""Does the jobs of a suite in their order, several at a time, as long as the budget lasts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+from benchmarks.suite_plan import Job
+
+
+@dataclass
+class Clock:
+    """Says whether another job may begin: only if one as long as the longest yet would end in time."""
+
+    hours: float | None
+    """The budget; None has no end. The first job begins whatever the budget is."""
+    began: float = field(default_factory=time.monotonic)
+    longest: float = 0.0
+    """Seconds of the longest job that was done."""
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds that have passed."""
+        return time.monotonic() - self.began
+
+    def allows_another(self) -> bool:
+        """Return whether another job may begin."""
+        return self.hours is None or self.longest == 0 or self.seconds + self.longest <= 3600 * self.hours
+
+
+class ThisProcess(Executor):
+    """Calls what is submitted at once, in this process; a debugger and a test can look inside."""
+
+    def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> Future:
+        """Return a future that is done."""
+        future: Future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def do_jobs(
+    jobs: Sequence[Job],
+    do: Callable[[Job], None],
+    is_done: Callable[[Job], bool],
+    processes: int,
+    clock: Clock,
+    say: Callable[[Job, str], None],
+) -> dict[str, str]:
+    """Do what is not done yet and return, by the keys of jobs that failed, why; the others go on.
+
+    Args:
+        jobs: In the order in which they shall begin. One that starts from another waits for it.
+        do: Does a job; called in another process where there are several, so it must be picklable.
+        is_done: Whether a job needs no doing.
+        processes: Jobs at the same time.
+        clock: Ends it.
+        say: Called with each job that ends, and what became of it.
+    """
+    waiting, running, failures = [job for job in jobs if not is_done(job)], {}, {}
+    total = len(waiting)
+    with _make_pool(processes) as pool:
+        while True:
+            while len(running) < processes and clock.allows_another() and (job := _next(waiting, is_done)):
+                waiting.remove(job)
+                running[pool.submit(do, job)] = (job, clock.seconds)
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job, began = running.pop(future)
+                clock.longest = max(clock.longest, clock.seconds - began)
+                if error := future.exception():
+                    failures[job.key] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                left = f"{len(waiting) + len(running)} of {total} left"
+                say(job, f"{failures.get(job.key, 'done')}, {clock.seconds - began:.0f} s, {left}")
+    return failures
+
+
+def _make_pool(processes: int) -> Executor:
+    if processes == 1:
+        return ThisProcess()
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))  # torch's threads do not survive a fork
+
+
+def _next(waiting: Sequence[Job], is_done: Callable[[Job], bool]) -> Job | None:
+    """Return the first job that can begin."""
+    return next((job for job in waiting if job.start is None or is_done(job.start)), None)

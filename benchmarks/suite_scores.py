@@ -1,0 +1,91 @@
+"""Scores what people end up with after a job: the denoising loss on their own held-out clips, which are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+from lightning.fabric import Fabric
+
+from benchmarks.suite_args import Settings
+from callbacks.evaluation import Evaluation
+from datamodules.clients import ClientDataModule
+from evaluation.scores import Score
+from evaluation.systems import OWN, SHARED
+from federation.client_states import ClientState
+from launching import make_fabric, read_clients
+from lightning_modules.talking_head import TalkingHead
+from train import make_parser
+
+HELD_OUT_LOSS = "held-out loss"
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Where the adapters lie that one person ends up with."""
+
+    shared: Path
+    identity: Path | None
+    """None where nothing was personal."""
+    is_federated: bool
+    """Whether `shared` is everybody's; otherwise it is this person's own."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A model as a job trained it, and the clips that all jobs are scored on."""
+
+    fabric: Fabric
+    module: TalkingHead
+    data: ClientDataModule
+    newcomer: ClientState
+    """An identity adapter that changes nothing."""
+
+    @classmethod
+    def open(cls, settings: str, clean: Settings) -> Scoring:
+        """Build the model of a job and read the clips it is scored on.
+
+        Args:
+            settings: All options of the job's training, as YAML.
+            clean: The `data` section that takes the place of the job's.
+        """
+        parser = make_parser([])
+        chosen = parser.instantiate(parser.parse_object(yaml.safe_load(settings) | {"data": clean}))
+        fabric = make_fabric(chosen.accelerator, 1, "auto", chosen.precision)
+        read_clients(chosen.data, chosen.module, processes=1)
+        module = fabric.to_device(chosen.module).eval()
+        return cls(fabric, module, chosen.data, ClientState.capture(module.personal_parameters()))
+
+    def load(self, adapters: Adapters, *, personal: bool) -> None:
+        """Put a person's adapters into the model, without the identity adapter unless `personal`."""
+        self.module.load_adapter("shared", adapters.shared)
+        if personal and adapters.identity is not None:
+            self.module.load_adapter("identity", adapters.identity)
+        else:
+            self.newcomer.restore(self.module.personal_parameters())
+
+
+class HeldOutLosses(Evaluation):
+    """The losses of a run's own evaluation, on clips, times and noise that are the same in every job."""
+
+    def __init__(self, scoring: Scoring, batches: int) -> None:
+        super().__init__(scoring.fabric, scoring.module, scoring.data, batches=batches)
+        self.scoring = scoring
+
+    @torch.no_grad()
+    def measure(self, adapters: Mapping[str, Adapters]) -> list[Score]:
+        """Return the loss of everyone in `adapters` who has a held-out clip, by what the model is given.
+
+        `global adapter` is left out where there is none. `own adapter` is all that the person ends up with: where
+        nothing was personal, that is the global adapter again.
+        """
+        scores = []
+        for person in [person for person in self.scored if person in adapters]:
+            batches, theirs = self._batches(person), adapters[person]
+            for given in (SHARED, OWN) if theirs.is_federated else (OWN,):
+                self.scoring.load(theirs, personal=given == OWN)
+                scores.append(Score(given, person, "", HELD_OUT_LOSS, self._loss(person, batches)))
+        return scores

@@ -1,0 +1,62 @@
+"""Evaluates a run: its clients' held-out clips, generated from portrait and sound, and scored beside anchors.
+
+    python evaluate.py --run runs/demo
+    python evaluate.py --run runs/demo --clients alice,bela --steps 4 --out runs/demo/local/four_steps
+
+It leaves `report.md`, `metrics.csv`, figures, side-by-side videos and TensorBoard entries in one folder. They show
+private people: the folder is under the run's `local/` unless told otherwise.
+"""
+
+import sys
+from pathlib import Path
+
+from jsonargparse.typing import PositiveInt
+
+from commandline import run_command
+
+ALIASES = {"data.root": "root", "data_root": "root"}
+
+
+def evaluate(
+    run: str,
+    root: str | None = None,
+    clients: str | None = None,
+    clips: PositiveInt = 2,
+    frames: PositiveInt = 75,
+    steps: PositiveInt = 10,
+    seed: int = 0,
+    judges: str = "assets/judges",
+    out: str | None = None,
+    device: str = "auto",
+) -> None:
+    """Evaluate a run.
+
+    Args:
+        run: Folder of a run that has ended, e.g. runs/demo.
+        root: Where the clients' recordings are, if they have moved since. Also --data.root.
+        clients: Names of some clients, separated by commas; all if left out.
+        clips: Held-out clips of each client, at most.
+        frames: Frames of each clip, at most; 25 are a second.
+        steps: Denoising steps.
+        seed: Of the start noise, which all systems share.
+        judges: Folder of the networks that score.
+        out: Where the report goes; RUN/local/evaluation if left out.
+        device: auto, cpu, cuda or cuda:1.
+    """
+    from evaluation.evaluate_run import evaluate_run
+    from evaluation.finished_run import open_finished
+    from evaluation.judges.found import find_judges
+    from evaluation.production import Sampling
+    from lightning_modules.personalised import pick_device
+
+    sampling = Sampling(steps, seed, str(pick_device(device)))
+    found = find_judges(judges)
+    finished = open_finished(run, root)
+    names = [name.strip() for name in clients.split(",")] if clients else None
+    folder = Path(out) if out else Path(run) / "local" / "evaluation"
+    report = evaluate_run(finished, found, folder, sampling, names, clips, frames)
+    print(f"The report is {report}; see it all with: tensorboard --logdir {folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(evaluate, ALIASES))

@@ -1,0 +1,74 @@
+"""A run as `train.py` left it: its base model, its clients' clips, its adapters, and what it promised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from datamodules.clients import ClientDataModule
+
+PROMISES = ("| unit |", "| epsilon,", "| delta |")
+"""How the lines of a privacy card begin that a report repeats."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What is evaluated."""
+
+    folder: Path
+    base: Path
+    """The base model that the run started from."""
+    data: ClientDataModule
+    """The clients' clips, read."""
+
+    @property
+    def shared(self) -> Path:
+        """Return the folder of what the federation trained."""
+        return self.folder / "global"
+
+    def own(self, client: str) -> Path | None:
+        """Return the folder of a client's own adapter, None if the run trained none."""
+        folder = self.folder / "clients" / client
+        return folder if (folder / "identity").is_dir() else None
+
+    def promises(self) -> list[str]:
+        """Return the rows of the run's privacy card that say what it cost; empty where it has no card."""
+        card = self.folder / "privacy_card.md"
+        lines = card.read_text().splitlines() if card.is_file() else []
+        return [line for line in lines if line.startswith(PROMISES)]
+
+
+def open_finished(folder: str | Path, root: str | None = None) -> FinishedRun:
+    """Read a run's settings and its clients' clips.
+
+    Args:
+        folder: `--out_dir` of the run.
+        root: Where the clients' recordings are, if they have moved since.
+
+    Raises:
+        FileNotFoundError: If there is no run, or its base model or recordings are gone.
+        ValueError: If the run's settings or data are of another kind.
+    """
+    folder = Path(folder)
+    if not (folder / "config.yaml").is_file():
+        raise FileNotFoundError(f"`--run` must be the folder of a run. Got {folder}, which holds no config.yaml.")
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    base = Path(settings["module"]["init_args"].get("base", "assets/base"))
+    if not (base / "backbone.json").is_file():
+        raise FileNotFoundError(f"The run was trained on the base model {base}, which is gone. Train or copy it again.")
+    if not (folder / "global").is_dir():
+        raise FileNotFoundError(f"`--run` must have ended. Got {folder}, which holds no global adapter yet.")
+    data = _build_data(settings["data"], root)
+    data.setup()
+    return FinishedRun(folder, base, data)
+
+
+def _build_data(settings: dict, root: str | None) -> ClientDataModule:
+    if root is not None:
+        settings = settings | {"init_args": settings.get("init_args", {}) | {"root": root}}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(ClientDataModule, "data")
+    return parser.instantiate(parser.parse_object({"data": settings})).data

@@ -1,0 +1,1 @@
+"""Networks that only score: none of them is ever part of a training loss."""

@@ -1,0 +1,98 @@
+"""Trains the judges on public people and scores them on held-out ones.
+
+    python -m evaluation.judges        # the demo people -> assets/judges
+
+The same command continues where an interrupted one stopped.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from commandline import run_command
+
+SIZE = 64
+"""Pixels per side of the frames that judges learn from."""
+
+SEEDS_APART = 10_000_000
+"""Between the draws of one `--seed` and those of the next; no run takes so many steps."""
+
+DECAY = 0.99
+"""Of the average of the weights that ships: judges take few steps, and must not keep a part of their first weights."""
+
+
+def train_judges(
+    data_root: str = "data/public",
+    held_out: str = "data/held_out",
+    out: str = "assets/judges",
+    work: str = "runs/judges",
+    base: str | None = "assets/base",
+    people: int = 600,
+    landmark_steps: int = 600,
+    sync_steps: int = 800,
+    identity_steps: int = 600,
+    seed: int = 1,
+    accelerator: str = "auto",
+) -> None:
+    """Train the three judges one after the other, write them, and measure what was written.
+
+    Args:
+        data_root: Folder of public demo people (of others nobody knows the true points); made if it is data/public.
+        held_out: Folder of demo people that nothing is trained on; made if it is data/held_out.
+        out: Where the judges go, in diffusers layout, float16.
+        work: Where checkpoints and losses go.
+        base: Base model through whose autoencoder the judges are scored as well; null leaves that out.
+        people: How many demo people to make.
+        landmark_steps: Optimizer steps of the landmark judge, 32 frames each.
+        sync_steps: Optimizer steps of the SyncNet, 8 moments of 8 clips each.
+        identity_steps: Optimizer steps of the identity judge, 64 frames each.
+        seed: Of the first weights and of every draw; the base model's is 0.
+        accelerator: cpu, cuda or auto.
+    """
+    import torch
+    from lightning.fabric import Fabric
+
+    from datamodules.demo import make_demo_people
+    from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
+    from datamodules.frames import load_people
+    from evaluation.judges.examples import Examples
+    from evaluation.judges.publishing import publish_judges
+    from evaluation.judges.training import FaceTask, PointTask, SyncTask
+    from lightning_modules.backbone import Backbone
+    from lightning_modules.fitting import Stage
+
+    if data_root == "data/public":
+        make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=_say("making demo people"))
+    if held_out == "data/held_out":
+        make_demo_people(held_out, HELD_OUT_SEEDS, clips_per_person=4, processes=2)
+    public = load_people(data_root, SIZE, "none", _say("reading clips"))
+    examples, first = Examples(public), seed * SEEDS_APART
+    torch.manual_seed(seed)
+    stage = Stage(Fabric(accelerator=accelerator, devices=1), Path(work), decay=DECAY)
+    # Landmarks first: they ask for demo people, and say so at once.
+    landmarks, sync, identity = PointTask(), SyncTask(), FaceTask(len(public))
+    stage.fit("landmarks", landmarks, lambda step: examples.draw_points(32, first + step), landmark_steps)
+    stage.fit("sync", sync, lambda step: examples.draw_windows(8, 8, first + step), sync_steps)
+    stage.fit("identity", identity, lambda step: examples.draw_faces(64, first + step), identity_steps)
+
+    people = load_people(held_out, SIZE, "none")
+    data = {"folder": data_root, "people": len(public), "clips": sum(map(len, public.values()))}
+    data |= {"held_out_people": len(people), "held_out_clips": sum(map(len, people.values())), "seed": seed}
+    networks = {"identity": identity.model, "sync": sync.model, "landmarks": landmarks.model}
+    backbone = Backbone.from_pretrained(base) if base else None
+    publish_judges(networks, Path(out), data, stage.log, people, backbone)
+    print(f"The judges are in {out}; {out}/README.md says how far they can be trusted.")
+
+
+def _say(what: str) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if done == total or done % 50 == 0:
+            print(f"{what}: {done}/{total}", file=sys.stderr)
+
+    return progress
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(train_judges))

@@ -1,0 +1,50 @@
+"""Writes judges beside what they get right, which is measured of the very weights that are written."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.modeling_utils import ModelMixin
+from torch import nn
+
+from evaluation.judges.accuracy import People
+from evaluation.judges.card import write_card
+from evaluation.judges.found import LOCAL, Judges, load_judge
+from evaluation.judges.scoring import score_judges
+from lightning_modules.backbone import Backbone, replace_folder
+
+
+def publish_judges(
+    networks: dict[str, ModelMixin],
+    folder: Path,
+    data: dict[str, Any],
+    log: dict[str, Any],
+    held_out: People,
+    backbone: Backbone | None,
+) -> None:
+    """Write a folder of judges, their accuracy and how they were trained; it appears whole, by one rename.
+
+    Args:
+        networks: The judges by the names of `found.LOCAL`.
+        folder: Where they go, in place of older ones; networks of others that lie there are kept.
+        data: What they were trained on, for the card.
+        log: How long, and the losses on the way, by the same names.
+        held_out: Demo people to score them on.
+        backbone: See `score_judges`.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for name, network in networks.items():
+        stored = nn.Module.to(copy.deepcopy(network), torch.float16)  # diffusers' own `to` warns
+        stored.save_pretrained(partial / name)
+    judges = Judges(**{name: load_judge(kind, partial / name) for name, kind in LOCAL.items()})
+    sizes = {name: sum(part.numel() for part in network.parameters()) for name, network in networks.items()}
+    trained = {name: {"weights": size} | log[name] for name, size in sizes.items()}
+    write_card(partial, data, trained, score_judges(judges, held_out, backbone))
+    for other in folder.glob("*.safetensors"):
+        shutil.copy2(other, partial)
+    replace_folder(partial, folder)

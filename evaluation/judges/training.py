@@ -1,0 +1,79 @@
+"""What each judge learns, one small LightningModule each."""
+
+from __future__ import annotations
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
+
+from evaluation.judges.augmentation import degrade, move
+from evaluation.judges.identity import JudgeEncoder
+from evaluation.judges.landmarks import LandmarkNet
+from evaluation.judges.sync import SyncNet
+from lightning_modules.losses import angular_margin_loss
+
+
+class JudgeTask(LightningModule):
+    """A judge and its optimizer."""
+
+    model: nn.Module
+
+    def __init__(self, learning_rate: float = 2e-3) -> None:
+        super().__init__()
+        self.learning_rate = learning_rate
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of the judge and of whatever it is trained with."""
+        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
+
+
+class FaceTask(JudgeTask):
+    """Tell public people apart; the centres of the people are thrown away afterwards."""
+
+    def __init__(self, people: int) -> None:
+        super().__init__()
+        self.model = JudgeEncoder()
+        self.centres = nn.Parameter(torch.randn(people, self.model.config.embedding_dim))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the angular margin loss of (frames in [-1, 1], person index (batch,))."""
+        frames, person = batch
+        return angular_margin_loss(
+            self.model(degrade(move(frames).pictures)), self.centres, person, margin=0.25, scale=20
+        )
+
+
+class SyncTask(JudgeTask):
+    """Find, among all sounds of a batch, the one that was under a mouth, and the other way round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = SyncNet()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the symmetric InfoNCE loss (CLIP, arXiv 2103.00020) of (frames, mel) as `draw_windows` gives them.
+
+        The original's contrastive loss takes one pair at a time; with all pairs of a batch the same few clips teach
+        many times as much.
+        """
+        frames, mel = batch
+        mouths = degrade(self.model.cut_mouths(move(frames.flatten(1, 2)).pictures.view_as(frames)))
+        scores = self.model.log_scale.exp() * self.model.see_mouths(mouths) @ self.model.hear(mel).T
+        own = torch.arange(len(scores), device=scores.device)
+        return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
+
+
+class PointTask(JudgeTask):
+    """Find the points of drawn faces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = LandmarkNet()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the mean distance per coordinate, in hundredths of the frame, of (frames, points in [0, 1])."""
+        frames, points = batch
+        moved = move(frames)
+        return 100 * F.l1_loss(self.model(degrade(moved.pictures)), moved.carry(points))

@@ -1,0 +1,106 @@
+"""What makes frames of a case: the base model and every adapter of a run, with the pose given and from sound alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from evaluation.anchors import (
+    AUTOENCODER,
+    CLEAN,
+    NOISE,
+    RECORDED,
+    STATIC,
+    clean_render,
+    drawn_seed,
+    noise,
+    static_copy,
+    through_autoencoder,
+)
+from evaluation.cases import Case
+from evaluation.finished_run import FinishedRun
+from lightning_modules.backbone import Backbone
+
+BASE, SHARED, OWN, STRANGER = "base", "global adapter", "own adapter", "nearest stranger's adapter"
+POSE, SOUND, OTHER_SOUND = "pose given", "sound alone", "another's sound"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class System:
+    """One way of generating: which adapters act, and what drives the portrait."""
+
+    name: str
+    adapter: Callable[[Case], Path | None]
+    """Folder of the adapter that acts for a case; None is the base model."""
+    posed: bool
+    """Whether the true head motion is given."""
+    sound: Callable[[Case], Tensor] = lambda case: case.mel
+    """What is heard, (frames, 20, 80)."""
+
+
+def make_anchors(backbone: Backbone, cases: Sequence[Case]) -> dict[str, list[Tensor]]:
+    """Return the frames of each case by anchor; clean renders only where all cases are of demo people."""
+    made = {
+        NOISE: [noise(case) for case in cases],
+        STATIC: [static_copy(case) for case in cases],
+        RECORDED: [case.frames for case in cases],
+        AUTOENCODER: [through_autoencoder(backbone, case.frames) for case in cases],
+    }
+    if all(drawn_seed(case) is not None for case in cases):
+        made[CLEAN] = [clean_render(case) for case in cases]
+    return made
+
+
+def list_systems(run: FinishedRun, cases: Sequence[Case], strangers: Mapping[str, str]) -> list[System]:
+    """Return all systems that these cases allow, the simplest first.
+
+    The last one hears another person's sound: whatever follows the sound must get worse by it.
+    """
+    adapters: dict[str, Callable[[Case], Path | None]] = {BASE: lambda case: None, SHARED: lambda case: run.shared}
+    if all(run.own(case.person) for case in cases):
+        adapters[OWN] = lambda case: run.own(case.person)
+    if OWN in adapters and strangers:
+        adapters[STRANGER] = lambda case: run.own(strangers[case.person])
+    poses = [SOUND] if any(case.motion is None for case in cases) else [POSE, SOUND]
+    systems = [
+        System(f"{name}, {pose}", adapter, posed=pose == POSE) for pose in poses for name, adapter in adapters.items()
+    ]
+    if len({case.person for case in cases}) > 1:
+        best, sounds = list(adapters)[min(2, len(adapters) - 1)], swap_sounds(cases)
+        heard = lambda case: sounds[case.person, case.name]  # noqa: E731
+        systems.append(System(f"{best}, {OTHER_SOUND}", adapters[best], posed=POSE in poses, sound=heard))
+    return systems
+
+
+def swap_sounds(cases: Sequence[Case]) -> dict[tuple[str, str], Tensor]:
+    """Return for each person and clip the sound of the next person in the list, repeated if it is shorter."""
+    people = list(dict.fromkeys(case.person for case in cases))
+    first = {person: next(case for case in cases if case.person == person) for person in people}
+    follower = dict(zip(people, [*people[1:], people[0]], strict=True))
+    swapped = {}
+    for case in cases:
+        mel = first[follower[case.person]].mel
+        swapped[case.person, case.name] = mel[torch.arange(len(case.mel)) % len(mel)]
+    return swapped
+
+
+@torch.no_grad()
+def nearest_strangers(run: FinishedRun, backbone: Backbone) -> dict[str, str]:
+    """Return for each client the other client who looks most alike to the model's own face encoder.
+
+    The encoder only chooses here; it scores nothing.
+    """
+    owners = [client for client in run.data.clients if run.own(client)]
+    if len(owners) < 2:
+        return {}
+    portraits = torch.stack([run.data.splits(client)["train"][0].frames[0] for client in owners])
+    embedded = backbone.embed(portraits.to(backbone.vae.device) / 127.5 - 1)
+    alike = (embedded @ embedded.T).fill_diagonal_(-2)
+    return {client: owners[int(alike[row].argmax())] for row, client in enumerate(owners)}

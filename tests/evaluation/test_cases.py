@@ -1,0 +1,88 @@
+"""Cases must never show the model the clip that it is scored on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from datamodules.clips import SAMPLES_PER_FRAME
+from evaluation.cases import client_cases, cut_case, make_cases, shuffled_pairs
+from tests.evaluation.drawn import draw_cases, draw_clips
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return draw_cases()
+
+
+class People:
+    """Clients whose clips were drawn, all of the same person."""
+
+    drawn = draw_clips(2000, 3, frames=25)
+
+    def __init__(self, **test_clips: int) -> None:
+        self.root, self.clients = "data/people", list(test_clips)
+        self.test_clips = test_clips
+
+    def splits(self, client: str) -> dict[str, list]:
+        if client not in self.clients:
+            raise ValueError(f"A client must be one of {self.clients}. Got {client}.")
+        clips = [replace(clip, person=client) for clip in self.drawn]
+        return {"train": clips[:1], "val": [], "test": clips[1 : 1 + self.test_clips[client]]}
+
+
+def test_a_case_is_the_middle_of_a_clip_with_the_reference_from_another(cases):
+    assert [case.person for case in cases] == ["p2000", "p2000", "p2001", "p2001", "p2002", "p2002"]
+    case, other = cases[0], cases[1]
+    assert case.start == 9
+    assert torch.equal(case.frames, case.clip.frames[9:20])
+    assert torch.equal(case.reference, other.clip.frames[0])
+    assert case.mel.shape == (11, 20, 80)
+
+
+def test_a_cases_sound_lies_under_its_frames(cases):
+    case = cases[0]
+    first = 9 * SAMPLES_PER_FRAME
+    assert torch.equal(case.waveform, case.clip.waveform[first : first + 11 * SAMPLES_PER_FRAME])
+
+
+def test_people_whose_motion_nobody_knows_make_no_demo_case():
+    clip = replace(draw_clips(2000, 1)[0], motion=None, mouth=None)
+    with pytest.raises(ValueError, match="demo person"):
+        make_cases({"p2000": [clip, clip]}, 11)
+    case = cut_case(clip, clip.frames[0], 0, 11)
+    assert case.motion is None
+    assert len(case.frames) == len(case.mel) == 11
+
+
+def test_clients_are_scored_on_held_out_clips_with_a_reference_that_was_trained_on(caplog):
+    people = People(ann=1, bob=2, cleo=0)
+    found = client_cases(people, None, clips=2, frames=8)
+    assert [(case.person, case.name) for case in found] == [("ann", "clip_01"), ("bob", "clip_01"), ("bob", "clip_02")]
+    trained_on = people.splits("bob")["train"][0]
+    assert all(torch.equal(case.reference, trained_on.frames[0]) for case in found)
+    assert "cleo" in caplog.text
+
+
+def test_clients_can_be_chosen_and_a_wrong_name_is_refused():
+    people = People(ann=1, bob=2)
+    assert [case.person for case in client_cases(people, ["bob"], clips=1, frames=8)] == ["bob"]
+    with pytest.raises(ValueError, match="zoe"):
+        client_cases(people, ["zoe"], clips=1, frames=8)
+    with pytest.raises(ValueError, match="Nobody"):
+        client_cases(People(ann=0), None, clips=1, frames=8)
+
+
+def test_shuffled_sound_is_always_another_persons_and_pairs_differ(cases):
+    pairs = list(shuffled_pairs(cases, 18))
+    assert all(case.person != sound.person for case, sound in pairs)
+    assert len({(id(case), id(sound)) for case, sound in pairs}) == 18
+    assert [id(case) for case, _ in pairs[:6]] == [id(case) for case in cases]
+
+
+@pytest.mark.parametrize("count", [0, 19])
+def test_more_pairs_than_there_are_are_refused(cases, count):
+    with pytest.raises(ValueError, match="1 to 18"):
+        list(shuffled_pairs(cases, count))

@@ -1,0 +1,40 @@
+"""A run is read back from its own settings, or what is missing is named."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from evaluation.finished_run import open_finished
+
+
+def test_a_run_knows_its_people_adapters_and_promises(finished_run):
+    run = open_finished(finished_run)
+    assert run.data.clients == ["p2000", "p2001"]
+    assert run.own("p2000") == finished_run / "clients" / "p2000"
+    assert run.own("zoe") is None
+    assert run.promises() == ["| epsilon, coins secret | 3.21 (PRV accountant) |", "| delta | 1e-05 |"]
+
+
+def test_people_may_have_moved(finished_run, tmp_path):
+    shutil.copytree(finished_run.parent / "people" / "p2001", tmp_path / "zoe")
+    assert open_finished(finished_run, str(tmp_path)).data.clients == ["zoe"]
+
+
+def test_what_is_missing_is_named(finished_run, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.yaml"):
+        open_finished(tmp_path)
+    shutil.copy(finished_run / "config.yaml", tmp_path)
+    with pytest.raises(FileNotFoundError, match="global adapter"):
+        open_finished(tmp_path)
+    settings = (finished_run / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(settings.replace(str(finished_run.parent / "base"), "gone"))
+    with pytest.raises(FileNotFoundError, match="gone"):
+        open_finished(tmp_path)
+
+
+def test_a_run_without_a_card_promises_nothing(finished_run, tmp_path):
+    for part in ("config.yaml", "global"):
+        (shutil.copytree if (finished_run / part).is_dir() else shutil.copy)(finished_run / part, tmp_path / part)
+    assert open_finished(tmp_path).promises() == []

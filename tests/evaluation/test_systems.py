@@ -1,0 +1,85 @@
+"""All systems see the same portrait and noise, and differ by adapter, pose and sound alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from evaluation.anchors import CLEAN, RECORDED
+from evaluation.cases import client_cases
+from evaluation.finished_run import open_finished
+from evaluation.production import Sampling, produce
+from evaluation.systems import list_systems, make_anchors, nearest_strangers, swap_sounds
+from lightning_modules.backbone import Backbone
+
+
+@pytest.fixture(scope="module")
+def run(finished_run):
+    return open_finished(finished_run)
+
+
+@pytest.fixture(scope="module")
+def cases(run):
+    return client_cases(run.data, None, clips=1, frames=9)
+
+
+@pytest.fixture(scope="module")
+def strangers(run):
+    return nearest_strangers(run, Backbone.from_pretrained(run.base))
+
+
+def test_the_nearest_stranger_is_somebody_else(strangers):
+    assert strangers == {"p2000": "p2001", "p2001": "p2000"}
+
+
+def test_demo_people_have_every_system(run, cases, strangers):
+    names = [system.name for system in list_systems(run, cases, strangers)]
+    models = ("base", "global adapter", "own adapter", "nearest stranger's adapter")
+    assert names == [f"{m}, {p}" for p in ("pose given", "sound alone") for m in models] + [
+        "own adapter, another's sound"
+    ]
+
+
+def test_people_whose_motion_nobody_knows_are_given_no_pose(run, cases, strangers):
+    real = [replace(case, motion=None, mouth=None) for case in cases]
+    systems = list_systems(run, real, strangers)
+    assert len(systems) == 5
+    assert not any(system.posed for system in systems)
+
+
+def test_a_strangers_adapter_and_anothers_sound_are_of_somebody_else(run, cases, strangers):
+    *_, stranger, swapped = list_systems(run, cases, strangers)
+    assert stranger.adapter(cases[0]) == run.own("p2001")
+    assert torch.equal(swapped.sound(cases[0]), cases[1].mel)
+
+
+def test_a_shorter_sound_is_repeated(cases):
+    short = [cases[0], replace(cases[1], mel=cases[1].mel[:4])]
+    assert torch.equal(swap_sounds(short)[cases[0].person, cases[0].name][4:8], cases[1].mel[:4])
+
+
+def test_anchors_hold_the_clip_and_what_was_drawn(run, cases):
+    made = make_anchors(Backbone.from_pretrained(run.base), cases)
+    assert torch.equal(made[RECORDED][1], cases[1].frames)
+    assert CLEAN in made
+    somebody = [replace(case, clip=replace(case.clip, path=case.clip.path.with_name("x.mp4"))) for case in cases]
+    assert CLEAN not in make_anchors(Backbone.from_pretrained(run.base), somebody)
+
+
+def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers):
+    systems = [system for system in list_systems(run, cases, strangers) if system.posed]
+    production = produce(run.base, systems, cases, Sampling(steps=1))
+    base, shared, own = (production.frames[f"{m}, pose given"] for m in ("base", "global adapter", "own adapter"))
+    for one, other in ((base, shared), (base, own)):
+        assert all((a.int() - b.int()).abs().max() <= 1 for a, b in zip(one, other, strict=True))
+    assert len(production.times) == len(systems) * len(cases)
+    assert all(score.value > 0 for score in production.times)
+    assert {score.metric for score in production.times} == {"seconds per frame"}
+
+
+def test_the_start_noise_follows_from_seed_and_clip(cases):
+    first, second = cases
+    assert Sampling(seed=1).seed_of(first) != Sampling(seed=1).seed_of(second)
+    assert Sampling(seed=1).seed_of(first) == Sampling(seed=1, steps=4).seed_of(first) != Sampling().seed_of(first)

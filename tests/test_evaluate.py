@@ -1,0 +1,87 @@
+"""`python evaluate.py --run RUN`, whole, on a tiny model that never trained."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from evaluation.evaluate_run import choose_shown, evaluate_run
+from evaluation.finished_run import open_finished
+from evaluation.production import Sampling
+from evaluation.scores import read_scores
+from tests.evaluation.finished import make_finished
+from tests.evaluation.judged import TinyJudges
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_finished(tmp_path_factory.mktemp("finished"))
+
+
+def evaluate(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "evaluate.py"), *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+def test_an_evaluation_leaves_report_scores_figures_videos_and_events(run, tmp_path):
+    report = evaluate_run(open_finished(run), TinyJudges.all(), tmp_path, Sampling(steps=1), frames=17)
+    text, scores = report.read_text(), read_scores(tmp_path / "metrics.csv")
+    for system in ("noise", "static copy", "through the VAE", "clean render", "base, pose given"):
+        assert f"| {system} |" in text
+    assert "2 people are too few for an interval" in text
+    assert {score.person for score in scores} == {"p2000", "p2001", "everybody"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"sheet.png", "intervals.png", "tracks.png"}
+    assert {path.name for path in (tmp_path / "videos").iterdir()} == {"p2000_clip_01.mp4", "p2001_clip_01.mp4"}
+    board = EventAccumulator(str(tmp_path)).Reload()
+    assert "evaluation PSNR/static copy" in board.Tags()["scalars"]
+    assert "evaluation/intervals" in board.Tags()["images"]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.slow
+def test_a_second_evaluation_takes_the_place_of_the_first(run, tmp_path):
+    for seed in (0, 1):
+        evaluate_run(open_finished(run), TinyJudges(), tmp_path, Sampling(1, seed), clients=["p2001"], frames=9)
+    assert len(list(tmp_path.glob("events.*"))) == 1
+    assert {score.person for score in read_scores(tmp_path / "metrics.csv")} == {"p2001"}
+
+
+def test_what_is_shown_begins_with_the_recorded_clip():
+    names = ["noise", "recorded", "base, pose given", "base, sound alone", "own adapter, sound alone"]
+    assert choose_shown(names) == ["recorded", "base, pose given", "own adapter, sound alone"]
+    assert choose_shown(["base, sound alone", "recorded"]) == ["recorded", "base, sound alone"]
+
+
+@pytest.mark.slow
+def test_the_command_says_what_it_needs_in_one_line(run, tmp_path):
+    (tmp_path / "judges").mkdir()
+    options = ["--judges", str(tmp_path / "judges"), "--frames", "9", "--steps", "1"]
+    missing = evaluate("--run", "nowhere", *options, cwd=tmp_path)
+    assert missing.returncode == 2
+    assert missing.stderr.strip().splitlines() == [
+        "evaluate.py: `--run` must be the folder of a run. Got nowhere, which holds no config.yaml."
+    ]
+    wrong = evaluate("--run", str(run), "--clients", "zoe", *options, cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "zoe" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_the_command_reads_people_elsewhere_and_keeps_private_people_local(run, tmp_path):
+    shutil.copytree(run.parent / "people" / "p2001", tmp_path / "people" / "p2001")
+    (tmp_path / "judges").mkdir()
+    options = ["--judges", str(tmp_path / "judges"), "--frames", "9", "--steps", "1", "--clips", "1"]
+    done = evaluate("--run", str(run), "--data.root", str(tmp_path / "people"), *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = (run / "local" / "evaluation" / "report.md").read_text()
+    assert "| people | 1: p2001 |" in report
+    assert "weights missing" in report
+    assert not (run / "released").exists()
