@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("federation", "callbacks", "lightning_modules", "datamodules", "benchmarks")
+PACKAGES = ("federation", "callbacks", "lightning_modules", "datamodules", "evaluation", "benchmarks")
 OPENING = """\
 # The house
 
