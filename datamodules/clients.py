@@ -89,8 +89,8 @@ class ClientDataModule(LightningDataModule):
 
     def set_encoder(self, encode: Callable[[Clip], Encoding], fingerprint: str) -> None:
         """Encode frames with `encode` from now on; `fingerprint` tells its weights from others' in the cache."""
-        encode = with_inputs(encode)
-        self._encode = EncodingCache(self.cache_dir, encode, fingerprint) if self.cache_dir else encode
+        cached = EncodingCache(self.cache_dir, encode, fingerprint) if self.cache_dir else encode
+        self._encode = with_inputs(cached)
         self._encoded.clear()
 
     def encoded(self, client: str, split: str) -> list[Encoding]:

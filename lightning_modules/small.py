@@ -34,6 +34,6 @@ SMALL: dict[str, dict] = {
     "audio": {"token_dim": TOKEN_DIM},
     "identity": {"token_dim": TOKEN_DIM},
     "motion": {"token_dim": TOKEN_DIM},
-    "encoder": {},
-    "pose": {},
+    "encoder": {"channels": [16, 32, 40, 64]},
+    "pose": {"channels": [16, 24, 32, 40]},
 }
