@@ -58,7 +58,7 @@ def generate(
             model; auto is natural if the base model knows head motion, else free.
         crop: auto and face cut the picture around the largest face, none takes the centre square. A square picture of
             the model's size is taken whole.
-        steps: Denoising steps: with the base that ships, four come as near to the truth as ten; other bases may need more.
+        steps: Denoising steps: four do for the base that ships; others may need more.
         guidance_scale: Above 1 the mouth follows the sound more, at twice the time.
         seed: Of the start noise and the natural motion. On one machine the same flags give the same video.
         fps: Frames per second of the video; the model makes 25, which are repeated or left out.
