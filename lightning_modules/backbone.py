@@ -143,7 +143,14 @@ class Backbone(nn.Module):
         """Return what is known of a portrait (3, H, W) in [-1, 1], as a batch of one."""
         return Reference(frame[None], self.encode(frame[None]), self.embed(frame[None]), self.pose(frame[None]))
 
-    def conditions(self, reference: Reference, mel: Tensor, motion: Tensor, has_motion: Tensor) -> Conditions:
+    def conditions(
+        self,
+        reference: Reference,
+        mel: Tensor,
+        motion: Tensor,
+        has_motion: Tensor,
+        beside: Tensor | None = None,
+    ) -> Conditions:
         """Return what drives a batch of windows.
 
         Args:
@@ -151,15 +158,18 @@ class Backbone(nn.Module):
             mel: Log-mel windows, (batch, frames, 20, 80).
             motion: Head motion, (batch, frames, 6); ignored where `has_motion` is 0.
             has_motion: 1 where the motion is known, (batch,).
+            beside: What `beside` gave for the same reference and motion, where that is at hand.
         """
         frames = mel.shape[1]
         who = self.identity(reference.identity).unsqueeze(1).expand(-1, frames, -1, -1)
         moves = self.motion(motion) * has_motion.view(-1, 1, 1, 1).to(motion)
         streams = [tokens.flatten(0, 1).unsqueeze(1) for tokens in (who, self.audio(mel), moves)]
-        return Conditions(streams, self._beside(reference, motion, has_motion > 0))
+        return Conditions(streams, self.beside(reference, motion, has_motion) if beside is None else beside)
 
     @torch.no_grad()
-    def _beside(self, reference: Reference, motion: Tensor, known: Tensor) -> Tensor:
+    def beside(self, reference: Reference, motion: Tensor, has_motion: Tensor) -> Tensor:
+        """Return the channels of `Conditions.beside`, for arguments of `conditions`; no adapter changes them."""
+        known = has_motion > 0
         still = reference.latents.unsqueeze(1).expand(-1, motion.shape[1], -1, -1, -1)
         moved, surface = still.clone(), torch.zeros_like(still[:, :, :SURFACE_CHANNELS])
         if known.any():

@@ -155,11 +155,16 @@ class TalkingHead(LightningModule):
         self.losses = {name: term.item() for name, term in terms.items()} | {"total": loss.item()}
         return loss
 
+    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return a batch with what no adapter changes, for `denoising_error` under one adapter after the other."""
+        reference = Reference.of_batch(batch)
+        return batch | {"beside": self.backbone.beside(reference, batch["motion"], batch["has_motion"])}
+
     @torch.no_grad()
     def denoising_error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
         """Return the denoising loss at given times (batch,) and noise, motion shown: comparable between adapters."""
         noisy = add_noise(self.backbone.scheduler, batch["latents"], eps, timestep)
-        return denoising_loss(self._predict(noisy, batch, batch["has_motion"]), noisy.velocity)
+        return denoising_loss(self._predict(noisy, batch, batch["has_motion"], batch.get("beside")), noisy.velocity)
 
     @torch.no_grad()
     def signals(self, batches: Iterable[dict[str, Tensor]]) -> Signals:
@@ -183,8 +188,11 @@ class TalkingHead(LightningModule):
             raise ValueError("signals() needs at least one batch. Got none.")
         return Signals(identity / count, 1 / (1 + jitter / count))
 
-    def _predict(self, noisy: NoisyLatents, batch: dict[str, Tensor], has_motion: Tensor) -> Tensor:
-        conditions = self.backbone.conditions(Reference.of_batch(batch), batch["mel"], batch["motion"], has_motion)
+    def _predict(
+        self, noisy: NoisyLatents, batch: dict[str, Tensor], has_motion: Tensor, beside: Tensor | None = None
+    ) -> Tensor:
+        driving = batch["mel"], batch["motion"], has_motion
+        conditions = self.backbone.conditions(Reference.of_batch(batch), *driving, beside)
         return self.backbone.predict(noisy.z_t, noisy.timestep, conditions)
 
     def _identity_term(self, noisy: NoisyLatents, velocity: Tensor, reference: Tensor) -> Tensor:

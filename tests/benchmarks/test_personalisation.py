@@ -24,6 +24,9 @@ class Guess(torch.nn.Module):
     def shared_parameters(self):
         return [self.shared]
 
+    def prepare(self, batch):
+        return batch
+
     def denoising_error(self, batch, timestep, eps):
         assert eps.shape == batch["latents"].shape
         return (self.shared + self.personal - batch["latents"].mean()).abs().sum()

@@ -139,3 +139,16 @@ def test_the_shared_adapter_starts_where_another_ended(tiny_base, tmp_path):
         assert torch.equal(ours, theirs)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         TalkingHead(str(tiny_base), shared_start=str(tmp_path / "nowhere"))
+
+
+def test_a_prepared_batch_scores_the_same(tiny_base):
+    head = TalkingHead(str(tiny_base)).eval()
+    batch = make_batch(head)
+    batch["has_motion"] = torch.tensor([1.0, 0.0])
+    timestep, eps = torch.tensor([100, 900]), torch.randn_like(batch["latents"])
+    prepared = head.prepare(batch)
+    torch.testing.assert_close(
+        head.denoising_error(prepared, timestep, eps), head.denoising_error(batch, timestep, eps), rtol=0, atol=0
+    )
+    prepared["beside"] = prepared["beside"] + 1
+    assert head.denoising_error(prepared, timestep, eps) != head.denoising_error(batch, timestep, eps)
