@@ -10,7 +10,7 @@ from typing_extensions import override
 from datamodules.clients import ClientDataModule
 from datamodules.encoding_cache import Encoding
 
-BACKWARDS = ("latents", "identity", "motion", "mouth")
+BACKWARDS = ("frames", "latents", "identity", "pose", "motion", "mouth")
 """What is seen of a clip; the rest is heard."""
 
 

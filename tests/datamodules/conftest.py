@@ -131,6 +131,7 @@ def mark_clip(clip: Clip) -> dict[str, torch.Tensor]:
     return {
         "latents": mark.view(-1, 1, 1, 1).repeat(1, 4, 2, 2),
         "identity": mark.view(-1, 1).repeat(1, 3),
+        "frames": mark.view(-1, 1, 1, 1).repeat(1, 3, 4, 4),
         "pose": mark.view(-1, 1).repeat(1, 6),
         "mel": mark.view(-1, 1, 1).repeat(1, 20, 80),
         "motion": mark.view(-1, 1).repeat(1, 6),
@@ -154,7 +155,7 @@ def read_marked(make_clip, monkeypatch) -> Callable[..., ClientDataModule]:
         for person, count in MARKED.items()
     }
     monkeypatch.setattr(clients, "load_people", lambda *_, **__: people)
-    monkeypatch.setattr(clients, "with_sound", lambda encode: encode)  # the marks hold the sound, too
+    monkeypatch.setattr(clients, "with_inputs", lambda encode: encode)  # the marks hold frames and sound, too
 
     def read(kind: type[ClientDataModule] = ClientDataModule, **settings: Any) -> ClientDataModule:
         data = kind(**settings)
