@@ -27,7 +27,8 @@ from federation.hooks import FederationCallback
 from federation.protocols import FederatedData, FederatedModule
 from federation.strategy import register_strategies
 from federation.vectors import read_vector, write_vector
-from lightning_modules.backbone import Backbone, fingerprint
+from lightning_modules.backbone import Backbone
+from lightning_modules.model_folder import fingerprint
 from lightning_modules.talking_head import TalkingHead
 
 DEMO_PEOPLE = {Path("data/demo/clients"): PRIVATE_SEEDS, Path("data/demo/public"): HELD_OUT_SEEDS[:1]}

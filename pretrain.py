@@ -66,9 +66,10 @@ def pretrain(
     from datamodules.encoding_cache import EncodingCache
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
-    from lightning_modules.backbone import Backbone, BackboneShape, hash_weights
+    from lightning_modules.backbone import Backbone, BackboneShape
     from lightning_modules.fitting import Stage
     from lightning_modules.model_card import score_base, write_card
+    from lightning_modules.model_folder import hash_weights
     from lightning_modules.pretraining import (
         AutoencoderTask,
         DecoderTask,

@@ -33,7 +33,8 @@ from commandline import run_command
 from evaluation.anchors import clean_render, noise, static_copy, through_autoencoder
 from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
 from evaluation.sheet import save_sheet
-from lightning_modules.backbone import Backbone, fingerprint
+from lightning_modules.backbone import Backbone
+from lightning_modules.model_folder import fingerprint
 from lightning_modules.sampling import animate
 
 Generate = Callable[..., Tensor]

@@ -10,7 +10,7 @@ import yaml
 from benchmarks.suite_jobs import Bench
 from benchmarks.suite_plan import Plan
 from launching import save_text
-from lightning_modules.backbone import fingerprint
+from lightning_modules.model_folder import fingerprint
 
 
 def describe_footing(plan: Plan, bench: Bench) -> str:

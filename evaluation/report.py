@@ -17,7 +17,7 @@ from evaluation.report_tables import difference_tables, group_tables
 from evaluation.scores import Score
 from evaluation.statistics import TOO_FEW
 from evaluation.table import Table
-from lightning_modules.backbone import fingerprint
+from lightning_modules.model_folder import fingerprint
 
 MISSING = "weights missing"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -21,7 +20,9 @@ from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTo
 from lightning_modules.diffusion import make_scheduler
 from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
+from lightning_modules.model_folder import replace_folder
 from lightning_modules.pose import PoseReader
+from lightning_modules.reference import Conditions, Reference
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -47,36 +48,6 @@ class BackboneShape:
     """Frames the denoiser was trained on at once."""
     knows_motion: bool = False
     """Whether head motion was known of any clip it was trained on; without that, giving one has no meaning."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Whom to draw: what is known of one frame of each clip's person."""
-
-    frame: Tensor
-    """In [-1, 1], (batch, 3, H, W)."""
-    latents: Tensor
-    """(batch, C, h, w)."""
-    identity: Tensor
-    """Unit face embedding (batch, E)."""
-    motion: Tensor
-    """The head motion that the frame shows, as the model reads it (batch, 6)."""
-
-    @classmethod
-    def of_batch(cls, batch: dict[str, Tensor]) -> Reference:
-        """Return the reference of a batch of examples, whose `reference_frame` is in [0, 255]."""
-        frame = batch["reference_frame"].to(batch["reference"].dtype) / 127.5 - 1
-        return cls(frame, batch["reference"], batch["identity"], batch["reference_motion"])
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What the denoiser is given beside the noisy latents."""
-
-    streams: list[Tensor]
-    """Tokens of identity, sound and head motion for cross-attention, each with one row per frame (rows, 1, n, dim)."""
-    beside: Tensor
-    """Channels next to the latents (batch, frames, 2 C + 3, h, w): the reference, the reference moved, the surface."""
 
 
 class Backbone(nn.Module):
@@ -238,36 +209,6 @@ PARTS: dict[str, type[nn.Module]] = {
     "encoder": IdentityEncoder,
     "pose": PoseReader,
 }
-
-
-def fingerprint(folder: str | Path) -> str:
-    """Return the SHA-256 of a base model's weights and configs; adapters name the base they belong to by it.
-
-    What merely describes the model (its card, the log of its training) does not count.
-    """
-    folder, digest = Path(folder), hashlib.sha256()
-    for path in [folder / "backbone.json", *sorted(folder.glob("*/*"))]:
-        if path.is_file():
-            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def hash_weights(*modules: nn.Module) -> str:
-    """Return the SHA-256 of modules' weights."""
-    digest = hashlib.sha256()
-    for module in modules:
-        for name, tensor in sorted(module.state_dict().items()):
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put a finished folder in place of an older one."""
-    old = folder.with_name(folder.name + ".old")
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _build_part(kind: type[nn.Module], config: dict) -> nn.Module:

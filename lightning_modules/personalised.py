@@ -9,7 +9,8 @@ import torch
 from safetensors import SafetensorError
 
 from lightning_modules.adapters import IDENTITY, SHARED, attach_adapter
-from lightning_modules.backbone import Backbone, fingerprint
+from lightning_modules.backbone import Backbone
+from lightning_modules.model_folder import fingerprint
 
 CONFIG = "adapter_config.json"
 BASE = "backbone.json"

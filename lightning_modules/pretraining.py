@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 
-from lightning_modules.backbone import Backbone, Reference
+from lightning_modules.backbone import Backbone
 from lightning_modules.diffusion import add_noise, draw_timesteps
 from lightning_modules.losses import angular_margin_loss, denoising_loss, reconstruction_loss
+from lightning_modules.reference import Reference
 
 KL_WEIGHT = 1e-6
 """Keeps latents near unit size without blurring; Stable Diffusion's value."""

@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lightning_modules.backbone import Backbone, Conditions, Reference
+from lightning_modules.backbone import Backbone
 from lightning_modules.conditioning import MOTION_CHANNELS
+from lightning_modules.reference import Conditions, Reference
 
 
 def window_starts(frames: int, window: int, overlap: int) -> list[int]:

@@ -13,9 +13,11 @@ from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 
 from lightning_modules import adapters
-from lightning_modules.backbone import Backbone, ClipLike, Reference, fingerprint
+from lightning_modules.backbone import Backbone, ClipLike
 from lightning_modules.diffusion import NoisyLatents, add_noise, draw_timesteps
 from lightning_modules.losses import denoising_loss, identity_loss, temporal_consistency_loss
+from lightning_modules.model_folder import fingerprint
+from lightning_modules.reference import Reference
 from lightning_modules.sampling import animate
 
 IDENTITY_LOSS_BELOW = 400

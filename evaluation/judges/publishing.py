@@ -15,7 +15,8 @@ from evaluation.judges.accuracy import People
 from evaluation.judges.card import write_card
 from evaluation.judges.found import LOCAL, Judges, load_judge
 from evaluation.judges.scoring import score_judges
-from lightning_modules.backbone import Backbone, replace_folder
+from lightning_modules.backbone import Backbone
+from lightning_modules.model_folder import replace_folder
 
 
 def publish_judges(

@@ -8,7 +8,8 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from lightning_modules.adapters import PREFIX, attach_adapter
-from lightning_modules.backbone import Backbone, Reference
+from lightning_modules.backbone import Backbone
+from lightning_modules.reference import Reference
 from lightning_modules.talking_head import TalkingHead
 
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lightning_modules.backbone import WEIGHTS, Backbone, Reference, fingerprint
+from lightning_modules.backbone import WEIGHTS, Backbone
+from lightning_modules.model_folder import fingerprint
+from lightning_modules.reference import Reference
 
 
 @pytest.fixture

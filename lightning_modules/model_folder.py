@@ -1,0 +1,39 @@
+"""The folder of a base model: what it is known by, and how it is replaced whole."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from torch import nn
+
+
+def fingerprint(folder: str | Path) -> str:
+    """Return the SHA-256 of a base model's weights and configs; adapters name the base they belong to by it.
+
+    What merely describes the model (its card, the log of its training) does not count.
+    """
+    folder, digest = Path(folder), hashlib.sha256()
+    for path in [folder / "backbone.json", *sorted(folder.glob("*/*"))]:
+        if path.is_file():
+            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def hash_weights(*modules: nn.Module) -> str:
+    """Return the SHA-256 of modules' weights."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put a finished folder in place of an older one."""
+    old = folder.with_name(folder.name + ".old")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

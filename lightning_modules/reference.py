@@ -1,0 +1,37 @@
+"""What the denoiser is given beside the noise: whom to draw, and what drives the face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Whom to draw: what is known of one frame of each clip's person."""
+
+    frame: Tensor
+    """In [-1, 1], (batch, 3, H, W)."""
+    latents: Tensor
+    """(batch, C, h, w)."""
+    identity: Tensor
+    """Unit face embedding (batch, E)."""
+    motion: Tensor
+    """The head motion that the frame shows, as the model reads it (batch, 6)."""
+
+    @classmethod
+    def of_batch(cls, batch: dict[str, Tensor]) -> Reference:
+        """Return the reference of a batch of examples, whose `reference_frame` is in [0, 255]."""
+        frame = batch["reference_frame"].to(batch["reference"].dtype) / 127.5 - 1
+        return cls(frame, batch["reference"], batch["identity"], batch["reference_motion"])
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the denoiser is given beside the noisy latents."""
+
+    streams: list[Tensor]
+    """Tokens of identity, sound and head motion for cross-attention, each with one row per frame (rows, 1, n, dim)."""
+    beside: Tensor
+    """Channels next to the latents (batch, frames, 2 C + 3, h, w): the reference, the reference moved, the surface."""
