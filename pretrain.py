@@ -8,12 +8,11 @@ The same command continues where an interrupted one stopped. It runs on one devi
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from commandline import run_command
+from commandline import count_aloud, run_command
 
 
 def pretrain(
@@ -89,10 +88,10 @@ def pretrain(
     torch.manual_seed(seed)
     if data_root == "data/public":
         with fabric.rank_zero_first():
-            make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=_say("making demo people"))
+            make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
             make_demo_people("data/held_out", HELD_OUT_SEEDS, clips_per_person=4)
     backbone = Backbone.from_pretrained(init) if init else Backbone.from_scratch(BackboneShape(size, window), SMALL)
-    public = PublicPeople(load_people(data_root, size, crop, _say("reading clips")), window)
+    public = PublicPeople(load_people(data_root, size, crop, count_aloud("reading clips")), window)
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
     stage = Stage(fabric, Path(work))
 
@@ -118,14 +117,6 @@ def pretrain(
     scores = score_base(backbone, load_people(held_out, size, crop)) if held_out else {}
     write_card(Path(out), data, stage.log, scores)
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
-
-
-def _say(what: str) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if done == total or done % 50 == 0:
-            print(f"{what}: {done}/{total}", file=sys.stderr)
-
-    return progress
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ LIDS = (0.5, 1.0, 1.0, 0.6, 0.25)
 HeadMotion = Literal["auto", "natural", "still", "free"]
 
 
+@torch.no_grad()
 def choose_motion(backbone: Backbone, portrait: Tensor, frames: int, kind: HeadMotion, seed: int) -> Tensor | None:
     """Return the head motion (frames, 6) of a portrait that is to speak, or None to leave it to the model.
 
@@ -45,7 +46,7 @@ def choose_motion(backbone: Backbone, portrait: Tensor, frames: int, kind: HeadM
             f"`--head_motion {kind}` needs a base model that has seen known head motion. This one has not; use free."
         )
     frame = portrait.to(backbone.vae.device, backbone.vae.dtype) / 127.5 - 1
-    own = backbone.look_at(frame).motion[0].cpu().float()
+    own = backbone.pose(frame[None])[0].cpu().float()
     if kind == "still":
         return torch.cat([own[:5], own.new_zeros(1)]).expand(frames, -1)
     return move_naturally(own, frames, seed)

@@ -8,10 +8,9 @@ The same command continues where an interrupted one stopped.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from commandline import run_command
+from commandline import count_aloud, run_command
 
 SIZE = 64
 """Pixels per side of the frames that judges learn from."""
@@ -64,10 +63,10 @@ def train_judges(
     from lightning_modules.fitting import Stage
 
     if data_root == "data/public":
-        make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=_say("making demo people"))
+        make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
     if held_out == "data/held_out":
         make_demo_people(held_out, HELD_OUT_SEEDS, clips_per_person=4, processes=2)
-    public = load_people(data_root, SIZE, "none", _say("reading clips"))
+    public = load_people(data_root, SIZE, "none", count_aloud("reading clips"))
     examples, first = Examples(public), seed * SEEDS_APART
     torch.manual_seed(seed)
     stage = Stage(Fabric(accelerator=accelerator, devices=1), Path(work), decay=DECAY)
@@ -84,14 +83,6 @@ def train_judges(
     backbone = Backbone.from_pretrained(base) if base else None
     publish_judges(networks, Path(out), data, stage.log, people, backbone)
     print(f"The judges are in {out}; {out}/README.md says how far they can be trusted.")
-
-
-def _say(what: str) -> Callable[[int, int], None]:
-    def progress(done: int, total: int) -> None:
-        if done == total or done % 50 == 0:
-            print(f"{what}: {done}/{total}", file=sys.stderr)
-
-    return progress
 
 
 if __name__ == "__main__":
