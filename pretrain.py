@@ -66,6 +66,7 @@ def pretrain(
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
     from lightning_modules.backbone import Backbone, BackboneShape
+    from lightning_modules.calibration import expect_copies, set_latent_scale
     from lightning_modules.fitting import Stage
     from lightning_modules.model_card import score_base, write_card
     from lightning_modules.model_folder import hash_weights
@@ -75,7 +76,6 @@ def pretrain(
         DenoiserTask,
         IdentityTask,
         PoseTask,
-        set_latent_scale,
     )
     from lightning_modules.small import SMALL
 
@@ -106,6 +106,8 @@ def pretrain(
     public.encode = EncodingCache(
         Path(work) / "encoded", backbone.encode_clip, hash_weights(backbone.vae, backbone.encoder, backbone.pose)
     )
+    if backbone.shape.spread is None:
+        expect_copies(backbone, (public.draw_windows(4, s) for s in range(32)))
     task = DenoiserTask(backbone).requires_grad_(True)
     stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), denoiser_steps)
     stage.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], decoder_steps)

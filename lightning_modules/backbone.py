@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens, install_streams
-from lightning_modules.diffusion import make_scheduler
+from lightning_modules.copying import expect_copy
+from lightning_modules.diffusion import make_scheduler, noise_levels
 from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.model_folder import replace_folder
@@ -48,6 +49,15 @@ class BackboneShape:
     """Frames the denoiser was trained on at once."""
     knows_motion: bool = False
     """Whether head motion was known of any clip it was trained on; without that, giving one has no meaning."""
+    spread: tuple[float, float] | None = None
+    """How far clean latents usually are from the reference's, as it is and moved: the denoiser predicts what differs
+    from that copy (`copying.expect_copy`). None: it predicts the whole velocity."""
+
+    @classmethod
+    def from_json(cls, text: str) -> BackboneShape:
+        """Read what `save_pretrained` wrote; json knows lists only."""
+        fields = json.loads(text)
+        return cls(**fields | {"spread": tuple(fields["spread"]) if fields.get("spread") else None})
 
 
 class Backbone(nn.Module):
@@ -135,7 +145,8 @@ class Backbone(nn.Module):
         who = self.identity(reference.identity).unsqueeze(1).expand(-1, frames, -1, -1)
         moves = self.motion(motion) * has_motion.view(-1, 1, 1, 1).to(motion)
         streams = [tokens.flatten(0, 1).unsqueeze(1) for tokens in (who, self.audio(mel), moves)]
-        return Conditions(streams, self.beside(reference, motion, has_motion) if beside is None else beside)
+        beside = self.beside(reference, motion, has_motion) if beside is None else beside
+        return Conditions(streams, beside, has_motion)
 
     @torch.no_grad()
     def beside(self, reference: Reference, motion: Tensor, has_motion: Tensor) -> Tensor:
@@ -160,7 +171,14 @@ class Backbone(nn.Module):
         sample = torch.cat([z_t, conditions.beside], dim=2).transpose(1, 2)
         no_text = z_t.new_zeros(z_t.shape[0] * z_t.shape[1], 1, self.unet.config.cross_attention_dim)
         states = (no_text, conditions.streams)
-        return self.unet(sample, timestep, encoder_hidden_states=states).sample.transpose(1, 2)
+        predicted = self.unet(sample, timestep, encoder_hidden_states=states).sample.transpose(1, 2)
+        if self.shape.spread is None:
+            return predicted
+        a_t, s_t = noise_levels(self.scheduler, timestep, z_t)
+        still, moved = self.shape.spread
+        spread = (still + (moved - still) * conditions.posed).to(z_t).view(-1, 1, 1, 1, 1)
+        expected, deviation = expect_copy(z_t, conditions.copy, a_t, s_t, spread)
+        return expected + deviation * predicted
 
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield the folder name and module of each part."""
@@ -177,7 +195,7 @@ class Backbone(nn.Module):
         folder = Path(folder)
         if not (folder / "backbone.json").is_file():
             raise FileNotFoundError(f"No base model in {folder} (no backbone.json). Run `python pretrain.py`.")
-        shape = BackboneShape(**json.loads((folder / "backbone.json").read_text()))
+        shape = BackboneShape.from_json((folder / "backbone.json").read_text())
         scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
         return cls({name: _load_part(kind, folder / name) for name, kind in PARTS.items()}, scheduler, shape)
 

@@ -65,9 +65,14 @@ def add_noise(scheduler: DDIMScheduler, z_0: Tensor, eps: Tensor, timestep: Tens
         eps: Standard normal noise of the same shape.
         timestep: Integers in [0, 1000), shape (batch,); one time for all frames of a clip.
     """
-    signal = scheduler.alphas_cumprod.to(z_0.device)[timestep].to(z_0.dtype).view(-1, 1, 1, 1, 1)
-    a_t, s_t = signal.sqrt(), (1 - signal).sqrt()
+    a_t, s_t = noise_levels(scheduler, timestep, z_0)
     return NoisyLatents(z_t=a_t * z_0 + s_t * eps, z_0=z_0, eps=eps, timestep=timestep, a_t=a_t, s_t=s_t)
+
+
+def noise_levels(scheduler: DDIMScheduler, timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a_t and s_t at training timesteps (batch,), each (batch, 1, 1, 1, 1), of the type of `like`."""
+    signal = scheduler.alphas_cumprod.to(like.device)[timestep].to(like.dtype).view(-1, 1, 1, 1, 1)
+    return signal.sqrt(), (1 - signal).sqrt()
 
 
 def draw_timesteps(batch: int, device: torch.device) -> Tensor:

@@ -151,12 +151,3 @@ class DenoiserTask(LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer of denoiser, condition encoders and listener."""
         return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
-
-
-@torch.no_grad()
-def set_latent_scale(backbone: Backbone, frames: Tensor) -> None:
-    """Scale latents to unit deviation on frames (batch, 3, height, width) in [-1, 1]: the noise's own size."""
-    backbone.vae.register_to_config(scaling_factor=1.0)
-    frames = frames.to(next(backbone.vae.parameters()).device)
-    deviation = torch.cat([backbone.encode(chunk) for chunk in frames.split(32)]).std().item()
-    backbone.vae.register_to_config(scaling_factor=1 / deviation)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lightning_modules.head_motion import SURFACE_CHANNELS
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -35,3 +37,11 @@ class Conditions:
     """Tokens of identity, sound and head motion for cross-attention, each with one row per frame (rows, 1, n, dim)."""
     beside: Tensor
     """Channels next to the latents (batch, frames, 2 C + 3, h, w): the reference, the reference moved, the surface."""
+    posed: Tensor
+    """1 where the head motion is known, so that the reference could be moved, (batch,)."""
+
+    @property
+    def copy(self) -> Tensor:
+        """Return the moved reference's latents (batch, frames, C, h, w), or the reference's where no pose is known."""
+        channels = (self.beside.shape[2] - SURFACE_CHANNELS) // 2
+        return self.beside[:, :, channels : 2 * channels]

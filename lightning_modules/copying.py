@@ -1,0 +1,30 @@
+"""What the denoiser starts from: the reference as it was moved, trusted as far as it is usually right."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def expect_copy(z_t: Tensor, copy: Tensor, a_t: Tensor, s_t: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the velocity to expect if clean latents were normal around a copy, and how far off it usually is.
+
+    The network then has to learn only what differs from the copy, with unit variance at every time: it cannot smear
+    what it has nothing to say about. This is EDM's preconditioning (Karras et al., arXiv 2206.00364, appendix B.6),
+    for a mean that is known and a schedule that preserves variance: with z_0 ~ N(copy, spread^2),
+
+        E[v | z_t] = s (a (1 - spread^2) z_t - copy) / (s^2 + spread^2 a^2)
+        sd[v | z_t] = spread / sqrt(s^2 + spread^2 a^2)
+
+    Args:
+        z_t: Noisy latents (batch, frames, C, h, w).
+        copy: What the clean ones are expected to be, same shape.
+        a_t: Signal level, (batch, 1, 1, 1, 1).
+        s_t: Noise level, (batch, 1, 1, 1, 1).
+        spread: Standard deviation of clean latents around the copy, above 0, (batch, 1, 1, 1, 1).
+
+    Returns:
+        The expected velocity, shaped like `z_t`, and its standard deviation, shaped like `spread`.
+    """
+    variance = s_t.square() + (spread * a_t).square()
+    velocity = s_t * (a_t * (1 - spread.square()) * z_t - copy) / variance
+    return velocity, spread / variance.sqrt()
