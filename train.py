@@ -146,16 +146,19 @@ def private(
     from callbacks.noise import DistributedNoise, choose_noise, sample_rate
     from callbacks.sampling import HiddenSampling, VisibleSampling
     from federation.privacy.cohort import provision
-    from federation.privacy.owner import OwnerLimits
+    from federation.privacy.owner import OwnerLimits, Terms
 
     coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)
     sampling = [] if coins is None else [coins(keys, federation.sample_rate)]
     weights = aggregation if federation.aggregation == "isfa" else replace(aggregation, gamma=0.0)
+    limits = OwnerLimits.read(owner.limits) if owner.limits else None
     if not privacy.enabled:
-        return [PrivacyOff(out_dir), *sampling, ISFAAggregation(weights)]
+        terms = Terms(
+            sample_rate(federation), federation.rounds, 0, federation.sampling, privacy.key_source, private=False
+        )
+        return [PrivacyOff(out_dir, terms, limits), *sampling, ISFAAggregation(weights)]
     cohort = provision(clients, security.colluding_share, security.dropout_share)
     noise_multiplier = choose_noise(privacy, federation, clients)
-    limits = OwnerLimits.read(owner.limits) if owner.limits else None
     budget = PrivacyBudget(out_dir, privacy, federation, noise_multiplier, cohort, security)
     return [
         budget,

@@ -13,6 +13,7 @@ from federation.hooks import FederationCallback
 from federation.privacy.card import PrivacyFacts, no_privacy_card, stated
 from federation.privacy.code_hash import hash_sources
 from federation.privacy.composition import Epsilon
+from federation.privacy.owner import OwnerLimits, Terms
 from federation.privacy.planning import smallest_population
 from federation.privacy.total_delta import total_delta
 from federation.update import RoundState
@@ -92,13 +93,26 @@ def save_card(out_dir: Path, text: str) -> None:
 
 
 class PrivacyOff(FederationCallback):
-    """Says loudly, at both ends of a run and on its card, that nothing is protected."""
+    """Says loudly, at both ends of a run and on its card, that nothing is protected.
 
-    def __init__(self, out_dir: Path) -> None:
-        self.out_dir = out_dir
+    Args:
+        out_dir: Where the card goes.
+        terms: What the run asks of the devices.
+        limits: What their owners allow; None where nobody was asked.
+    """
+
+    def __init__(self, out_dir: Path, terms: Terms, limits: OwnerLimits | None = None) -> None:
+        self.out_dir, self.terms, self.limits = out_dir, terms, limits
 
     @override
     def on_run_start(self, state: RoundState) -> None:
+        """Say it, unless an owner who was asked does not allow it.
+
+        Raises:
+            OwnerRefusalError: If the run goes beyond the limits.
+        """
+        if self.limits is not None:
+            self.limits.demand(self.terms)
         if state.is_main:
             shout("PRIVACY IS OFF: updates are neither clipped, noised nor masked. No epsilon holds.")
 

@@ -205,6 +205,17 @@ def test_a_run_beyond_what_the_owners_allow_does_not_begin(tmp_path):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+def test_owners_are_asked_where_privacy_is_off_too(tmp_path):
+    limits = tmp_path / "owner.json"
+    limits.write_text('{"epsilon": 6}')
+    asked = {"rounds": 1, "local_steps": 1, "enabled": False, "limits": str(limits)}
+    with pytest.raises(OwnerRefusalError, match="privacy off"):
+        run(tmp_path / "refused", **asked)
+    assert not (tmp_path / "refused" / "checkpoints").exists()
+    limits.write_text('{"privacy_off": true}')
+    assert (run(tmp_path / "allowed", **asked) / "checkpoints" / "round_0001").is_dir()
+
+
 @pytest.mark.usefixtures("no_search")
 def test_figures_are_told_apart(tmp_path):
     tags = figures(run(tmp_path / "run", rounds=1, local_steps=1, sampling="all"))

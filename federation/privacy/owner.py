@@ -22,7 +22,7 @@ class Terms:
     sample_rate: float
     rounds: int
     honest: int
-    """n_min: clients whose noise the guarantee counts on."""
+    """n_min: clients whose noise the guarantee counts on; without privacy there is none to count."""
     sampling: Literal["hidden", "visible", "all"] = "hidden"
     key_source: Literal["os", "seeded"] = "os"
     private: bool = True
@@ -83,7 +83,7 @@ class OwnerLimits:
             for name, limit, is_beyond in (
                 ("sample_rate", self.sample_rate, terms.sample_rate > self.sample_rate),
                 ("rounds", self.rounds, terms.rounds > self.rounds),
-                ("honest", self.honest, terms.honest < self.honest),
+                ("honest", self.honest, terms.private and terms.honest < self.honest),
             )
             if is_beyond
         ]

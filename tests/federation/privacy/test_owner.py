@@ -35,6 +35,13 @@ def test_whatever_the_owner_has_not_allowed_is_refused_by_name(tmp_path, change,
     OwnerLimits.read(path).demand(terms)
 
 
+def test_without_privacy_there_is_no_noise_whose_makers_could_be_too_few():
+    without = replace(TERMS, honest=0, private=False)
+    OwnerLimits(honest=7, privacy_off=True).demand(without)
+    with pytest.raises(OwnerRefusalError, match="honest 0"):
+        OwnerLimits(honest=7, privacy_off=True).demand(replace(without, private=True))
+
+
 def test_several_excesses_are_named_together():
     with pytest.raises(OwnerRefusalError, match=r"rounds 500 .* seeded keys, privacy off"):
         LIMITS.demand(replace(TERMS, rounds=500, key_source="seeded", private=False))
