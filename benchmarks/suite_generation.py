@@ -12,6 +12,7 @@ from benchmarks.suite_scores import Adapters, Scoring
 from evaluation.cases import client_cases
 from evaluation.evaluate import evaluate_cases
 from evaluation.judges.found import Judges, find_judges
+from evaluation.production import Sampling
 from evaluation.scores import Score
 from evaluation.systems import OWN
 
@@ -20,14 +21,15 @@ from evaluation.systems import OWN
 def score_generated(scoring: Scoring, adapters: Mapping[str, Adapters], args: GenerationArgs) -> list[Score]:
     """Return the scores of clips that each person's own adapters make, the pose given where it is known.
 
-    Every job makes the same clips from the same start noise.
+    Every job makes the same clips from the same start noise, which is also that of `evaluate.py`.
     """
     people = [person for person in scoring.data.clients if person in adapters]
     judges = find_judges(args.judges) if args.judges else Judges()
     cases, made = client_cases(scoring.data, people, args.clips, args.frames), []
-    for seed, case in enumerate(tqdm(cases, "generating", unit="clip", mininterval=5)):
+    sampling = Sampling(steps=args.steps)
+    for case in tqdm(cases, "generating", unit="clip", mininterval=5):
         scoring.load(adapters[case.person], personal=True)
-        options = {"motion": case.motion, "steps": args.steps, "seed": seed}
+        options = {"motion": case.motion, "steps": sampling.steps, "seed": sampling.seed_of(case)}
         with scoring.fabric.autocast():
             made.append(scoring.module.generate(case.reference, case.mel, **options))
     return evaluate_cases(cases, {OWN: made}, judges)
