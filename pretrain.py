@@ -65,11 +65,12 @@ def pretrain(
     from datamodules.encoding_cache import EncodingCache
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
-    from lightning_modules.backbone import Backbone, BackboneShape
+    from lightning_modules.backbone import Backbone
     from lightning_modules.calibration import expect_copies, set_latent_scale
     from lightning_modules.fitting import Stage
     from lightning_modules.model_card import score_base, write_card
     from lightning_modules.model_folder import hash_weights
+    from lightning_modules.parts import BackboneShape
     from lightning_modules.pretraining import (
         AutoencoderTask,
         DecoderTask,

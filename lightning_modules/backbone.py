@@ -6,26 +6,23 @@ import copy
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNetMotionModel
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens, install_streams
+from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens
 from lightning_modules.copying import expect_copy
 from lightning_modules.diffusion import make_scheduler, noise_levels
 from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.model_folder import replace_folder
+from lightning_modules.parts import PARTS, BackboneShape, build_part, load_part
 from lightning_modules.pose import PoseReader
 from lightning_modules.reference import Conditions, Reference
-
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 class ClipLike(Protocol):
@@ -37,27 +34,6 @@ class ClipLike(Protocol):
     """(frames, 6)."""
     mouth: Tensor | None
     """(frames,)."""
-
-
-@dataclass(frozen=True)
-class BackboneShape:
-    """What no single part knows."""
-
-    size: int = 64
-    """Height and width of a frame, pixels."""
-    window: int = 8
-    """Frames the denoiser was trained on at once."""
-    knows_motion: bool = False
-    """Whether head motion was known of any clip it was trained on; without that, giving one has no meaning."""
-    spread: tuple[float, float] | None = None
-    """How far clean latents usually are from the reference's, as it is and moved: the denoiser predicts what differs
-    from that copy (`copying.expect_copy`). None: it predicts the whole velocity."""
-
-    @classmethod
-    def from_json(cls, text: str) -> BackboneShape:
-        """Read what `save_pretrained` wrote; json knows lists only."""
-        fields = json.loads(text)
-        return cls(**fields | {"spread": tuple(fields["spread"]) if fields.get("spread") else None})
 
 
 class Backbone(nn.Module):
@@ -197,12 +173,12 @@ class Backbone(nn.Module):
             raise FileNotFoundError(f"No base model in {folder} (no backbone.json). Run `python pretrain.py`.")
         shape = BackboneShape.from_json((folder / "backbone.json").read_text())
         scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
-        return cls({name: _load_part(kind, folder / name) for name, kind in PARTS.items()}, scheduler, shape)
+        return cls({name: load_part(kind, folder / name) for name, kind in PARTS.items()}, scheduler, shape)
 
     @classmethod
     def from_scratch(cls, shape: BackboneShape, configs: dict[str, dict]) -> Backbone:
         """Build an untrained backbone from the config of each part."""
-        return cls({name: _build_part(kind, configs[name]) for name, kind in PARTS.items()}, make_scheduler(), shape)
+        return cls({name: build_part(kind, configs[name]) for name, kind in PARTS.items()}, make_scheduler(), shape)
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Write every part; the folder appears whole, by one rename, and replaces an older one."""
@@ -216,35 +192,3 @@ class Backbone(nn.Module):
         self.scheduler.save_pretrained(partial / "scheduler")
         (partial / "backbone.json").write_text(json.dumps(vars(self.shape), indent=2) + "\n")
         replace_folder(partial, folder)
-
-
-PARTS: dict[str, type[nn.Module]] = {
-    "vae": AutoencoderKL,
-    "unet": UNetMotionModel,
-    "audio": AudioTokens,
-    "identity": IdentityTokens,
-    "motion": MotionTokens,
-    "encoder": IdentityEncoder,
-    "pose": PoseReader,
-}
-
-
-def _build_part(kind: type[nn.Module], config: dict) -> nn.Module:
-    module = kind.from_config(config)
-    if isinstance(module, UNetMotionModel):
-        install_streams(module, num_tokens=(4, 5, 4))
-    return module
-
-
-def _load_part(kind: type[nn.Module], folder: Path) -> nn.Module:
-    if not (folder / WEIGHTS).is_file():
-        raise FileNotFoundError(f"The base model lacks {folder / WEIGHTS}. Copy it whole, or run `python pretrain.py`.")
-    module = _build_part(kind, kind.load_config(folder))
-    weights = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
-    result = module.load_state_dict(weights, strict=False)
-    if result.missing_keys or result.unexpected_keys:
-        raise ValueError(
-            f"{folder / WEIGHTS} does not fit its config: missing {result.missing_keys[:3]}, "
-            f"unexpected {result.unexpected_keys[:3]}. Use weights and config of one model."
-        )
-    return module.eval()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from lightning_modules.backbone import Backbone, BackboneShape
+from lightning_modules.backbone import Backbone
+from lightning_modules.parts import BackboneShape
 from lightning_modules.small import SMALL
 
 

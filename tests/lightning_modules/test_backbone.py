@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lightning_modules.backbone import WEIGHTS, Backbone
+from lightning_modules.backbone import Backbone
 from lightning_modules.model_folder import fingerprint
+from lightning_modules.parts import WEIGHTS
 from lightning_modules.reference import Reference
 
 
