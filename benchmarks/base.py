@@ -1,9 +1,10 @@
 """Scores the base model on the ten held-out demo people: `python benchmarks/base.py --base assets/base`.
 
 Each clip's middle 25 frames are generated from its sound and the first frame of another clip of the person, once with
-the true head motion given and once from sound alone, from the same start noise. Frames are compared before encoding,
-as uint8 tensors, with the frames decoded from the clip. The mouth's box is placed by the true head motion
-(`evaluation.regions`); the opening is read off the frames by `datamodules.mouth`.
+the true head motion given, once from sound alone and once with a motion drawn around the portrait's pose, from the same
+start noise. Frames are compared before encoding, as uint8 tensors, with the frames decoded from the clip. The mouth's
+box is placed by the true head motion (`evaluation.regions`); the opening is read off the frames by `datamodules.mouth`;
+likeness is seen by a judge that nothing was trained against.
 """
 
 import sys
@@ -18,6 +19,8 @@ from tqdm import tqdm
 
 from benchmarks.base_scores import (
     AUTOENCODER,
+    FEW,
+    NATURAL,
     POSE,
     SOUND,
     STATIC,
@@ -32,9 +35,11 @@ from benchmarks.report import RESULTS, Bar, save_results
 from commandline import run_command
 from evaluation.anchors import clean_render, noise, static_copy, through_autoencoder
 from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
+from evaluation.judges.found import find_judges
 from evaluation.sheet import save_sheet
 from lightning_modules.backbone import Backbone
 from lightning_modules.model_folder import fingerprint
+from lightning_modules.natural_motion import choose_motion
 from lightning_modules.sampling import animate
 
 Generate = Callable[..., Tensor]
@@ -51,6 +56,7 @@ def measure_base(
     seed: int = 0,
     device: str = "cpu",
     root: str = "data/held_out",
+    judges: str | None = "assets/judges",
     out: str = str(RESULTS / "base.json"),
 ) -> list[Bar]:
     """Measure a base model, print the tables and return the bars.
@@ -66,6 +72,7 @@ def measure_base(
         seed: Of the start noise, which all ways of generating a clip share.
         device: Where to compute.
         root: Where the held-out people are, or are made.
+        judges: Folder of the networks that only score; null leaves likeness out.
         out: Where the figures go; a contact sheet goes beside it.
     """
     began = time.monotonic()
@@ -75,15 +82,16 @@ def measure_base(
     chosen = list(shuffled_pairs(cases, pairs))
     seeds = {case.clip.path: seed + number for number, case in enumerate(cases)}
 
-    def generate(case: Case, sound: Case, *, posed: bool) -> Tensor:
+    def generate(case: Case, sound: Case, motion: Tensor | None, steps: int = steps) -> Tensor:
         options = {"steps": steps, "seed": seeds[case.clip.path], "guidance_scale": guidance_scale}
-        return animate(backbone, case.reference, sound.mel, motion=case.motion if posed else None, **options)
+        return animate(backbone, case.reference, sound.mel, motion=motion, **options)
 
     made = make_frames(backbone, cases, generate)
-    shuffled = [generate(*pair, posed=True) for pair in tqdm(chosen, "shuffled sound", mininterval=5)]
+    shuffled = [generate(*pair, pair[0].motion) for pair in tqdm(chosen, "shuffled sound", mininterval=5)]
+    judge = find_judges(judges).identity if judges else None
     figures = Figures(
         autoencoder=score_autoencoder(backbone, everybody),
-        frames={kind: score_frames(backbone, cases, kept) for kind, kept in made.items()},
+        frames={kind: score_frames(judge, cases, kept) for kind, kept in made.items()},
         shuffled=score_shuffled(chosen, shuffled),
     )
     bars = demand(figures)
@@ -97,13 +105,19 @@ def measure_base(
 
 def make_frames(backbone: Backbone, cases: list[Case], generate: Generate) -> dict[str, list[Tensor]]:
     """Return the frames of each case by kind: the anchors, and what the model generates."""
+
+    def move(case: Case) -> Tensor | None:
+        return choose_motion(backbone, case.reference, len(case.frames), "auto", seed=0)
+
     return {
         "noise": [noise(case) for case in cases],
         STATIC: [static_copy(case) for case in cases],
         AUTOENCODER: [through_autoencoder(backbone, case.frames) for case in cases],
         "clean render": [clean_render(case) for case in cases],
-        POSE: [generate(case, case, posed=True) for case in tqdm(cases, POSE, mininterval=5)],
-        SOUND: [generate(case, case, posed=False) for case in tqdm(cases, SOUND, mininterval=5)],
+        POSE: [generate(case, case, case.motion) for case in tqdm(cases, POSE, mininterval=5)],
+        FEW: [generate(case, case, case.motion, steps=4) for case in tqdm(cases, FEW, mininterval=5)],
+        SOUND: [generate(case, case, None) for case in tqdm(cases, SOUND, mininterval=5)],
+        NATURAL: [generate(case, case, move(case)) for case in tqdm(cases, NATURAL, mininterval=5)],
     }
 
 
@@ -117,6 +131,7 @@ def draw_sheet(path: Path, cases: list[Case], made: dict[str, list[Tensor]], shu
         "VAE": made[AUTOENCODER],
         "pose given": made[POSE],
         "sound alone": made[SOUND],
+        "natural motion": made[NATURAL],
         "other sound": shuffled,  # its first pairs go through all cases
     }
     save_sheet(path, {name: [kind[at] for at in shown] for name, kind in rows.items()})

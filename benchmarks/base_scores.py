@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from benchmarks.report import Bar, bars_table, markdown_table
@@ -13,13 +13,16 @@ from datamodules.clips import Clip
 from datamodules.mouth import mouth_opening
 from evaluation.anchors import through_autoencoder
 from evaluation.cases import Case
+from evaluation.likeness import IS_OWNER, NEAREST_OTHER, OWNER, make_gallery, score_likeness
 from evaluation.pixels import psnr, ssim
+from evaluation.protocols import FaceJudge
 from evaluation.regions import aligned_mouth_psnr, mouth_psnr
 from evaluation.statistics import Estimate, estimate
 from evaluation.tracks import correlation
 from lightning_modules.backbone import Backbone
 
 POSE, SOUND = "generated, pose given", "generated, sound alone"
+FEW, NATURAL = "generated, pose given, 4 steps", "generated, sound and a natural motion"
 STATIC, AUTOENCODER = "static copy", "through the VAE"
 PICTURE, OTHER, CHANCE = (
     "generated against the picture's",
@@ -43,20 +46,19 @@ class Figures:
     """Correlations of openings where the sound is another person's."""
 
 
-def score_frames(backbone: Backbone, cases: list[Case], made: list[Tensor]) -> Scores:
-    """Return the mean of each metric over the cases.
-
-    CSIM is the cosine of generated frames to the reference by the built-in identity encoder, the same one that
-    conditions the model and is trained against: it flatters.
-    """
+def score_frames(judge: FaceJudge | None, cases: list[Case], made: list[Tensor]) -> Scores:
+    """Return the mean of each metric over the cases; likeness is left out where there is no judge of faces."""
     metrics: dict[str, Callable[[Case, Tensor], float]] = {
         "PSNR": lambda case, frames: psnr(frames, case.frames),
         "SSIM": lambda case, frames: ssim(frames, case.frames),
         "mouth PSNR": lambda case, frames: mouth_psnr(frames, case.frames, case.motion),
         "aligned mouth PSNR": lambda case, frames: aligned_mouth_psnr(frames, case.frames, case.motion),
         "mouth r": lambda case, frames: correlation(mouth_opening(frames), case.mouth),
-        "CSIM": lambda case, frames: cosine_to_reference(backbone, frames, case.reference),
     }
+    if judge is not None:
+        gallery = make_gallery(judge, cases)
+        for name in (OWNER, NEAREST_OTHER, IS_OWNER):
+            metrics[name] = partial(_likeness, judge, gallery, name)
     people = [case.person for case in cases]
     return {
         name: estimate([metric(case, frames) for case, frames in zip(cases, made, strict=True)], people)
@@ -64,12 +66,8 @@ def score_frames(backbone: Backbone, cases: list[Case], made: list[Tensor]) -> S
     }
 
 
-@torch.no_grad()
-def cosine_to_reference(backbone: Backbone, frames: Tensor, reference: Tensor) -> float:
-    """Return the mean cosine between the embeddings of uint8 frames and of the reference."""
-    both = torch.cat([reference[None], frames]).to(backbone.vae.device) / 127.5 - 1
-    embedded = backbone.embed(both)
-    return (embedded[1:] @ embedded[0]).mean().item()
+def _likeness(judge: FaceJudge, gallery: dict[str, Tensor], name: str, case: Case, frames: Tensor) -> float:
+    return score_likeness(judge, frames, case.person, gallery)[name]
 
 
 def score_autoencoder(backbone: Backbone, people: dict[str, list[Clip]]) -> dict[str, float]:

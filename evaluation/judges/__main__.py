@@ -31,7 +31,7 @@ def train_judges(
     people: int = 600,
     landmark_steps: int = 600,
     sync_steps: int = 800,
-    identity_steps: int = 600,
+    identity_steps: int = 1500,
     seed: int = 1,
     accelerator: str = "auto",
 ) -> None:

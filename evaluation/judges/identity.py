@@ -43,7 +43,7 @@ class JudgeEncoder(ModelMixin, ConfigMixin):
             for number, (before, after) in enumerate(pairwise((3, *channels)))
         )
         self.project = nn.Linear(2 * channels[-1], embedding_dim)
-        self.register_buffer("oval", _draw_oval(size), persistent=False)
+        self.register_buffer("oval", draw_oval(size), persistent=False)
 
     def trunk(self, pictures: Tensor) -> list[Tensor]:
         """Return what every block makes of pictures (batch, 3, height, width) in [-1, 1] of any size, first to last."""
@@ -55,7 +55,15 @@ class JudgeEncoder(ModelMixin, ConfigMixin):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Embed frames (batch, 3, height, width) in [-1, 1] as unit vectors (batch, embedding_dim)."""
-        last = self.trunk(cut_out(frames, CENTRE, SIDE, self.config.size) * self.oval)[-1].flatten(2)
+        return self.recognise(self.cut_faces(frames))
+
+    def cut_faces(self, frames: Tensor) -> Tensor:
+        """Return the square around the head of frames, (batch, 3, size, size)."""
+        return cut_out(frames, CENTRE, SIDE, self.config.size)
+
+    def recognise(self, squares: Tensor) -> Tensor:
+        """Embed such squares."""
+        last = self.trunk(squares * self.oval)[-1].flatten(2)
         return F.normalize(self.project(torch.cat([last.mean(-1), last.amax(-1)], dim=-1)), dim=-1)
 
     @torch.no_grad()
@@ -64,8 +72,8 @@ class JudgeEncoder(ModelMixin, ConfigMixin):
         return torch.cat([self(as_signed(part, self.device)) for part in frames.split(128)]).cpu()
 
 
-def _draw_oval(size: int) -> Tensor:
-    """Return 1 inside the oval and 0 outside, (size, size), with an edge three pixels soft."""
+def draw_oval(size: int, scale: Tensor | float = 1.0) -> Tensor:
+    """Return 1 inside the oval, made larger by `scale`, and 0 outside, (size, size), with an edge three pixels soft."""
     places = (torch.arange(size) + 0.5) / size * 2 - 1
     radius = ((places / OVAL[0])[None, :].square() + (places / OVAL[1])[:, None].square()).sqrt()
-    return ((1 - radius) * size / 3).sigmoid()
+    return ((scale - radius) * size / 3).sigmoid()

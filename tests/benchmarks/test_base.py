@@ -8,7 +8,19 @@ import pytest
 from PIL import Image
 
 from benchmarks.base import measure_base
-from benchmarks.base_scores import CHANCE, OTHER, PICTURE, POSE, SOUND, STATIC, Figures, demand, score_shuffled
+from benchmarks.base_scores import (
+    CHANCE,
+    FEW,
+    NATURAL,
+    OTHER,
+    PICTURE,
+    POSE,
+    SOUND,
+    STATIC,
+    Figures,
+    demand,
+    score_shuffled,
+)
 from evaluation.cases import shuffled_pairs
 from evaluation.statistics import Estimate
 from tests.evaluation.drawn import draw_cases
@@ -56,8 +68,10 @@ def test_the_command_leaves_figures_and_a_sheet(tmp_path, capsys):
     assert not any(bar.met for bar in bars[:2])  # nothing was trained
     kept = json.loads(out.read_text())
     assert kept["options"].items() >= options.items()
-    assert set(kept["frames"]) == {"noise", "static copy", "through the VAE", "clean render", POSE, SOUND}
+    made = {POSE, FEW, SOUND, NATURAL}
+    assert set(kept["frames"]) == made | {"noise", "static copy", "through the VAE", "clean render"}
+    assert kept["frames"]["static copy"]["nearest is the owner"]["mean"] == 1
     assert kept["frames"]["clean render"]["mouth r"]["mean"] > 0.95
     with Image.open(out.with_suffix(".png")) as sheet:
-        assert sheet.height == 6 * 64
+        assert sheet.height == 7 * 64
     assert "| mouth-opening r, pose given |" in capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from evaluation.judges.examples import Examples
-from evaluation.judges.training import FaceTask, JudgeTask, PointTask, SyncTask
+from evaluation.judges.training import FaceTask, JudgeTask, PointTask, SyncTask, change_rooms
 
 
 def losses(task: JudgeTask, draw: Callable[[int], tuple], steps: int) -> list[float]:
@@ -41,3 +41,10 @@ def test_a_sync_task_that_hears_other_sounds_cannot_be_right(people):
     task, (frames, mel) = SyncTask(), Examples(people).draw_windows(2, 4, 0)
     own = task.training_step((frames, mel), 0)
     assert own.item() == pytest.approx(math.log(8), abs=0.5)  # knowing nothing, one of eight
+
+
+def test_faces_get_another_room_and_stay_themselves():
+    faces = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 48, 48)
+    changed = change_rooms(faces)
+    assert torch.allclose(changed[:, :, 20:28, 20:28], faces[:, :, 20:28, 20:28], atol=0.01)
+    assert torch.allclose(changed[:, :, 0, 0], faces[:, :, 0, 0].roll(1, dims=0), atol=0.05)
