@@ -8,24 +8,41 @@ The same command continues where an interrupted one stopped. It runs on one devi
 
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from commandline import count_aloud, run_command
 
+if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
+    from datamodules.public import PublicPeople
+    from lightning_modules.backbone import Backbone
+    from lightning_modules.fitting import Stage
+
+
+@dataclass
+class Steps:
+    """Optimizer steps of each part; no steps leave it as it is."""
+
+    vae: int = 2000
+    """Autoencoder, 16 frames each."""
+    encoder: int = 1500
+    """Face encoder, 64 frames each."""
+    pose: int = 1500
+    """Reader of head poses, 64 frames each; none where no clip's motion is known."""
+    denoiser: int = 6000
+    """Denoiser and the encoders of its conditions, 4 windows each."""
+    decoder: int = 1000
+    """Decoder alone once more, 16 frames each; latents do not change by it."""
+
 
 def pretrain(
+    steps: Steps,
     data_root: str = "data/public",
     held_out: str | None = "data/held_out",
     out: str = "assets/base",
     work: str = "runs/pretrain",
     init: str | None = None,
-    vae_steps: int = 2000,
-    encoder_steps: int = 1500,
-    pose_steps: int = 1500,
-    denoiser_steps: int = 6000,
-    decoder_steps: int = 1000,
     people: int = 600,
     size: int = 64,
     window: int = 8,
@@ -38,16 +55,12 @@ def pretrain(
     """Train autoencoder, face encoder and denoiser one after the other and write the base model.
 
     Args:
+        steps: How long each part is trained.
         data_root: Folder of public people, one folder of clips each; the demo people are made if it is data/public.
         held_out: Folder of public people that nothing is trained on, for the scores in the model card.
         out: Where the base model goes, in diffusers layout, float16.
         work: Where checkpoints and losses go.
         init: Start from this base model instead of from scratch.
-        vae_steps: Optimizer steps of the autoencoder, 16 frames each.
-        encoder_steps: Optimizer steps of the face encoder, 64 frames each.
-        pose_steps: Optimizer steps of the reader of head poses, 64 frames each; none where no clip's motion is known.
-        denoiser_steps: Optimizer steps of the denoiser and its condition encoders, 4 windows each.
-        decoder_steps: Further optimizer steps of the decoder alone, 16 frames each; the latents do not change by them.
         people: How many demo people to make.
         size: Height and width of the frames, pixels.
         window: Frames that the denoiser sees at once.
@@ -62,22 +75,12 @@ def pretrain(
 
     from datamodules.demo import make_demo_people
     from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
-    from datamodules.encoding_cache import EncodingCache
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
     from lightning_modules.backbone import Backbone
-    from lightning_modules.calibration import expect_copies, set_latent_scale
     from lightning_modules.fitting import Stage
     from lightning_modules.model_card import score_base, write_card
-    from lightning_modules.model_folder import hash_weights
     from lightning_modules.parts import BackboneShape
-    from lightning_modules.pretraining import (
-        AutoencoderTask,
-        DecoderTask,
-        DenoiserTask,
-        IdentityTask,
-        PoseTask,
-    )
     from lightning_modules.small import SMALL
 
     if accelerator == "cpu" and devices > 1:
@@ -95,23 +98,7 @@ def pretrain(
     public = PublicPeople(load_people(data_root, size, crop, count_aloud("reading clips")), window)
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
     stage = Stage(fabric, Path(work))
-
-    stage.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], vae_steps)
-    if not init:
-        set_latent_scale(backbone, public.draw_frames(256, seed)[0])
-    task = IdentityTask(backbone, len(public.people))
-    stage.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), encoder_steps)
-    if public.posed:
-        stage.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), pose_steps)
-    backbone.requires_grad_(False)
-    public.encode = EncodingCache(
-        Path(work) / "encoded", backbone.encode_clip, hash_weights(backbone.vae, backbone.encoder, backbone.pose)
-    )
-    if backbone.shape.spread is None:
-        expect_copies(backbone, (public.draw_windows(4, s) for s in range(32)))
-    task = DenoiserTask(backbone).requires_grad_(True)
-    stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), denoiser_steps)
-    stage.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], decoder_steps)
+    fit_parts(stage, backbone, public, steps, devices, seed=None if init else seed)
 
     if not fabric.is_global_zero:
         return
@@ -120,6 +107,41 @@ def pretrain(
     scores = score_base(backbone, load_people(held_out, size, crop)) if held_out else {}
     write_card(Path(out), data, stage.log, scores)
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
+
+
+def fit_parts(
+    stage: "Stage", backbone: "Backbone", public: "PublicPeople", steps: Steps, devices: int, *, seed: int | None
+) -> None:
+    """Train every part on public people, each on what those before it have become.
+
+    Args:
+        stage: Where checkpoints go.
+        backbone: Whose parts are trained.
+        public: The people, in memory.
+        steps: How long.
+        devices: Processes that share each batch.
+        seed: Of the frames by which the latents of a new autoencoder are scaled; None keeps the scale there is.
+    """
+    from datamodules.encoding_cache import EncodingCache
+    from lightning_modules.calibration import expect_copies, set_latent_scale
+    from lightning_modules.model_folder import hash_weights
+    from lightning_modules.pretraining import AutoencoderTask, DecoderTask, DenoiserTask, IdentityTask, PoseTask
+
+    stage.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.vae)
+    if seed is not None:
+        set_latent_scale(backbone, public.draw_frames(256, seed)[0])
+    task = IdentityTask(backbone, len(public.people))
+    stage.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), steps.encoder)
+    if public.posed:
+        stage.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), steps.pose)
+    backbone.requires_grad_(False)
+    fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose)
+    public.encode = EncodingCache(stage.folder / "encoded", backbone.encode_clip, fingerprint)
+    if backbone.shape.spread is None:
+        expect_copies(backbone, (public.draw_windows(4, s) for s in range(32)))
+    task = DenoiserTask(backbone).requires_grad_(True)
+    stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)
+    stage.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.decoder)
 
 
 if __name__ == "__main__":

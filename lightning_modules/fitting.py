@@ -16,26 +16,23 @@ from tqdm import tqdm
 
 
 class Stage:
-    """Fits one task after another, each resumable; what ships is the average of the last weights."""
+    """Fits one task after another, each resumable; what ships is the average of the last weights.
 
-    def __init__(self, fabric: Fabric, folder: Path, save_every: int = 100, decay: float = 0.998) -> None:
-        """Keep checkpoints in a folder.
+    Args:
+        fabric: Where to compute.
+        folder: Where the checkpoints of all tasks go.
+        save_every: Optimizer steps between them.
+    """
 
-        Args:
-            fabric: Where to compute.
-            folder: Where the checkpoints of all tasks go.
-            save_every: Optimizer steps between them.
-            decay: What each step leaves of the average. After n steps it still holds decay^n of the first weights, so
-                that 1 / (1 - decay) must be many times smaller than n.
-        """
-        self.fabric, self.folder, self.save_every, self.decay = fabric, folder, save_every, decay
+    def __init__(self, fabric: Fabric, folder: Path, save_every: int = 100) -> None:
+        self.fabric, self.folder, self.save_every = fabric, folder, save_every
         self.log: dict[str, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def fit(self, name: str, task: LightningModule, draw: Callable[[int], Any], steps: int) -> None:
         """Train `task` for `steps` optimizer steps on what `draw(seed)` gives, from its checkpoint if it has one."""
         fabric, path = self.fabric, self.folder / f"{name}.ckpt"
-        average = AveragedModel(task.model, multi_avg_fn=get_ema_multi_avg_fn(self.decay))
+        average = AveragedModel(task.model, multi_avg_fn=get_ema_multi_avg_fn(average_decay(steps)))
         fabric.to_device(average)
         module, optimizer = fabric.setup(task, task.configure_optimizers())
         peak = task.learning_rate
@@ -74,6 +71,14 @@ class Stage:
         task.model.load_state_dict(average.module.state_dict())
         task.model.eval()
         self.log[name] = {"steps": steps, "seconds": round(state["seconds"]), "losses": state["losses"]}
+
+
+def average_decay(steps: int) -> float:
+    """Return what each step leaves of the average of weights: its memory is a tenth of the steps.
+
+    At the end it holds e^-10 of the first weights, however short the training was.
+    """
+    return max(0.0, 1 - 10 / max(1, steps))
 
 
 def learning_rate_factor(step: int, steps: int) -> float:

@@ -11,7 +11,7 @@ import pretrain
 from datamodules.demo import make_demo_people
 from lightning_modules import small
 from lightning_modules.backbone import Backbone
-from lightning_modules.fitting import Stage, learning_rate_factor
+from lightning_modules.fitting import Stage, average_decay, learning_rate_factor
 
 
 class Line(nn.Module):
@@ -63,15 +63,16 @@ def test_a_finished_stage_is_not_trained_again(tmp_path):
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_an_average_over_more_steps_than_are_trained_keeps_the_first_weights(tmp_path):
+@pytest.mark.parametrize("steps", [1, 20, 150, 6000])
+def test_the_average_has_forgotten_the_first_weights_and_no_more_than_it_must(steps):
+    left = average_decay(steps) ** steps
+    assert left < 1e-4
+    assert steps < 150 or left > 1e-5
+
+
+def test_what_is_kept_of_a_short_training_is_what_it_learned(tmp_path):
     """`Line` learns a weight of 1 for either input."""
-
-    def error(decay):
-        task = Line()
-        Stage(Fabric(accelerator="cpu", devices=1), tmp_path / str(decay), decay=decay).fit("line", task, _draw, 150)
-        return (task.model.weight - 1).abs().max().item()
-
-    assert error(0.9) < 0.3 * error(0.999)
+    assert (_fit(tmp_path, steps=150)["weight"] - 1).abs().max() < 0.1
 
 
 def test_the_learning_rate_warms_up_stays_and_ends_at_zero():
@@ -91,11 +92,7 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
         held_out=str(tmp_path / "people"),
         out=str(tmp_path / "base"),
         work=str(tmp_path / "work"),
-        vae_steps=2,
-        encoder_steps=2,
-        pose_steps=2,
-        denoiser_steps=2,
-        decoder_steps=2,
+        steps=pretrain.Steps(vae=2, encoder=2, pose=2, denoiser=2, decoder=2),
         window=4,
         accelerator="cpu",
     )

@@ -18,9 +18,6 @@ SIZE = 64
 SEEDS_APART = 10_000_000
 """Between the draws of one `--seed` and those of the next; no run takes so many steps."""
 
-DECAY = 0.99
-"""Of the average of the weights that ships: judges take few steps, and must not keep a part of their first weights."""
-
 
 def train_judges(
     data_root: str = "data/public",
@@ -69,7 +66,7 @@ def train_judges(
     public = load_people(data_root, SIZE, "none", count_aloud("reading clips"))
     examples, first = Examples(public), seed * SEEDS_APART
     torch.manual_seed(seed)
-    stage = Stage(Fabric(accelerator=accelerator, devices=1), Path(work), decay=DECAY)
+    stage = Stage(Fabric(accelerator=accelerator, devices=1), Path(work))
     # Landmarks first: they ask for demo people, and say so at once.
     landmarks, sync, identity = PointTask(), SyncTask(), FaceTask(len(public))
     stage.fit("landmarks", landmarks, lambda step: examples.draw_points(32, first + step), landmark_steps)
