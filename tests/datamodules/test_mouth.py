@@ -13,7 +13,10 @@ from datamodules.demo_person import PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
 from datamodules.demo_sketch import Pose
 from datamodules.mouth import mouth_opening
 
-SOME_SEEDS = [*PUBLIC_SEEDS[:12], *PRIVATE_SEEDS]
+SOME_SEEDS = [
+    pytest.param(seed, marks=[pytest.mark.slow] * bool(number % 5))  # every fifth is among the quick tests
+    for number, seed in enumerate([*PUBLIC_SEEDS[:12], *PRIVATE_SEEDS])
+]
 
 
 def correlation(first: torch.Tensor, second: torch.Tensor) -> float:

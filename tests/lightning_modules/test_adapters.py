@@ -13,9 +13,9 @@ from lightning_modules.reference import Reference
 from lightning_modules.talking_head import TalkingHead
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trained(tiny_base):
-    """A head whose adapters do something: B is not zero."""
+    """A head whose adapters do something: B is not zero. Tests export it and change nothing but what acts."""
     head = TalkingHead(str(tiny_base), identity_rank=2)
     for parameter in [*head.shared_parameters(), *head.personal_parameters()]:
         torch.nn.init.normal_(parameter, std=0.05)
@@ -46,6 +46,7 @@ def test_plain_peft_and_plain_diffusers_load_what_is_exported(trained, tiny_base
     trained.export_adapter(name, tmp_path)
     trained.backbone.unet.set_adapters([name])
     expected = _output(trained.backbone)
+    trained.backbone.unet.set_adapters(["shared", "identity"])
     by_peft = Backbone.from_pretrained(tiny_base)
     assert not torch.equal(_output(by_peft), expected)
     by_peft.unet = PeftModel.from_pretrained(by_peft.unet, tmp_path)
