@@ -31,8 +31,8 @@ def soften(frames: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("seed", SOME_SEEDS)
-def test_reading_follows_the_true_opening(seed):
-    clip = record(draw_person(seed), 0)
+def test_reading_follows_the_true_opening(recorded, seed):
+    clip = recorded(seed)
     assert correlation(mouth_opening(clip.frames), clip.mouth) >= 0.95
     assert correlation(mouth_opening(soften(clip.frames)), clip.mouth) >= 0.9
 
