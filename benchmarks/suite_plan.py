@@ -58,12 +58,12 @@ def make_plan(comparisons: Mapping[str, Comparison], settings: Settings, seeds: 
     places: dict[Place, Job] = {}
     for name, comparison in comparisons.items():
         rows = comparison.cells
-        texts = {row: resolve(merge(settings, comparison.settings, cell.settings)) for row, cell in rows.items()}
+        resolved = {row: resolve(merge(settings, comparison.settings, cell.settings)) for row, cell in rows.items()}
         for seed in seeds:
             for row, cell in rows.items():
                 origin = cell.starts_from
-                start = _make_job(texts[origin], rows[origin], seed) if origin else None
-                places[name, row, seed] = _make_job(texts[row], cell, seed, start)
+                start = _make_job(resolved[origin], rows[origin], seed) if origin else None
+                places[name, row, seed] = _make_job(resolved[row], cell, seed, start)
     return Plan(places)
 
 
@@ -77,12 +77,12 @@ def merge(settings: Settings, *others: Settings) -> Settings:
     return merged
 
 
-def _make_job(text: str, cell: Cell, seed: int, start: Job | None = None) -> Job:
-    text = yaml.safe_dump(yaml.safe_load(text) | {"seed": seed}, sort_keys=False)
+def _make_job(resolved: Settings, cell: Cell, seed: int, start: Job | None = None) -> Job:
+    text = yaml.safe_dump(resolved | {"seed": seed}, sort_keys=False)
     content = json.dumps([text, cell.alone, start.key if start else None])
     return Job(hashlib.sha256(content.encode()).hexdigest()[:16], text, cell.alone, start)
 
 
-def _make_resolver() -> Callable[[Settings], str]:
+def _make_resolver() -> Callable[[Settings], Settings]:
     parser = make_parser([])
-    return lambda settings: parser.dump(parser.parse_object(settings))
+    return lambda settings: yaml.safe_load(parser.dump(parser.parse_object(settings), skip_validation=True))

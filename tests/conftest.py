@@ -1,4 +1,7 @@
-"""Checks around every test: no process group, environment variable, thread count or random state leaks out."""
+"""Checks around every test: no process group, environment variable, thread count or random state leaks out.
+
+Torch is imported where it is used: the process that hands out tests to the others runs none, and they wait for it.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,7 @@ from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy reads it when imported; there is a test process for every core
 
-import numpy as np
 import pytest
-import torch
-from torch import distributed
-
-torch.set_num_threads(1)  # on tiny models threads only wait for each other, and results do not depend on the machine
 
 LAUNCHERS = {"MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS"}
 """Set by Fabric's launchers in the process that launches; removed after the test."""
@@ -25,9 +23,19 @@ IMPORTS = (
 """Prefixes of what libraries set when they are first imported."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """On tiny models threads only wait for each other, and results do not depend on the machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def leaves_no_process_group() -> Iterator[None]:
     """Fail a test that leaves a process group behind: the next one would join it."""
+    from torch import distributed
+
     yield
     left = distributed.is_available() and distributed.is_initialized()
     if left:
@@ -53,10 +61,15 @@ def leaves_environment() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def restores_torch() -> Iterator[None]:
     """Give every test the same random state, and restore thread count and generators."""
+    import numpy as np
+    import torch
+
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     random.seed(0)
     np.random.seed(0)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # `torch.manual_seed` writes a stack trace for each device that is absent
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(0)
     yield
     torch.set_num_threads(threads)
     torch.set_rng_state(state)

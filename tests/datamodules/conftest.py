@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache, lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import clients
+from datamodules import clients, demo
 from datamodules.clients import ClientDataModule
 from datamodules.clips import SAMPLES_PER_FRAME, Clip
+from datamodules.demo import Recording
+from datamodules.demo_person import draw_person
 
 CODECS = {
     ".mp4": ("libx264", "aac"),
@@ -94,10 +99,35 @@ def _write_sound(container, stream, samples: np.ndarray, rate: int, layout: str,
     container.mux(stream.encode())
 
 
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return `write_recording` by suffix and settings; each kind of file is written once."""
+    folder = tmp_path_factory.mktemp("recordings")
+    numbers = count()
+
+    @cache
+    def write(suffix: str, **settings: Any) -> Path:
+        return write_recording(folder / f"{next(numbers)}{suffix}", **settings)
+
+    return write
+
+
 @pytest.fixture
-def record(tmp_path: Path) -> Callable[..., Path]:
-    """Return `write_recording` for names below the test's folder."""
-    return lambda name, **settings: write_recording(tmp_path / name, **settings)
+def record(written: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Return `write_recording` for names below the test's folder; the file is the test's own."""
+
+    def copy(name: str, **settings: Any) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copyfile(written(path.suffix, **settings), path))
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Callable[[int], Recording]:
+    """Return the first clip of the demo person of a seed; each is drawn once, and no test changes it."""
+    return lru_cache(maxsize=None)(lambda seed: demo.record(draw_person(seed), 0))
 
 
 @pytest.fixture

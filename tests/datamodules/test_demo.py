@@ -16,11 +16,11 @@ from datamodules.mouth import mouth_opening
 from datamodules.recordings import read_recording
 
 
-def test_a_clip_comes_back_through_the_loader_with_its_truth(tmp_path):
+def test_a_clip_comes_back_through_the_loader_with_its_truth(tmp_path, recorded):
     (path,) = make_demo_people(tmp_path, [3001], clips_per_person=1)
     assert path == tmp_path / "bela" / "clip_00.mp4"
     (clip,) = read_recording(path, "bela", 64, "none")
-    truth = record(draw_person(3001), 0)
+    truth = recorded(3001)
     assert clip.frames.shape == truth.frames.shape == (75, 3, 64, 64)
     torch.testing.assert_close(clip.motion, truth.motion)
     torch.testing.assert_close(clip.mouth, truth.mouth)
@@ -69,8 +69,8 @@ def test_the_same_seed_and_clip_are_the_same_recording_and_others_are_not():
 
 
 @pytest.mark.parametrize("seed", [1000, 1005, 2003, 3000, 3006])
-def test_truth_is_within_its_ranges_and_moves(seed):
-    clip = record(draw_person(seed), 0)
+def test_truth_is_within_its_ranges_and_moves(recorded, seed):
+    clip = recorded(seed)
     assert clip.motion.shape == (75, 6)
     assert clip.motion[:, :3].abs().max() <= 0.7
     assert clip.motion[:, 3:5].abs().max() <= 0.25
@@ -90,8 +90,8 @@ def test_clients_are_unequal_and_disjoint_from_the_public():
     assert len(PUBLIC_SEEDS) >= 600
 
 
-def test_shaky_footage_trembles_more_than_any_other():
+def test_shaky_footage_trembles_more_than_any_other(recorded):
     def tremble(seed: int) -> float:
-        return float(record(draw_person(seed), 0).motion[:, 3:5].diff(dim=0).abs().mean())
+        return float(recorded(seed).motion[:, 3:5].diff(dim=0).abs().mean())
 
     assert tremble(3006) > 3 * max(tremble(seed) for seed in (3000, 3001, 1000))

@@ -13,7 +13,10 @@ from datamodules.demo_person import PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
 from datamodules.demo_sketch import Pose
 from datamodules.mouth import mouth_opening
 
-SOME_SEEDS = [*PUBLIC_SEEDS[:12], *PRIVATE_SEEDS]
+SOME_SEEDS = [
+    pytest.param(seed, marks=[pytest.mark.slow] * bool(number % 5))  # every fifth is among the quick tests
+    for number, seed in enumerate([*PUBLIC_SEEDS[:12], *PRIVATE_SEEDS])
+]
 
 
 def correlation(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -28,8 +31,8 @@ def soften(frames: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("seed", SOME_SEEDS)
-def test_reading_follows_the_true_opening(seed):
-    clip = record(draw_person(seed), 0)
+def test_reading_follows_the_true_opening(recorded, seed):
+    clip = recorded(seed)
     assert correlation(mouth_opening(clip.frames), clip.mouth) >= 0.95
     assert correlation(mouth_opening(soften(clip.frames)), clip.mouth) >= 0.9
 

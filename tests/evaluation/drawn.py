@@ -1,7 +1,8 @@
-"""Cases of demo people that were drawn for a test and never written to a file."""
+"""Cases of demo people that were drawn for a test and never written to a file; each clip is drawn once."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from datamodules.clips import Clip
@@ -10,14 +11,17 @@ from datamodules.demo_person import HELD_OUT_SEEDS, draw_person, name_of
 from evaluation.cases import Case, make_cases
 
 
+@lru_cache
+def draw_clip(seed: int, number: int, frames: int) -> Clip:
+    """Return a clip that tests share: whoever changes its tensors copies them."""
+    taken = record(draw_person(seed), number, frames=frames)
+    path = Path(f"{seed}/{number}.mp4")
+    return Clip(name_of(seed), f"clip_{number:02d}", taken.frames, taken.waveform, taken.motion, taken.mouth, path, 0.0)
+
+
 def draw_clips(seed: int, clips: int = 2, frames: int = 30) -> list[Clip]:
     """Return clips of one person."""
-    taken = [record(draw_person(seed), number, frames=frames) for number in range(clips)]
-    name = name_of(seed)
-    return [
-        Clip(name, f"clip_{n:02d}", t.frames, t.waveform, t.motion, t.mouth, Path(f"{seed}/{n}.mp4"), 0.0)
-        for n, t in enumerate(taken)
-    ]
+    return [draw_clip(seed, number, frames) for number in range(clips)]
 
 
 def draw_cases(people: int = 3, clips: int = 2, frames: int = 11, length: int = 30) -> list[Case]:

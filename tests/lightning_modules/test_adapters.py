@@ -13,9 +13,9 @@ from lightning_modules.reference import Reference
 from lightning_modules.talking_head import TalkingHead
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trained(tiny_base):
-    """A head whose adapters do something: B is not zero."""
+    """A head whose adapters do something: B is not zero. Tests export it and change nothing but what acts."""
     head = TalkingHead(str(tiny_base), identity_rank=2)
     for parameter in [*head.shared_parameters(), *head.personal_parameters()]:
         torch.nn.init.normal_(parameter, std=0.05)
@@ -41,11 +41,12 @@ def test_adapters_start_without_effect(tiny_base):
     )
 
 
-@pytest.mark.parametrize("name", ["shared", "identity"])
+@pytest.mark.parametrize("name", ["shared", pytest.param("identity", marks=pytest.mark.slow)])
 def test_plain_peft_and_plain_diffusers_load_what_is_exported(trained, tiny_base, tmp_path, name):
     trained.export_adapter(name, tmp_path)
     trained.backbone.unet.set_adapters([name])
     expected = _output(trained.backbone)
+    trained.backbone.unet.set_adapters(["shared", "identity"])
     by_peft = Backbone.from_pretrained(tiny_base)
     assert not torch.equal(_output(by_peft), expected)
     by_peft.unet = PeftModel.from_pretrained(by_peft.unet, tmp_path)

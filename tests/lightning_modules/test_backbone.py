@@ -1,5 +1,6 @@
 """The backbone comes back from disk as it went, or not at all; each condition reaches its own frame only."""
 
+import copy
 import json
 import re
 import shutil
@@ -14,8 +15,9 @@ from lightning_modules.parts import WEIGHTS
 from lightning_modules.reference import Reference
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def backbone(tiny_base):
+    """Tests copy it before they change it."""
     return Backbone.from_pretrained(tiny_base)
 
 
@@ -81,6 +83,7 @@ def test_a_missing_base_says_what_to_do(tmp_path):
 
 def test_frames_hear_only_their_own_window(backbone):
     """Through the spatial attention; the temporal one carries it on, so it is cut here."""
+    backbone = copy.deepcopy(backbone)
     for name, module in backbone.unet.named_modules():
         if re.search(r"motion_modules\.\d+$", name):
             module.forward = lambda hidden_states, *_, **__: hidden_states

@@ -23,7 +23,7 @@ def test_every_frame_has_weight():
     assert blend_weights(1).tolist() == [1.0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def backbone(tiny_base):
     return Backbone.from_pretrained(tiny_base)
 

@@ -7,6 +7,12 @@ from federation.update import ClientSignals
 from lightning_modules.talking_head import TalkingHead
 
 
+@pytest.fixture(scope="module")
+def untrained(tiny_base):
+    """A head that tests look at and do not change."""
+    return TalkingHead(str(tiny_base)).eval()
+
+
 def make_batch(head, clips=2, frames=4):
     channels = head.backbone.vae.config.latent_channels
     return {
@@ -42,27 +48,23 @@ def test_only_adapters_move(tiny_base):
     }
 
 
-def test_shared_and_personal_parts_are_apart(tiny_base):
-    head = TalkingHead(str(tiny_base))
-    shared, personal = set(head.shared_parameters()), set(head.personal_parameters())
+def test_shared_and_personal_parts_are_apart(untrained):
+    shared, personal = set(untrained.shared_parameters()), set(untrained.personal_parameters())
     assert shared
     assert personal
     assert not shared & personal
-    assert {p for p in head.parameters() if p.requires_grad} == shared | personal
+    assert {p for p in untrained.parameters() if p.requires_grad} == shared | personal
 
 
-def test_two_devices_start_from_the_same_adapter(tiny_base):
-    torch.manual_seed(1)
-    one = TalkingHead(str(tiny_base))
-    torch.manual_seed(2)
-    other = TalkingHead(str(tiny_base))
-    theirs = other.state_dict()
-    for name, value in one.state_dict().items():
+def test_two_devices_start_from_the_same_adapter(untrained, tiny_base):
+    torch.manual_seed(2)  # not what `untrained` was made with
+    theirs = TalkingHead(str(tiny_base)).state_dict()
+    for name, value in untrained.state_dict().items():
         assert torch.equal(value, theirs[name]), name
 
 
 def test_the_whole_denoiser_can_be_federated(tiny_base):
-    head = TalkingHead(str(tiny_base), trainable="backbone")
+    head = TalkingHead(str(tiny_base), identity_rank=0, trainable="backbone")
     denoiser = sum(p.numel() for name, p in head.backbone.unet.named_parameters() if "lora" not in name)
     assert sum(p.numel() for p in head.shared_parameters()) == denoiser
     head.training_step(make_batch(head), 0).backward()
@@ -70,7 +72,7 @@ def test_the_whole_denoiser_can_be_federated(tiny_base):
 
 
 def test_losses_are_named_and_weighed(tiny_base):
-    head = TalkingHead(str(tiny_base), tdc_weight=0.5, identity_weight=0.0)
+    head = TalkingHead(str(tiny_base), identity_rank=0, tdc_weight=0.5, identity_weight=0.0)
     loss = head.training_step(make_batch(head), 0)
     assert loss.item() == pytest.approx(head.losses["denoising"] + 0.5 * head.losses["tdc"])
     assert head.losses["identity"] == 0.0
@@ -99,17 +101,16 @@ def test_adapters_overfit_one_batch(tiny_base):
     assert head.denoising_error(batch, timestep, eps) < 0.8 * before
 
 
-def test_signals_lie_in_the_unit_interval_and_see_flicker(tiny_base):
-    head = TalkingHead(str(tiny_base))
-    batch = make_batch(head)
-    steady = head.signals([batch])
+def test_signals_lie_in_the_unit_interval_and_see_flicker(untrained):
+    batch = make_batch(untrained)
+    steady = untrained.signals([batch])
     batch["latents"] = torch.randn_like(batch["latents"])
-    shaky = head.signals([batch])
+    shaky = untrained.signals([batch])
     assert 0 <= steady.identity <= 1
     assert 0 < shaky.stability < steady.stability <= 1
     assert ClientSignals(*steady).identity == steady.identity
     with pytest.raises(ValueError, match="at least one batch"):
-        head.signals([])
+        untrained.signals([])
 
 
 def test_adapters_stay_float32_on_a_16_bit_backbone(tiny_base):
@@ -118,8 +119,8 @@ def test_adapters_stay_float32_on_a_16_bit_backbone(tiny_base):
     assert head.backbone.vae.dtype == torch.bfloat16
 
 
-def test_the_shared_a_trains_only_where_it_is_asked_for(tiny_base):
-    frozen, free = (TalkingHead(str(tiny_base), freeze_a=freeze) for freeze in (True, False))
+def test_the_shared_a_trains_only_where_it_is_asked_for(untrained, tiny_base):
+    frozen, free = untrained, TalkingHead(str(tiny_base), identity_rank=0, freeze_a=False)
     names = {
         head: {name for name, p in head.named_parameters() if p.requires_grad and ".shared." in name}
         for head in (frozen, free)
@@ -129,7 +130,7 @@ def test_the_shared_a_trains_only_where_it_is_asked_for(tiny_base):
 
 
 def test_the_shared_adapter_starts_where_another_ended(tiny_base, tmp_path):
-    first = TalkingHead(str(tiny_base))
+    first = TalkingHead(str(tiny_base), identity_rank=0)
     with torch.no_grad():
         for parameter in first.shared_parameters():
             parameter.add_(torch.randn_like(parameter))
@@ -138,17 +139,14 @@ def test_the_shared_adapter_starts_where_another_ended(tiny_base, tmp_path):
     for ours, theirs in zip(second.shared_parameters(), first.shared_parameters(), strict=True):
         assert torch.equal(ours, theirs)
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        TalkingHead(str(tiny_base), shared_start=str(tmp_path / "nowhere"))
+        TalkingHead(str(tiny_base), identity_rank=0, shared_start=str(tmp_path / "nowhere"))
 
 
-def test_a_prepared_batch_scores_the_same(tiny_base):
-    head = TalkingHead(str(tiny_base)).eval()
-    batch = make_batch(head)
+def test_a_prepared_batch_scores_the_same(untrained):
+    batch = make_batch(untrained)
     batch["has_motion"] = torch.tensor([1.0, 0.0])
     timestep, eps = torch.tensor([100, 900]), torch.randn_like(batch["latents"])
-    prepared = head.prepare(batch)
-    torch.testing.assert_close(
-        head.denoising_error(prepared, timestep, eps), head.denoising_error(batch, timestep, eps), rtol=0, atol=0
-    )
+    prepared, expected = untrained.prepare(batch), untrained.denoising_error(batch, timestep, eps)
+    torch.testing.assert_close(untrained.denoising_error(prepared, timestep, eps), expected, rtol=0, atol=0)
     prepared["beside"] = prepared["beside"] + 1
-    assert head.denoising_error(prepared, timestep, eps) != head.denoising_error(batch, timestep, eps)
+    assert untrained.denoising_error(prepared, timestep, eps) != expected

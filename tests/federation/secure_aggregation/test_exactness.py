@@ -92,7 +92,9 @@ def run_case(number: int) -> None:
     assert_refused(parties, draw_drops(rng, parties, most + 1, UP_TO_INPUT if noise_decides else STAGES))
 
 
-@pytest.mark.parametrize("block", cases(1000))
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, marks=[pytest.mark.slow] * (block > 2)) for block in cases(1000)]
+)
 def test_the_sum_is_exact_and_one_dropout_too_many_is_refused(block):
     """Ten random sessions, of 10,000 in the full run."""
     for number in range(10 * block, 10 * block + 10):

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 
 from federation.privacy.audit.battery import ATTACKS, PARTS, Check, examine, in_words, powerful
+from federation.privacy.audit.clip import check_fuzzed_clip
+from federation.privacy.audit.distinguishing import check_distinguishing
+from federation.privacy.audit.one_run import check_one_run, check_one_shot
 from federation.privacy.audit.system import System
 from federation.privacy.audit.verdict import Verdict
 from tests.federation.privacy.audit.systems import make_system
+
+DEAR = (check_fuzzed_clip, check_distinguishing, check_one_run, check_one_shot)
+"""Checks by sampling, slow on faulty systems: quicker checks of the same battery see each of those faults, too."""
 
 
 def name(check: Check) -> str:
@@ -15,10 +21,14 @@ def name(check: Check) -> str:
     return "-".join([function.__name__, *getattr(check.run, "keywords", {}).values()])
 
 
+def slow_where(check: Check, kind: type[System]) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] * (check.run in DEAR and kind is not System)
+
+
 def cases(checks: tuple[Check, ...]) -> list:
     """Return each check with the true system, and with each of its faults."""
     return [
-        pytest.param(check, kind, id=f"{name(check)}-{in_words(kind)}")
+        pytest.param(check, kind, id=f"{name(check)}-{in_words(kind)}", marks=slow_where(check, kind))
         for check in checks
         for kind in (System, *check.faults)
     ]
