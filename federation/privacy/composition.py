@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 RDP_ORDERS = [*range(2, 257), *range(272, 513, 16), *range(576, 1025, 64)]
 """Integers only: at these, and not in between, opacus' formula is exact for the discrete Gaussian."""
@@ -59,23 +58,11 @@ def _as_one_round(history: History) -> History:
     return (*sampled, (1 / math.sqrt(inverse), 1.0, 1)) if inverse else sampled
 
 
-@lru_cache(maxsize=1)
-def _opacus() -> Callable[..., Any]:
-    """Return what makes opacus' accountants, which then remember the RDP of one round by (rate, noise, order).
-
-    PRV sizes its grid by RDP at a hundred fractional orders, each a slow series, and asks again for every further
-    round, though the figure of one round does not depend on how many there are.
-    """
-    from opacus.accountants import create_accountant
-    from opacus.accountants.analysis import rdp
-
-    rdp._compute_rdp = lru_cache(maxsize=16_384)(rdp._compute_rdp)
-    return create_accountant
-
-
 def _opacus_epsilon(mechanism: str, history: History, delta: float, **options: object) -> float:
     """Return what opacus computes, infinity where it gives up."""
-    accountant = _opacus()(mechanism=mechanism)
+    from opacus.accountants import create_accountant
+
+    accountant = create_accountant(mechanism=mechanism)
     accountant.history = list(history)
     try:
         with warnings.catch_warnings():
