@@ -25,7 +25,7 @@ demo: .venv/.run ## Train across eight drawn people, privately, and make a video
 test: .venv/.dev ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-fast: .venv/.dev ## Run the quick tests, under a minute
+test-fast: .venv/.dev ## Run the quick tests, about a minute
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 audit: .venv/.dev ## Run the privacy tests with every fuzzed case, then audit a run (RUN=runs/demo)

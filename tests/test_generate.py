@@ -125,6 +125,7 @@ def test_an_mp4_that_plays_everywhere_comes_out(command, capsys):
     assert [path.name for path in command.output.parent.iterdir()] == ["out.mp4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fps", "size"), [(24, 96), (60, 34)])
 def test_rate_and_size_are_what_was_asked_for(command, fps, size):
     command.make(fps=fps, size=size)
@@ -134,12 +135,14 @@ def test_rate_and_size_are_what_was_asked_for(command, fps, size):
         assert (video.width, video.height) == (size, size)
 
 
+@pytest.mark.slow
 def test_other_names_of_flags_mean_the_same(command, inputs, plain):
     for image, audio in [("image_path", "audio_path"), ("reference-image", "driven_audio")]:
         renamed = {image: inputs / "me.png", audio: inputs / "speech.wav"}
         assert command.make(source_image=None, driving_audio=None, **renamed) == plain
 
 
+@pytest.mark.slow
 def test_the_seed_decides(command, plain):
     assert command.make(seed=0) == plain != command.make(seed=1)
 
@@ -180,6 +183,7 @@ def test_a_square_picture_of_the_models_size_is_not_searched(command, monkeypatc
     assert command() == 0
 
 
+@pytest.mark.slow
 def test_a_picture_without_a_face_is_taken_only_on_request(command, inputs, monkeypatch, capsys):
     find([], monkeypatch)
     assert_refused(command, capsys, "no face", source_image=inputs / "large.jpg")

@@ -65,6 +65,7 @@ def complain(monkeypatch, capsys, *args: str) -> str:
     return said.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
@@ -178,6 +179,7 @@ def test_an_empty_visible_cohort_is_a_round_that_moves_nothing_and_is_charged(tm
     assert (folder / "privacy_ledger.jsonl").read_text().count('"event": "release"') == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_search")
 def test_the_budget_ends_a_run_after_the_last_round_it_allows(tmp_path):
     folder = run(tmp_path / "run", rounds=5, local_steps=1, max_epsilon=5.0)
@@ -185,6 +187,7 @@ def test_the_budget_ends_a_run_after_the_last_round_it_allows(tmp_path):
     assert "2 |" in next(line for line in (folder / "privacy_card.md").read_text().splitlines() if "releases T" in line)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_search")
 def test_devices_add_up_their_runs_and_stop_at_what_their_owners_allow(tmp_path):
     (tmp_path / "owner.json").write_text('{"epsilon": 6}')

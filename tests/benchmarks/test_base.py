@@ -32,6 +32,7 @@ def cases():
     return draw_cases()
 
 
+@pytest.mark.slow
 def test_a_mouth_that_follows_the_picture_is_told_from_one_that_follows_the_sound(cases):
     pairs = list(shuffled_pairs(cases, 6))
     deaf = score_shuffled(pairs, [case.frames for case, _ in pairs])

@@ -28,6 +28,7 @@ def test_settings_are_laid_over_each_other_level_by_level():
     assert below == {"a": {"b": 1, "c": [1]}, "d": 2}
 
 
+@pytest.mark.slow
 def test_equal_rows_are_one_job_and_seeds_are_not():
     comparisons = {
         "first": Comparison("?", "a", {"a": Cell(), "b": Cell(PROX)}),

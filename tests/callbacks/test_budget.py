@@ -52,6 +52,7 @@ def run_rounds(budget: PrivacyBudget, rounds: int, notes: dict | None = None) ->
     return released
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_search")
 @pytest.mark.parametrize("allowed", [1, 3])
 def test_the_run_stops_exactly_at_the_last_round_within_the_budget(tmp_path, allowed):
@@ -78,6 +79,7 @@ class ChargesAfterTheSum(PrivacyBudget):
         super().on_release(state)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_search")
 @pytest.mark.parametrize("faulty", [False, True])
 def test_the_charge_is_on_disk_before_the_sum_is_formed(tmp_path, monkeypatch, faulty):
@@ -190,6 +192,7 @@ def test_a_resumed_run_goes_on_counting_and_refuses_a_shortened_ledger(tmp_path)
         run_rounds(make_budget(tmp_path, sampling="all"), 5, notes=resumed[-1].notes)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_search")
 @pytest.mark.parametrize("sampling", ["hidden", "visible", "all"])
 def test_both_epsilons_are_those_of_the_sampling(tmp_path, sampling):

@@ -56,6 +56,7 @@ def spend_elsewhere(folder, client: str) -> None:
     read(folder, client).charge(Answer("b" * 64, 0, 0, noise_multiplier=4.0, sample_rate=1.0))
 
 
+@pytest.mark.slow
 def test_every_client_has_charged_every_round_of_all_runs(tmp_path):
     for _ in range(2):
         run_rounds(make_ledgers(tmp_path), 2)
@@ -71,6 +72,7 @@ def test_a_run_stops_where_the_owners_allow_no_more(tmp_path, capsys):
     assert read(tmp_path, "ann").epsilon().value == cost(3)
 
 
+@pytest.mark.slow
 def test_a_round_goes_on_without_the_one_that_has_spent_its_budget_elsewhere(tmp_path):
     spend_elsewhere(tmp_path, "ann")
     released = run_rounds(make_ledgers(tmp_path, OwnerLimits(epsilon=cost(1))), 1)

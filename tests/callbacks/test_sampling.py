@@ -78,6 +78,7 @@ def send_watched(pipeline: list, updates: list[ClientUpdate]) -> Sent:
     return Sent(tuple((update.client, update.wire.nbytes, update.wire.dtype) for update in sent), tuple(messages))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_number_size_and_type_of_what_is_sent_tell_nothing(tmp_path, adaptive):
     def watched(name: str, break_updates, rate: float) -> Sent:

@@ -103,6 +103,7 @@ def test_a_detector_is_used_only_if_its_model_lies_on_disk(tmp_path, monkeypatch
     assert asked == [str(model)]
 
 
+@pytest.mark.slow
 @given(st.integers(2, 300), st.integers(2, 300), st.floats(-50, 350), st.floats(-50, 350), st.floats(0, 900))
 def test_a_square_never_leaves_the_picture(height, width, x, y, side):
     box = cropping._square(height, width, x, y, side)

@@ -139,6 +139,7 @@ def test_what_is_no_film_is_refused_with_a_reason(tmp_path, content, reason):
         probe_video(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.avi", "a.webm"])
 @pytest.mark.parametrize("part", [0.5, 0.8])
 def test_a_truncated_file_is_refused(record, name, part):

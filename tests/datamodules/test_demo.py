@@ -16,6 +16,7 @@ from datamodules.mouth import mouth_opening
 from datamodules.recordings import read_recording
 
 
+@pytest.mark.slow
 def test_a_clip_comes_back_through_the_loader_with_its_truth(tmp_path, recorded):
     (path,) = make_demo_people(tmp_path, [3001], clips_per_person=1)
     assert path == tmp_path / "bela" / "clip_00.mp4"
@@ -68,6 +69,7 @@ def test_the_same_seed_and_clip_are_the_same_recording_and_others_are_not():
     assert not torch.equal(first.mouth, other.mouth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1000, 1005, 2003, 3000, 3006])
 def test_truth_is_within_its_ranges_and_moves(recorded, seed):
     clip = recorded(seed)

@@ -14,6 +14,7 @@ def difference(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.abs(first.astype(float) - second).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

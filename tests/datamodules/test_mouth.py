@@ -30,6 +30,7 @@ def soften(frames: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy((blurred + noise).clip(0, 255) / 255)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SOME_SEEDS)
 def test_reading_follows_the_true_opening(recorded, seed):
     clip = recorded(seed)

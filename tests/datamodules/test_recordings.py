@@ -10,6 +10,7 @@ from datamodules.clips import FPS, SAMPLES_PER_FRAME, UnusableFile
 from datamodules.recordings import read_recording
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

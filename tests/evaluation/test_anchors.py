@@ -23,6 +23,7 @@ def written(tmp_path_factory):
     return make_cases(load_people(root, 64, "none"), 9)[1]
 
 
+@pytest.mark.slow
 def test_noise_is_no_picture_and_a_static_copy_no_video(written):
     assert psnr(noise(written), written.frames) < 12
     assert torch.equal(noise(written), noise(written))

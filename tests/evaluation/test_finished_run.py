@@ -9,6 +9,7 @@ import pytest
 from evaluation.finished_run import open_finished
 
 
+@pytest.mark.slow
 def test_a_run_knows_its_people_adapters_and_promises(finished_run):
     run = open_finished(finished_run)
     assert run.data.clients == ["p2000", "p2001"]

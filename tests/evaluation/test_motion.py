@@ -52,6 +52,7 @@ def test_flow_finds_a_shift_and_what_leaves_the_picture(frames):
     assert flow.visible[0, 20:44, 20:44].float().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_warping_error_is_least_for_the_truth(frames):
     flow = find_flow(frames)
     truth = warping_error(frames, flow)

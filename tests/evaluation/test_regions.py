@@ -21,6 +21,7 @@ def magenta(frames: torch.Tensor) -> torch.Tensor:
     return torch.minimum(red, blue) - green > 20
 
 
+@pytest.mark.slow
 def test_the_box_holds_the_open_mouth(clips):
     inside, everywhere = 0, 0
     for clip in clips:

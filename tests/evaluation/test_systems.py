@@ -65,6 +65,7 @@ def test_a_shorter_sound_is_repeated(cases):
     assert torch.equal(swap_sounds(short)[cases[0].person, cases[0].name][4:8], cases[1].mel[:4])
 
 
+@pytest.mark.slow
 def test_anchors_hold_the_clip_and_what_was_drawn(base, cases):
     made = make_anchors(base, cases)
     assert torch.equal(made[RECORDED][1], cases[1].frames)
@@ -73,6 +74,7 @@ def test_anchors_hold_the_clip_and_what_was_drawn(base, cases):
     assert CLEAN not in make_anchors(base, somebody)
 
 
+@pytest.mark.slow
 def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers):
     names = [f"{model}, pose given" for model in ("base", "global adapter", "own adapter")]
     systems = [system for system in list_systems(run, cases, strangers) if system.name in names]

@@ -53,6 +53,7 @@ def one_device(tmp_path_factory):
     return folder, run_rounds(tiny_fabric(), folder, NAMES[:5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2, 3])
 def test_any_number_of_devices_gives_the_same_bits(tmp_path, one_device, devices):
     folder, alone = one_device
@@ -63,6 +64,7 @@ def test_any_number_of_devices_gives_the_same_bits(tmp_path, one_device, devices
     assert_same_runs(tmp_path, folder)
 
 
+@pytest.mark.slow
 def test_every_client_trains_once_a_round_wherever(tmp_path):
     together = run_on(3, run_rounds, tmp_path, NAMES)
     trained = sorted(entry for device in together["trained"] for entry in device)
@@ -75,6 +77,7 @@ def test_a_device_without_a_client_joins(tmp_path):
     assert sum(map(len, together["trained"])) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("private", [True, False], ids=["residues", "float64"])
 def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, private):
     settings = {"private": private, "seed": 11}
@@ -192,6 +195,7 @@ def run_until_stopped(fabric: Fabric, folder: Path, hook: str, rank: int) -> lis
     return gather((stop.calls, state.stop, state.global_adapter.numpy().tobytes()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("devices", "rank"), [(None, 0), (2, 1)])
 @pytest.mark.parametrize("hook", ["on_round_start", "on_release"])
 def test_a_stop_on_any_device_ends_the_run_before_the_sum(tmp_path, devices, rank, hook):
@@ -296,6 +300,7 @@ def test_figures_tell_what_is_released_from_what_is_local(tmp_path):
     assert metrics["local/loss"] == pytest.approx(np.mean(losses))
 
 
+@pytest.mark.slow
 def test_adapters_learn(tmp_path):
     losses = [
         state.metrics["local/flip"]

@@ -35,6 +35,7 @@ def _output(backbone):
     return backbone.predict(draw(1, 3, channels, 16, 16), torch.tensor([300]), conditions)
 
 
+@pytest.mark.slow
 def test_adapters_start_without_effect(tiny_base):
     torch.testing.assert_close(
         _output(TalkingHead(str(tiny_base)).backbone), _output(Backbone.from_pretrained(tiny_base))
@@ -62,6 +63,7 @@ def test_the_frozen_a_is_saved_with_shared(trained, tmp_path):
     assert sum("lora_A" in key for key in keys) == sum("lora_B" in key for key in keys) > 0
 
 
+@pytest.mark.slow
 def test_both_adapters_act_at_once_and_come_back(trained, tiny_base, tmp_path):
     trained.export_adapter("shared", tmp_path / "s", round=3)
     trained.export_adapter("identity", tmp_path / "i")

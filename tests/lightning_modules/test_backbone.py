@@ -43,6 +43,7 @@ def _predict(backbone, inputs):
     return backbone.predict(inputs["z_t"], inputs["timestep"], conditions)
 
 
+@pytest.mark.slow
 def test_saving_and_loading_gives_the_same_output(backbone, tmp_path):
     backbone.save_pretrained(tmp_path / "copy", dtype=torch.float32)
     inputs = _inputs(backbone)
@@ -56,6 +57,7 @@ def test_weights_are_stored_in_half_and_computed_in_float32(backbone, tmp_path):
     assert {p.dtype for p in Backbone.from_pretrained(tmp_path / "copy").parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ["to_k_ip", "to_v_ip"])
 def test_missing_condition_weights_are_refused(tiny_base, tmp_path, stream):
     """Diffusers' own loader goes on without them: identity and sound vanish with a warning."""
@@ -95,6 +97,7 @@ def test_frames_hear_only_their_own_window(backbone):
     assert changed[[0, 1, 3]].max() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", ["identity", "mel", "motion", "reference", "reference_frame"])
 def test_every_condition_matters(backbone, condition):
     inputs = _inputs(backbone)

@@ -41,6 +41,7 @@ def test_a_moved_reference_has_a_spread_of_its_own(backbone):
     assert moved > 0.5
 
 
+@pytest.mark.slow
 def test_before_it_learned_anything_the_denoiser_copies(backbone, tmp_path):
     portrait = torch.randint(256, (3, 64, 64), dtype=torch.uint8)
     expect_copies(backbone, [_window(backbone, 0.3, posed=False)])

@@ -57,6 +57,7 @@ def test_a_shift_carries_the_face_along_and_leaves_the_corners():
     torch.testing.assert_close(moved[0, 0], torch.tensor(1.0), atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", PUBLIC_SEEDS[:3])
 def test_it_is_nearer_to_the_truth_than_a_copy_and_than_the_wrong_pose(seed):
     one, other = (record(draw_person(seed), clip, size=64, frames=25) for clip in (0, 1))

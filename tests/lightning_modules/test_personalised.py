@@ -57,6 +57,7 @@ def test_merged_adapters_act_like_attached_ones(demo_run, tiny_base):
     assert (sample(load_personalised(tiny_base)) - sample(attached)).abs().max() > 0.01
 
 
+@pytest.mark.slow
 def test_a_clients_folder_takes_the_global_adapter_along(demo_run):
     expected = {"shared": demo_run / "global", "identity": demo_run / "clients/alice/identity"}
     assert find_adapters(demo_run / "clients/alice") == expected
@@ -84,6 +85,7 @@ def test_an_adapter_of_another_base_is_refused(demo_run, tiny_base, tmp_path):
         load_personalised(other, demo_run / "global")
 
 
+@pytest.mark.slow
 def test_adapters_of_different_rounds_are_refused(demo_run, tiny_base):
     path = demo_run / "global" / "adapter.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"global_adapter": "xyz", "round": 3}))
@@ -127,6 +129,7 @@ def trained_whole(tiny_base, tmp_path) -> Backbone:
     return trained
 
 
+@pytest.mark.slow
 def test_a_run_that_trained_the_whole_denoiser_brings_its_own_base(trained_whole, tiny_base, tmp_path):
     together = sample(load_personalised(tiny_base, tmp_path / "global"))
     torch.testing.assert_close(together, sample(trained_whole))

@@ -29,6 +29,7 @@ def make_batch(head, clips=2, frames=4):
     }
 
 
+@pytest.mark.slow
 def test_only_adapters_move(tiny_base):
     head = TalkingHead(str(tiny_base))
     before = {name: value.clone() for name, value in head.state_dict().items()}
@@ -48,6 +49,7 @@ def test_only_adapters_move(tiny_base):
     }
 
 
+@pytest.mark.slow
 def test_shared_and_personal_parts_are_apart(untrained):
     shared, personal = set(untrained.shared_parameters()), set(untrained.personal_parameters())
     assert shared
@@ -56,6 +58,7 @@ def test_shared_and_personal_parts_are_apart(untrained):
     assert {p for p in untrained.parameters() if p.requires_grad} == shared | personal
 
 
+@pytest.mark.slow
 def test_two_devices_start_from_the_same_adapter(untrained, tiny_base):
     torch.manual_seed(2)  # not what `untrained` was made with
     theirs = TalkingHead(str(tiny_base)).state_dict()
@@ -78,6 +81,7 @@ def test_losses_are_named_and_weighed(tiny_base):
     assert head.losses["identity"] == 0.0
 
 
+@pytest.mark.slow
 def test_the_identity_loss_reaches_the_adapters(tiny_base, monkeypatch):
     head = TalkingHead(str(tiny_base), tdc_weight=0.0, identity_weight=1.0)
     monkeypatch.setattr("lightning_modules.talking_head.draw_timesteps", lambda n, d: torch.full((n,), 100))
@@ -113,6 +117,7 @@ def test_signals_lie_in_the_unit_interval_and_see_flicker(untrained):
         untrained.signals([])
 
 
+@pytest.mark.slow
 def test_adapters_stay_float32_on_a_16_bit_backbone(tiny_base):
     head = TalkingHead(str(tiny_base), frozen_dtype="bf16")
     assert {p.dtype for p in [*head.shared_parameters(), *head.personal_parameters()]} == {torch.float32}
@@ -129,6 +134,7 @@ def test_the_shared_a_trains_only_where_it_is_asked_for(untrained, tiny_base):
     assert len(free.shared_parameters()) == 2 * len(frozen.shared_parameters())
 
 
+@pytest.mark.slow
 def test_the_shared_adapter_starts_where_another_ended(tiny_base, tmp_path):
     first = TalkingHead(str(tiny_base), identity_rank=0)
     with torch.no_grad():

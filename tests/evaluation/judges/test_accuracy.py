@@ -54,6 +54,7 @@ def halves(people):
     return ({name: clips[part] for name, clips in people.items()} for part in (slice(1), slice(1, None)))
 
 
+@pytest.mark.slow
 def test_who_knows_everybody_makes_no_mistake(people, halves):
     assert score_faces(Knowing(people), *halves) == {"top-1": 1.0, "eer": 0.0}
 

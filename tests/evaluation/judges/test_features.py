@@ -26,6 +26,7 @@ def noise(frames: Tensor) -> Tensor:
     return torch.randint_like(frames, 256)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance` will save")
 def test_fid_and_kid_take_the_features(untrained, frames):
     features = FrameFeatures(untrained["identity"])

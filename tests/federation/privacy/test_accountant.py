@@ -78,6 +78,7 @@ def test_epsilon_agrees_with_an_independent_accountant():
     assert not disagreements()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [{"share_of_noise": 0.5}, {"share_of_noise": 2}, {"rate": 0.5}, {"missing": 1}])
 def test_the_comparison_sees_wrong_noise_a_wrong_rate_and_a_missing_round(fault):
     points = [point for point in GRID["points"] if point["rounds"] in (6, 10)][-1:]

@@ -49,6 +49,7 @@ class ForgetsOtherSessions(DeviceLedger):
         return super().epsilon(*further)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [DeviceLedger, ForgetsOtherSessions])
 def test_the_total_goes_on_over_sessions_and_configurations(path, kind):
     kind(path, cost(1), DELTA).charge(ANSWER)

@@ -92,6 +92,7 @@ def test_a_missing_flag_is_named(capsys):
     assert "clients" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_default_size_is_that_of_the_adapter_that_ships():
     shared = TalkingHead().shared_parameters()
     assert sum(parameter.numel() for parameter in shared) + 1 == 31489

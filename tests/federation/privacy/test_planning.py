@@ -72,6 +72,7 @@ def test_probability_of_no_contributor(clients, q, probability):
 
 
 # Opacus' own get_noise_multiplier(accountant="prv") answers 1.0962.
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "q", "rounds", "opacus"), [(4.0, 0.05, 200, 1.0962), (8.0, 1.0, 6, None)])
 def test_the_solved_noise_spends_the_target_and_hardly_less(target, q, rounds, opacus):
     z = solve_noise_multiplier(target, 1e-5, q, rounds)

@@ -79,6 +79,7 @@ def test_the_bound_breaks_with_a_faulty_clip(fault):
     assert not stays_within_bound(fault)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(arrays(np.float64, st.integers(1, 40), elements=st.floats(width=64)), st.floats(1e-6, 1e6))
 def test_the_bound_holds_on_any_vector(vector, clip_norm):

@@ -38,6 +38,7 @@ def places(shuffled: bool) -> np.ndarray:
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffled", [True, False])
 def test_every_client_is_as_likely_a_neighbour(shuffled):
     assert (chisquare(places(shuffled)).pvalue > 1e-6) == shuffled

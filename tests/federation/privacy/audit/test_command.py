@@ -62,6 +62,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(audit, "check_whole", lambda system, rounds: at_most("whole", 0.2, 1.5))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_exit_codes(run, capsys):
     assert command.main([str(run)]) == 0

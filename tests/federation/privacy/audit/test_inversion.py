@@ -64,6 +64,7 @@ def test_a_bare_update_shows_its_example(freeze_a):
     assert min(cosines(freeze_a, None)) >= RECOVERED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("freeze_a", [False, True], ids=["naive", "freeze-A"])
 @pytest.mark.parametrize("kind", [System, PipelineSystem])
 def test_through_the_pipeline_it_does_not(freeze_a, kind, tmp_path, monkeypatch):

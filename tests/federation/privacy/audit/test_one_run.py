@@ -53,6 +53,7 @@ def test_the_bound_disproves_itself_and_nothing_more():
     assert p_value(128, 110, 256, bound, 1e-6) <= 0.05 < p_value(128, 110, 256, bound + 0.01, 1e-6)
 
 
+@pytest.mark.slow
 def test_randomised_response_is_never_overstated():
     """Coins told truly with probability e / (1 + e) are (1, 0)-private: at most one in twenty bounds may exceed 1."""
     rng = np.random.default_rng(0)
@@ -107,6 +108,7 @@ def test_at_least_nineteen_of_twenty_bounds_exceed_the_claim_of_a_fault(kind):
     assert exceedances(kind, seeds) >= 19 / SEEDS * len(seeds)
 
 
+@pytest.mark.slow
 def test_a_large_claim_proves_nothing_and_is_not_relied_on():
     """Without any noise, at a claim of 10, the one-run audit is silent: so attacks raise the noise first."""
     loud = make_system(NOISE_FAULTS[0], noise_multiplier=0.5, sample_rate=1.0)

@@ -135,12 +135,14 @@ def make_pipeline_system(kind: type[PipelineSystem] = PipelineSystem) -> Pipelin
     return make_system(kind, clients=8, dropout_share=0.0, dimension=5_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_the_callbacks_pass(check):
     verdict = check(make_pipeline_system())
     assert verdict.passed, str(verdict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("check", "kind"), FAULTS, ids=lambda part: part.__name__)
 def test_broken_callbacks_are_noticed(check, kind):
     verdict = check(make_pipeline_system(broken(kind)))

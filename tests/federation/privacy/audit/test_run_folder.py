@@ -190,6 +190,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "check", "reason"), BROKEN, ids=lambda part: getattr(part, "__name__", ""))
 def test_what_is_wrong_is_named(run, spoil, check, reason):
     spoil(run)
@@ -234,6 +235,7 @@ class Refusal:
     reason: str
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "refusal",
     [
