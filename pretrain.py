@@ -79,7 +79,7 @@ def pretrain(
     from datamodules.public import PublicPeople
     from lightning_modules.backbone import Backbone
     from lightning_modules.fitting import Stage
-    from lightning_modules.model_card import score_base, write_card
+    from lightning_modules.model_card import add_history, score_base, write_card
     from lightning_modules.parts import BackboneShape
     from lightning_modules.small import SMALL
 
@@ -105,7 +105,7 @@ def pretrain(
     backbone.save_pretrained(out)
     data = {"folder": data_root, "people": len(public.people), "clips": len(public.clips), "size": size}
     scores = score_base(backbone, load_people(held_out, size, crop)) if held_out else {}
-    write_card(Path(out), data, stage.log, scores)
+    write_card(Path(out), data, add_history(stage.log, Path(init)) if init else stage.log, scores)
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
 
 

@@ -51,6 +51,25 @@ def _recognised(centres: Tensor, faces: list[Tensor]) -> float:
     return torch.cat(nearest).float().mean().item()
 
 
+def add_history(log: dict[str, Any], earlier: Path) -> dict[str, Any]:
+    """Return a training's log with that of the base model it started from, as far as that one is known.
+
+    Args:
+        log: Steps, seconds and losses of each part.
+        earlier: Folder of the base model that training started from.
+    """
+    if not (earlier / "training.json").is_file():
+        return log
+    before = json.loads((earlier / "training.json").read_text())
+    added = {}
+    for part, new in log.items():
+        old = before.get(part, {"steps": 0, "seconds": 0, "losses": []})
+        losses = old["losses"] + [[old["steps"] + step, loss] for step, loss in new["losses"]]
+        totals = {name: old[name] + new[name] for name in ("steps", "seconds")}
+        added[part] = totals | {"losses": losses}
+    return added
+
+
 def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: dict[str, float]) -> None:
     """Write `README.md` for people and `training.json`, with the losses over steps, for plots."""
     rows = [

@@ -12,6 +12,7 @@ from datamodules.demo import make_demo_people
 from lightning_modules import small
 from lightning_modules.backbone import Backbone
 from lightning_modules.fitting import Stage, average_decay, learning_rate_factor
+from lightning_modules.model_card import add_history
 
 
 class Line(nn.Module):
@@ -81,6 +82,13 @@ def test_the_learning_rate_warms_up_stays_and_ends_at_zero():
     assert factors[300] == pytest.approx(1.0)
     assert factors[1000] == 0.0
     assert max(factors) <= 1.0
+
+
+def test_the_card_of_a_model_trained_on_counts_all_its_steps(tmp_path):
+    log = {"vae": {"steps": 2, "seconds": 1, "losses": [[2, 0.5]]}, "pose": {"steps": 1, "seconds": 1, "losses": []}}
+    (tmp_path / "training.json").write_text(json.dumps({"vae": log["vae"], "data": {}}))
+    assert add_history(log, tmp_path) == log | {"vae": {"steps": 4, "seconds": 2, "losses": [[2, 0.5], [4, 0.5]]}}
+    assert add_history(log, tmp_path / "none") == log
 
 
 @pytest.mark.slow
