@@ -4,64 +4,54 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from federation.deployment.nodes import Nodes
-from federation.secure_aggregation.errors import ProtocolError
+from federation.deployment.orders import Begin
+from federation.deployment.patience import Patience
+from federation.deployment.recognition import recognise
+from federation.secure_aggregation.errors import OrderError, ProtocolError
 from federation.secure_aggregation.server import SecureServer
+from federation.secure_aggregation.session import Session
 
 LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long the server waits for answers; the same for everybody, so that waiting tells nothing about anybody."""
-
-    answer: float = 60.0
-    """Seconds for an answer that takes no training."""
-    training: float = 600.0
-    """Seconds that a device may train before it must mask what it has, or nothing."""
-
-    def __post_init__(self) -> None:
-        for name in ("answer", "training"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"`{name}` must be a positive number of seconds. Got {getattr(self, name)}.")
 
 
 class RemoteAttempt:
     """Drives the five stages of `SecureServer` over a transport.
 
     Whoever fails a stage is out of those that follow; failures add up, and with too few clients left the attempt ends
-    without a sum. Lasts at most four answers and one training, whatever the devices do.
+    without a sum. Lasts at most five answers and one training, whatever the devices do.
 
     Args:
-        server: Of this attempt, fresh.
+        session: Agreed before the first round; its whole roster is asked.
         nodes: The transport.
         patience: Deadlines of the stages.
+        begin: What every node is told.
     """
 
-    def __init__(self, server: SecureServer, nodes: Nodes, patience: Patience) -> None:
-        self.server, self.nodes, self.patience = server, nodes, patience
-        self._unmask: Mapping[str, bytes] = {}
+    def __init__(self, session: Session, nodes: Nodes, patience: Patience, begin: Begin) -> None:
+        broadcast = begin.broadcast.encode()
+        self.roster, self.context = session.roster, session.context(*begin.position, broadcast)
+        self.server = SecureServer(session, *begin.position, broadcast, session.roster.clients)
+        self.nodes, self.patience, self.begin = nodes, patience, begin.encode()
+        self._clients: dict[int, str] = {}
+        self._requests: Mapping[str, bytes] = {}
 
-    def collect(self, orders: Mapping[str, bytes]) -> tuple[str, ...]:
+    def collect(self) -> tuple[str, ...]:
         """Run all stages before the last and return the survivors, whose vectors are in the masked sum.
 
         Nothing can be read yet, so nothing is to be charged.
-
-        Args:
-            orders: What begins the attempt, by client.
 
         Raises:
             ProtocolError: If too few clients are left. The attempt is over and has cost nothing.
         """
         short, long = self.patience.answer, self.patience.answer + self.patience.training
-        for seconds in (short, short, long, short):
-            orders = self._play_stage(orders, seconds)
-        self._unmask = orders
+        self._take(self._recognise(self._ask(dict.fromkeys(self.nodes.everybody(), self.begin), short)))
+        for seconds in (short, long, short):
+            self._take(self._ask_clients(seconds))
         return self.server.survivors
 
     def release(self) -> np.ndarray:
@@ -70,17 +60,42 @@ class RemoteAttempt:
         Raises:
             ProtocolError: If too few clients are left. The attempt is over and stays charged.
         """
-        self._play_stage(self._unmask, self.patience.answer)
+        self._take(self._ask_clients(self.patience.answer))
         return self.server.result()
 
-    def _play_stage(self, orders: Mapping[str, bytes], seconds: float) -> dict[str, bytes]:
-        """Give out orders, take what comes before the deadline and return the next orders."""
+    def _ask(self, orders: Mapping[int, bytes], seconds: float) -> Iterator[tuple[int, bytes]]:
+        """Yield what nodes answer; a transport that never ends does not hold the round."""
         deadline = time.monotonic() + seconds
-        for client, message in self.nodes.ask(orders, seconds):
+        for answer in self.nodes.ask(orders, seconds):
+            yield answer
+            if time.monotonic() > deadline:
+                return
+
+    def _ask_clients(self, seconds: float) -> Iterator[tuple[str, bytes]]:
+        """Give the clients that are left their requests and yield what they answer, by client."""
+        orders = {node: self._requests[client] for node, client in self._clients.items() if client in self._requests}
+        for node, message in self._ask(orders, seconds):
+            yield self._clients.get(node, ""), message
+
+    def _recognise(self, answers: Iterator[tuple[int, bytes]]) -> Iterator[tuple[str, bytes]]:
+        """Yield the first messages of devices that sign as clients of the roster; no other node is asked again."""
+        for node, message in answers:
+            try:
+                client = recognise(message, self.roster, self.context)
+                others = {known for place, known in self._clients.items() if place != node}
+                if client in others or self._clients.get(node, client) != client:
+                    raise OrderError(f"A client has one device, and a device one client. It speaks for {client}, too.")
+            except ProtocolError as error:
+                LOGGER.warning("Node %d is refused: %s", node, error)
+                continue
+            self._clients[node] = client
+            yield client, message
+
+    def _take(self, answers: Iterator[tuple[str, bytes]]) -> None:
+        """Take what comes in time and close the stage."""
+        for client, message in answers:
             try:
                 self.server.receive(client, message)
             except ProtocolError as error:
-                LOGGER.warning("%s is out of this round: %s", client, error)
-            if time.monotonic() > deadline:  # a transport that never ends must not hold the round
-                break
-        return self.server.close_stage()
+                LOGGER.warning("%s is out of this round: %s", client or "A stranger", error)
+        self._requests = self.server.close_stage()

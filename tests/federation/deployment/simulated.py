@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
-from federation.deployment.attempt import Patience, RemoteAttempt
+from federation.deployment.attempt import RemoteAttempt
+from federation.deployment.broadcast import Broadcast
+from federation.deployment.orders import Begin
+from federation.deployment.patience import Patience
 from federation.secure_aggregation.errors import ProtocolError
-from federation.secure_aggregation.server import SecureServer
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
 from tests.federation.secure_aggregation.parties import Parties, make_session, plan
 
 PATIENCE = Patience(answer=30.0, training=30.0)
+BROADCAST = Broadcast(1.0, "", torch.zeros(3))
 
 
 @dataclass
@@ -26,21 +30,24 @@ class FailingNodes:
     """
 
     parties: Parties
-    share: float
-    draws: random.Random
+    share: float = 0.0
+    draws: random.Random = field(default_factory=lambda: random.Random(0))
     stage: Stage = Stage.ADVERTISE
-    gone: set[str] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
 
-    def ask(self, orders: Mapping[str, bytes], seconds: float) -> Iterator[tuple[str, bytes]]:
-        answers = [(client, self._answer(client, order)) for client, order in orders.items() if client not in self.gone]
+    def everybody(self) -> list[int]:
+        return list(range(len(self.parties.names)))
+
+    def ask(self, orders: Mapping[int, bytes], seconds: float) -> Iterator[tuple[int, bytes]]:
+        answers = [(node, self._answer(node, order)) for node, order in orders.items() if node not in self.gone]
         self.stage = Stage(self.stage + 1)
-        yield from ((client, answer) for client, answer in answers if answer is not None)
+        yield from ((node, answer) for node, answer in answers if answer is not None)
 
-    def _answer(self, client: str, order: bytes) -> bytes | None:
+    def _answer(self, node: int, order: bytes) -> bytes | None:
         fate = self.draws.random()
         if fate < self.share:
-            self.gone.add(client)
-        return self.parties.ask(client, self.stage, order) if fate >= self.share / 2 else None
+            self.gone.add(node)
+        return self.parties.ask(self.parties.names[node], self.stage, order) if fate >= self.share / 2 else None
 
 
 @dataclass
@@ -51,15 +58,20 @@ class SimulatedFederation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.parties, self.draws = Parties(self.session), random.Random(self.seed)
+        self.parties = Parties(self.session, broadcast=BROADCAST.encode())
+        self.draws = random.Random(self.seed)
+
+    def begin(self, index: int, nodes: object | None = None, patience: Patience = PATIENCE) -> RemoteAttempt:
+        """Return the first attempt at a round."""
+        self.parties.round = index
+        order = Begin(index, 0, patience.training, BROADCAST)
+        return RemoteAttempt(self.session, nodes or FailingNodes(self.parties), patience, order)
 
     def run_round(self, index: int, share: float) -> str:
         """Return `exact`, `wrong` or `refused`, the fate of a round in which this share fails at every stage."""
-        self.parties.round = index
-        server = SecureServer(self.session, index, 0, self.parties.broadcast, self.parties.names)
-        attempt = RemoteAttempt(server, FailingNodes(self.parties, share, self.draws), PATIENCE)
+        attempt = self.begin(index, FailingNodes(self.parties, share, self.draws))
         try:
-            survivors = attempt.collect(dict.fromkeys(self.parties.names, b""))
+            survivors = attempt.collect()
             total = attempt.release()
         except ProtocolError:
             return "refused"
@@ -67,5 +79,5 @@ class SimulatedFederation:
         return "exact" if np.array_equal(total, self.parties.plain_sum(survivors)) else "wrong"
 
 
-def make_federation(clients: int, colluders: int, honest: int) -> SimulatedFederation:
+def make_federation(clients: int = 5, colluders: int = 1, honest: int = 3) -> SimulatedFederation:
     return SimulatedFederation(make_session(plan(clients, colluders, honest, dimension=4)))

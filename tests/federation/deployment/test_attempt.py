@@ -6,12 +6,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from federation.deployment.attempt import Patience, RemoteAttempt
+from federation.deployment.patience import Patience
+from federation.privacy.stream import KeyStream
 from federation.secure_aggregation.errors import TooFewClientsError
+from federation.secure_aggregation.keys import KeyPair
+from federation.secure_aggregation.messages import Advertise
 from federation.secure_aggregation.server import SecureServer
+from federation.secure_aggregation.signing import sign_advertised
 from federation.secure_aggregation.stages import Stage
-from tests.federation.deployment.simulated import PATIENCE, FailingNodes, make_federation
-from tests.federation.secure_aggregation.parties import Parties, make_session, plan
+from tests.federation.deployment.simulated import BROADCAST, FailingNodes, make_federation
+from tests.federation.secure_aggregation.parties import identity
 
 
 def test_rounds_with_few_failures_are_released_and_exact():
@@ -46,57 +50,78 @@ def test_twenty_rounds_of_128_devices(share, released):
 
 
 class Noisy(FailingNodes):
-    """A transport that tells lies: strangers, nonsense, answers of others, everything twice."""
+    """A transport that tells lies: strangers, nonsense, everything twice, another client's words."""
 
     def ask(self, orders, seconds):
-        for client, answer in list(super().ask(orders, seconds)):
-            yield "nobody", answer
-            yield client, answer
-            yield client, answer
-        yield self.parties.names[0], b"nonsense"
+        for node, answer in list(super().ask(orders, seconds)):
+            yield 1000 + node, answer[:-1]
+            yield node, answer
+            yield node, answer
+            yield 99, answer
+        yield 0, b"nonsense"
 
 
-def test_what_nobody_should_say_costs_only_who_said_it(caplog):
+def test_what_nobody_should_say_costs_at_most_who_said_it(caplog):
     federation = make_federation(6, 1, 3)
-    parties = federation.parties
-    server = SecureServer(federation.session, 0, 0, parties.broadcast, parties.names)
-    attempt = RemoteAttempt(server, Noisy(parties, 0.0, federation.draws), PATIENCE)
-    with pytest.raises(TooFewClientsError):
-        attempt.collect(dict.fromkeys(parties.names[:3], b""))
-    server = SecureServer(federation.session, 1, 0, parties.broadcast, parties.names)
-    parties.round = 1
-    attempt = RemoteAttempt(server, Noisy(parties, 0.0, federation.draws), PATIENCE)
-    survivors = attempt.collect(dict.fromkeys(parties.names, b""))
-    assert survivors == tuple(parties.names[1:])
-    assert np.array_equal(attempt.release(), parties.plain_sum(survivors))
+    attempt = federation.begin(0, Noisy(federation.parties))
+    survivors = attempt.collect()
+    assert survivors == tuple(federation.parties.names[1:])
+    assert np.array_equal(attempt.release(), federation.parties.plain_sum(survivors))
+    assert "Node 99 is refused: A client has one device" in caplog.text
     assert "client-0000 is out of this round: A message is `bytes`" in caplog.text
 
 
-class Endless:
+class Intruder(FailingNodes):
+    """A node that the transport admits: it signs with a key of its own, under a number of the roster or beyond."""
+
+    number: int = 2
+
+    def everybody(self):
+        return [77, *super().everybody()]
+
+    def ask(self, orders, seconds):
+        if self.stage is Stage.ADVERTISE:
+            context = self.parties.session.context(0, 0, BROADCAST.encode())
+            keys = Advertise(self.number, *(KeyPair.generate(KeyStream(bytes(32))).public for _ in range(2)), bytes(32))
+            yield 77, sign_advertised(keys, identity("somebody else"), context).encode(context)
+        assert (77 in orders) == (self.stage is Stage.ADVERTISE)
+        yield from super().ask({node: order for node, order in orders.items() if node != 77}, seconds)
+
+
+@pytest.mark.parametrize("number", [2, 6, 2**32 - 1])
+def test_a_node_off_the_roster_is_refused_and_harms_nobody(caplog, number):
+    federation = make_federation(6, 1, 3)
+    nodes = Intruder(federation.parties)
+    nodes.number = number
+    attempt = federation.begin(0, nodes)
+    assert attempt.collect() == tuple(federation.parties.names)
+    assert caplog.text.count("Node 77 is refused: ") == 1
+
+
+def test_without_the_check_the_intruder_would_throw_a_client_out(monkeypatch):
+    federation = make_federation(6, 1, 3)
+    monkeypatch.setattr("federation.deployment.recognition.verify_advertised", lambda *args: None)
+    assert "client-0002" not in federation.begin(0, Intruder(federation.parties)).collect()
+
+
+class Endless(FailingNodes):
     """A transport that never stops."""
 
     def ask(self, orders, seconds):
-        yield from itertools.repeat(("nobody", b"nonsense"))
+        yield from itertools.repeat((0, b"nonsense"))
 
 
 def test_a_transport_that_never_ends_holds_no_round():
-    parties = Parties(make_session(plan()))
-    attempt = RemoteAttempt(parties.server, Endless(), Patience(answer=0.05, training=0.05))
+    federation = make_federation()
+    attempt = federation.begin(0, Endless(federation.parties), Patience(answer=0.05, training=0.05))
     with pytest.raises(TooFewClientsError):
-        attempt.collect(parties.requests)
+        attempt.collect()
 
 
 def test_before_the_release_the_sum_is_hidden():
-    parties = Parties(make_session(plan()))
-    federation = make_federation(5, 1, 3)
-    attempt = RemoteAttempt(parties.server, FailingNodes(parties, 0.0, federation.draws), PATIENCE)
-    attempt.collect(parties.requests)
-    assert parties.server.stage is Stage.UNMASK
-    assert not np.array_equal(parties.server._own.total, parties.plain_sum())
-    assert np.array_equal(attempt.release(), parties.plain_sum())
-
-
-@pytest.mark.parametrize("seconds", [0.0, -1.0, float("inf"), float("nan")])
-def test_patience_is_finite(seconds):
-    with pytest.raises(ValueError, match="must be a positive number of seconds"):
-        Patience(answer=seconds)
+    federation = make_federation()
+    attempt = federation.begin(0)
+    attempt.collect()
+    assert attempt.server.stage is Stage.UNMASK
+    assert not np.array_equal(attempt.server._own.total, federation.parties.plain_sum())
+    assert np.array_equal(attempt.release(), federation.parties.plain_sum())
