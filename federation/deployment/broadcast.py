@@ -1,4 +1,4 @@
-"""What all clients of an attempt are given alike, and their masks depend on: clip norm, ledger head, global adapter"""
+"""What all clients are given alike, and their masks depend on: clip norm, ledger head, global adapter."""
 
 from __future__ import annotations
 
@@ -56,8 +56,7 @@ class Broadcast:
         except ValueError:
             raise MalformedMessageError("A broadcast begins with a clip norm and a hash. This one does not.") from None
         adapter = np.frombuffer(values, np.float32).copy()
-        if repr(clip_norm).encode() != numbers or not separator or not np.isfinite(adapter).all():
-            raise MalformedMessageError(
-                "A broadcast holds finite numbers, each in its one spelling. This one does not."
-            )
+        finite = np.isfinite(clip_norm) and np.isfinite(adapter).all()
+        if repr(clip_norm).encode() != numbers or not separator or not finite:
+            raise MalformedMessageError("A broadcast holds finite numbers in their one spelling. This one does not.")
         return cls(clip_norm, text, torch.from_numpy(adapter))

@@ -1,0 +1,107 @@
+"""A process that trains beside the device's front: it may crash, hang or run out of memory, and the front goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+from typing_extensions import override
+
+from federation.deployment.local_training import LocalTraining
+from federation.deployment.orders import Begin
+from federation.deployment.trainer import Trainer, decode_update
+from federation.update import ClientUpdate
+
+LOGGER = logging.getLogger(__name__)
+
+READY = b"ready"
+LOADING_SECONDS = 600.0
+ENDING_SECONDS = 5.0
+
+
+class TrainingProcess(Trainer):
+    """Keeps one process with the model for as long as the device runs; one that ended is replaced at the next attempt.
+
+    Args:
+        client: Whose training.
+        load: Returns the training; called in the process, so it must be a function of a module, with plain arguments.
+    """
+
+    def __init__(self, client: str, load: Callable[[], LocalTraining]) -> None:
+        self.client, self.load = client, load
+        self._context = get_context("spawn")
+        self._busy = False
+        self._launch()
+
+    @property
+    def pid(self) -> int | None:
+        """Return the number of the process, the same from round to round unless it had to be replaced."""
+        return self._process.pid
+
+    def wait_until_loaded(self) -> None:
+        """Return when the model is there.
+
+        Raises:
+            ValueError: If the process ended before, for a reason that stands above in the log.
+        """
+        try:
+            loaded = self._connection.poll(LOADING_SECONDS) and self._connection.recv_bytes() == READY
+        except EOFError:
+            loaded = False
+        if not loaded:
+            raise ValueError("The training process must load its model. It ended instead; its last lines say why.")
+
+    @override
+    def start(self, begin: Begin) -> None:
+        if self._busy or not self._process.is_alive():
+            LOGGER.warning("The training process %s and is replaced.", "is late" if self._busy else "has ended")
+            self.close()
+            self._launch()
+        self._busy = True
+        try:
+            self._connection.send_bytes(begin.encode())
+        except OSError:
+            LOGGER.warning("The training process has ended.")
+
+    @override
+    def take(self, begin: Begin) -> ClientUpdate | None:
+        try:
+            while self._connection.poll(0):
+                content = self._connection.recv_bytes()
+                if content != READY:
+                    self._busy = False
+                    return decode_update(content, self.client, begin)
+        except (EOFError, OSError):
+            LOGGER.warning("The training process crashed.")
+            self._busy = False
+        return None
+
+    def close(self) -> None:
+        """End the process, gently at first."""
+        self._connection.close()
+        self._process.terminate()
+        self._process.join(ENDING_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _launch(self) -> None:
+        self._connection, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=serve_training, args=(theirs, self.load), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._busy = False
+
+
+def serve_training(connection: Connection, load: Callable[[], LocalTraining]) -> None:
+    """Load the model and train for every order until the front is gone; runs in the process."""
+    training = load()
+    connection.send_bytes(READY)
+    while True:
+        try:
+            order = connection.recv_bytes()
+        except EOFError:
+            return
+        connection.send_bytes(training.run(order))
