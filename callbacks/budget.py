@@ -75,10 +75,11 @@ class PrivacyBudget(FederationCallback):
         """Charge, at the noise of those who survived, unless the attempts at this round have used up the budget."""
         if not state.is_main:
             return
-        release = self.promise.effective(drawn=len(state.clients), survivors=len(state.clients))
+        survivors = len(state.clients if state.survivors is None else state.survivors)
+        release = self.promise.effective(drawn=len(state.clients), survivors=survivors)
         if self._is_within(state, release):
             charged = (release.noise_multiplier, release.sample_rate)
-            self.ledger.charge(state.index, state.attempt, *charged, survivors=len(state.clients))
+            self.ledger.charge(state.index, state.attempt, *charged, survivors=survivors)
             self.accountant.step(*charged)
             state.notes = {**state.notes, "ledger_head": self.ledger.head}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -97,6 +98,7 @@ class TrainingProcess(Trainer):
 
 def serve_training(connection: Connection, load: Callable[[], LocalTraining]) -> None:
     """Load the model and train for every order until the front is gone; runs in the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the front ends this one
     training = load()
     connection.send_bytes(READY)
     while True:

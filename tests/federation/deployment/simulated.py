@@ -18,7 +18,7 @@ from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
 from tests.federation.secure_aggregation.parties import Parties, make_session, plan
 
-PATIENCE = Patience(answer=30.0, training=30.0)
+PATIENCE = Patience(answer=3600.0, training=3600.0)
 BROADCAST = Broadcast(1.0, "", torch.zeros(3))
 
 
