@@ -92,7 +92,7 @@ class Device:
             self._demand_current(order)
             trained = self.trainer.take(self._begin)
             if trained is None:
-                LOGGER.warning("Round %d: training left nothing in time. The update is zero.", self._begin.round)
+                LOGGER.warning("Round %d: training left nothing in time. The update is zero.", self._begin.round + 1)
             message = self.client.mask_input(order, self.half.encode(self._begin, trained))
         self.clock.sleep_until(due + WORK_SECONDS)
         return message

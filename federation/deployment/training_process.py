@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
@@ -33,7 +34,6 @@ class TrainingProcess(Trainer):
     def __init__(self, client: str, load: Callable[[], LocalTraining]) -> None:
         self.client, self.load = client, load
         self._context = get_context("spawn")
-        self._busy = False
         self._launch()
 
     @property
@@ -47,35 +47,44 @@ class TrainingProcess(Trainer):
         Raises:
             ValueError: If the process ended before, for a reason that stands above in the log.
         """
-        try:
-            loaded = self._connection.poll(LOADING_SECONDS) and self._connection.recv_bytes() == READY
-        except EOFError:
-            loaded = False
-        if not loaded:
+        self._connection.poll(LOADING_SECONDS)
+        self._receive()
+        if not self._loaded:
             raise ValueError("The training process must load its model. It ended instead; its last lines say why.")
 
     @override
     def start(self, begin: Begin) -> None:
+        """Begin to train, in a new process if the last one is still at an earlier attempt.
+
+        Nothing is sent to a process that does not listen: the front would wait for it.
+        """
+        self._receive()
         if self._busy or not self._process.is_alive():
             LOGGER.warning("The training process %s and is replaced.", "is late" if self._busy else "has ended")
             self.close()
             self._launch()
-        self._busy = True
-        try:
-            self._connection.send_bytes(begin.encode())
-        except OSError:
-            LOGGER.warning("The training process has ended.")
+        elif not self._loaded:
+            LOGGER.warning("The training process is still loading its model.")
+        else:
+            self._busy = True
+            with suppress(OSError):  # it has just ended, which the next attempt finds
+                self._connection.send_bytes(begin.encode())
 
     @override
     def take(self, begin: Begin) -> ClientUpdate | None:
+        content = self._receive()
+        return None if content is None else decode_update(content, self.client, begin)
+
+    def _receive(self) -> bytes | None:
+        """Return what the process hands over, None if nothing is there; does not wait."""
         try:
             while self._connection.poll(0):
                 content = self._connection.recv_bytes()
                 if content != READY:
                     self._busy = False
-                    return decode_update(content, self.client, begin)
+                    return content
+                self._loaded = True
         except (EOFError, OSError):
-            LOGGER.warning("The training process crashed.")
             self._busy = False
         return None
 
@@ -93,7 +102,7 @@ class TrainingProcess(Trainer):
         self._process = self._context.Process(target=serve_training, args=(theirs, self.load), daemon=True)
         self._process.start()
         theirs.close()
-        self._busy = False
+        self._busy = self._loaded = False
 
 
 def serve_training(connection: Connection, load: Callable[[], LocalTraining]) -> None:

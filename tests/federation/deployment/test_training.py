@@ -100,9 +100,12 @@ def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, fate):
         process.start(order(training, 1))
         assert wait_for_update(process, order(training, 1), seconds=2.0) is None
         (tmp_path / "round_0001.safetensors").unlink()
-        process.start(order(training, 2))
+        process.start(order(training, 2))  # the new process has no model yet, and nobody waits for it
         assert process.pid != first
-        assert wait_for_update(process, order(training, 2)) is not None
+        assert process.take(order(training, 2)) is None
+        process.wait_until_loaded()
+        process.start(order(training, 3))
+        assert wait_for_update(process, order(training, 3)) is not None
     finally:
         process.close()
 
