@@ -48,6 +48,8 @@ def serve(settings: str, home: str, clips: str, users: list[int] | None = None, 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         device = make_device(settings, place, session, client, training)
+        if device.clip_norm is not None:
+            device.half.warm_up(device.size, device.clip_norm)
         training.wait_until_loaded()
         allowed = {os.getuid()} if users is None else set(users)
         service = SocketService(place.socket, device.answer, longest=longest_order(session), users=allowed, group=group)

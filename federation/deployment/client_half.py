@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from federation.deployment.broadcast import Broadcast
 from federation.deployment.orders import Begin
 from federation.hooks import FederationCallback
 from federation.secure_aggregation.masks import to_ring
@@ -35,6 +36,15 @@ class ClientHalf:
         state = self.state(begin)
         for step in self.pipeline:
             step.on_run_start(state)
+
+    def warm_up(self, size: int, clip_norm: float) -> None:
+        """Do all of it once, with nothing: the table of the noise takes seconds, which a first round should not show.
+
+        Args:
+            size: d.
+            clip_norm: S, which the table depends on.
+        """
+        self.encode(Begin(0, 0, 0.0, Broadcast(clip_norm, "", torch.zeros(size))), None)
 
     def encode(self, begin: Begin, trained: ClientUpdate | None) -> np.ndarray:
         """Return the noised vector, uint32, shape (D,).

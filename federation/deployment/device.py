@@ -55,18 +55,17 @@ class Device:
             OwnerRefusalError: If the owner does not allow what it asks for.
         """
         if order[:4] == Begin.TAG:
-            size = self.client.session.config.dimension - self._further_coordinates
             with self._lock:
-                return self._start(Begin.decode(order, size))
+                return self._start(Begin.decode(order, self.size))
         stage = STAGE_OF.get(order[:4])
         if stage is None:
             raise MalformedMessageError("An order is of one of five types. Got another.")
         return self._mask(order) if stage is Stage.MASK_INPUT else self._continue(stage, order)
 
     @property
-    def _further_coordinates(self) -> int:
-        """Return how many coordinates the vector has beside the adapter's: its weight, and the clip bit if S moves."""
-        return 1 if self.clip_norm is not None else 2
+    def size(self) -> int:
+        """Return the length d of the adapter: the vector holds its weight, too, and the clip bit if S moves."""
+        return self.client.session.config.dimension - (1 if self.clip_norm is not None else 2)
 
     def _start(self, begin: Begin) -> bytes:
         """Advertise, and begin to train; an attempt that is repeated is not begun twice."""

@@ -54,9 +54,13 @@ class RelayNodes(Nodes):
             return
         parts = (ORDER.pack(node, len(order)) + order for node, order in orders.items())
         content = self._exchange(b"A" + SECONDS.pack(seconds) + b"".join(parts), seconds + SLACK_SECONDS)
-        while content[:1] == b"R":
-            yield NODE.unpack_from(content, 1)[0], content[1 + NODE.size :]
-            content = self._receive()
+        try:
+            while content[:1] == b"R":
+                yield NODE.unpack_from(content, 1)[0], content[1 + NODE.size :]
+                content = self._receive()
+        except GeneratorExit:  # answers that nobody waits for must not be taken for those of the next question
+            self._drop()
+            raise
 
     def close(self) -> None:
         """Let the relay end, and take no other."""

@@ -20,6 +20,7 @@ from federation.secure_aggregation.errors import (
 )
 from tests.federation.deployment.devices import (
     ROUNDS,
+    SIZE,
     TRAINING,
     begin_attempt,
     expected_sum,
@@ -175,6 +176,16 @@ def test_another_request_of_the_same_stage_ends_the_attempt(session, tmp_path):
         device.answer(request)
 
 
+def test_the_noise_is_prepared_before_the_first_round(session, tmp_path):
+    device = make_device("client-0000", session, tmp_path)
+    device.half.warm_up(device.size, device.clip_norm)
+    noise = device.half.pipeline[-1]
+    prepared = dict(noise._samplers)
+    device.half.encode(make_order(), None)
+    assert len(prepared) == 1
+    assert noise._samplers == prepared
+
+
 def test_a_moving_clip_norm_is_taken_within_its_range(session, tmp_path):
     device = replace(make_device("client-0000", session, tmp_path), clip_norm=None)
-    assert device._further_coordinates == 2
+    assert device.size == SIZE - 1

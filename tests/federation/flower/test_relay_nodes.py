@@ -4,6 +4,7 @@ import socket
 import stat
 import struct
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -23,7 +24,7 @@ class Relay:
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
-        with socket.socket(socket.AF_UNIX) as connection:
+        with suppress(ConnectionResetError), socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(self.path))
             while self.said and (request := receive_frame(connection, 1000)):
                 self.heard.append(request)
@@ -72,6 +73,16 @@ def test_a_relay_that_breaks_off_is_said_so_and_replaced(make, monkeypatch, said
     nodes, relay = make(said, None)
     with pytest.raises(ConnectionError, match="broke off"):
         list(nodes.ask({7: b"one"}, 0.05))
+    relay.said = [[b"N" + NODE.pack(7)]]
+    assert nodes.everybody() == [7]
+    assert relay.runs == 2
+
+
+def test_answers_that_nobody_waited_for_are_not_those_of_the_next_question(make):
+    nodes, relay = make([b"R" + NODE.pack(7) + b"one", b"R" + NODE.pack(8) + b"two", b"E"], None)
+    answers = nodes.ask({7: b"a", 8: b"b"}, 5.0)
+    assert next(answers) == (7, b"one")
+    answers.close()
     relay.said = [[b"N" + NODE.pack(7)]]
     assert nodes.everybody() == [7]
     assert relay.runs == 2
