@@ -178,7 +178,8 @@ def private(
         )
         return [PrivacyOff(out_dir, terms, limits), *sampling, *steps]
     cohort = provision(clients, security.colluding_share, security.dropout_share)
-    budget = PrivacyBudget(out_dir, privacy, federation, choose_noise(privacy, federation, clients), cohort, security)
+    z = choose_noise(privacy, federation, clients)
+    budget = PrivacyBudget(out_dir, privacy, federation, z, cohort, security, simulation=not remote)
     if remote:
         return [budget, *sampling, *steps]
     return [

@@ -36,6 +36,7 @@ class PrivacyBudget(FederationCallback):
         noise_multiplier: z, given or solved for.
         cohort: The enrolled clients, and how many of them may betray or fail.
         security: Against whom, and the shares that a smaller, visible cohort is provisioned by.
+        simulation: Whether this machine plays all devices.
 
     Raises:
         ValueError: On fewer than 8 clients, unless that is allowed for, or a delta that some client could fill alone.
@@ -49,9 +50,10 @@ class PrivacyBudget(FederationCallback):
         noise_multiplier: float,
         cohort: Cohort,
         security: SecurityArgs,
+        simulation: bool = True,
     ) -> None:
         release = Release(noise_multiplier, sample_rate(federation))
-        self.promise = Promise(cohort, release, federation.sampling, privacy, security)
+        self.promise = Promise(cohort, release, federation.sampling, privacy, security, simulation)
         self.out_dir, self.rounds, self.visible = out_dir, federation.rounds, federation.sampling == "visible"
 
     @override

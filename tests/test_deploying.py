@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 import train
+from callbacks.conclusion import Spent, conclude, gather_facts
 from deploying import count, demand_settings, digest_deployment, join_devices, read_settings
 from federation.args import (
     AggregationArgs,
@@ -17,6 +20,8 @@ from federation.args import (
     SecurityArgs,
 )
 from federation.deployment.session_file import write_session
+from federation.privacy.card import privacy_card
+from federation.privacy.composition import Epsilon
 from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.session import SessionConfig
 from tests.federation.secure_aggregation.parties import DIGEST, make_session
@@ -101,6 +106,20 @@ def test_server_and_device_take_the_same_steps(tmp_path):
     sampling, steps = train.client_steps(keys, *settled, 4)
     assert [type(step) for step in pipeline[1:]] == [type(step) for step in [*sampling, *steps]]
     assert [type(step).__name__ for step in pipeline][:2] == ["PrivacyBudget", "HiddenSampling"]
+
+
+def test_the_card_of_a_deployment_does_not_speak_of_a_simulation(tmp_path, monkeypatch):
+    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
+    cards = {}
+    for remote in (True, False):
+        budget, *_ = train.private(SeededKeys(0), *settle(), OwnerArgs(), clients=4, out_dir=tmp_path, remote=remote)
+        state = SimpleNamespace(wire_size=9, clip_norm=1.0)
+        spent = Spent(1, Epsilon(1.0, "prv"), Epsilon(2.0, "prv"))
+        facts = gather_facts(state, budget.promise, spent)
+        cards[remote] = privacy_card(facts) + conclude(facts, tmp_path / "card.md")
+    assert "imulation" in cards[False]
+    assert "imulation" not in cards[True]
+    assert "Devices kept ledgers of their own" in cards[True]
 
 
 def test_settings_are_read_as_train_reads_them(tmp_path):
