@@ -23,15 +23,23 @@ if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from federation.secure_aggregation.session import Session
 
 
-def serve(settings: str, home: str, clips: str, users: list[int] | None = None, group: int | None = None) -> None:
+def serve(
+    settings: str,
+    home: str,
+    clips: str,
+    socket: str | None = None,
+    users: list[int] | None = None,
+    group: int | None = None,
+) -> None:
     """Run a device until it is interrupted.
 
     Args:
         settings: The config that the session was signed for, as for train.py.
         home: Folder of keys, session, ledger, personal adapter and socket; docs/deployment.md says how it is filled.
         clips: Folder with one folder of recordings, named like the client.
+        socket: Where the relay knocks, alone in its folder. If not given, HOME/door/socket, which no other user reaches.
         users: User ids that may connect to the socket; this user's if not given.
-        group: Group id of the socket, for a relay that runs as another user.
+        group: Group id of the socket and its folder, which this user and the relay's share.
     """
     from deploying import load_training
     from device_home import DeviceHome
@@ -52,7 +60,8 @@ def serve(settings: str, home: str, clips: str, users: list[int] | None = None, 
             device.half.warm_up(device.size, device.clip_norm)
         training.wait_until_loaded()
         allowed = {os.getuid()} if users is None else set(users)
-        service = SocketService(place.socket, device.answer, longest=longest_order(session), users=allowed, group=group)
+        path = Path(socket) if socket else place.socket
+        service = SocketService(path, device.answer, longest=longest_order(session), users=allowed, group=group)
         print(f"{client} is ready: process {os.getpid()}, training in process {training.pid}.", flush=True)
         service.serve()
     finally:

@@ -57,6 +57,13 @@ def test_only_its_owner_and_group_reach_the_socket(service):
     assert stat.S_IMODE(service.path.parent.stat().st_mode) == 0o700
 
 
+def test_a_group_may_pass_through_the_folder_and_read_nothing_in_it(tmp_path):
+    service = SocketService(tmp_path / "door" / "socket", answer, longest=LONGEST, users=(), group=os.getgid())
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (service.path, service.path.parent)]
+    service.close()
+    assert modes == [0o660, 0o710]
+
+
 @pytest.mark.parametrize(
     ("sent", "line"),
     [
