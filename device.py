@@ -37,7 +37,7 @@ def serve(
         settings: The config that the session was signed for, as for train.py.
         home: Folder of keys, session, ledger, personal adapter and socket; docs/deployment.md says how it is filled.
         clips: Folder with one folder of recordings, named like the client.
-        socket: Where the relay knocks, alone in its folder. If not given, HOME/door/socket, which no other user reaches.
+        socket: Where the relay knocks, alone in its folder; HOME/door/socket if not given, for this user's relay only.
         users: User ids that may connect to the socket; this user's if not given.
         group: Group id of the socket and its folder, which this user and the relay's share.
     """

@@ -35,6 +35,14 @@ def test_the_check_sees_other_imports(line):
     assert not imported(f"def f():\n    {line}") <= ALLOWED
 
 
+def test_nobody_else_imports_flower():
+    root = APP.parents[2]
+    parts = ("federation", "callbacks", "deploy")
+    ours = [*root.glob("*.py"), *(path for part in parts for path in (root / part).rglob("*.py"))]
+    assert len(ours) > 100
+    assert {path.parent for path in ours if "flwr" in imported(path.read_text())} == {RELAY}
+
+
 def test_nothing_else_is_shipped():
     shipped = [path.relative_to(APP) for path in APP.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert sorted(path.name for path in shipped) == ["__init__.py", "client_app.py", "pyproject.toml", "server_app.py"]
