@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def run_loopback(
         settings: The config; `deployment` in it must name this folder.
         owner: JSON file of what the devices' owners allow; if not given, what protects nobody is refused.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this command ends all of it
     start, place = time.monotonic(), set_aside(Path(folder)).absolute()
     fill_demo_clips(Path(clips))
     homes = enrol_everybody(place, settings)
