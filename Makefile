@@ -9,7 +9,7 @@ BIN := .venv/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast audit lint format structure clean
+.PHONY: help demo federation test test-fast audit lint format structure clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: .venv/.run ## Train across eight drawn people, privately, and make a video
 	@if [ -e $(DEMO) ]; then rm -rf $(DEMO).previous && mv $(DEMO) $(DEMO).previous && \
 		echo "The last demo is now in $(DEMO).previous."; fi
 	$(BIN)/python train.py --config configs/demo.yaml --out_dir $(DEMO) $(if $(ROUNDS),--federation.rounds $(ROUNDS))
+
+federation: .venv/.flower ## Run the same between three devices over Flower, on loopback: TLS, keys, two rounds, a video
+	$(BIN)/python -m deploy.loopback
 
 test: .venv/.dev ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -57,4 +60,8 @@ clean: ## Remove the demo's run and people, and caches; other runs and .venv sta
 
 .venv/.dev: requirements-dev.txt .venv/.run
 	$(BIN)/python -m pip install $(PIP_ARGS) -r requirements-dev.txt
+	@touch $@
+
+.venv/.flower: requirements-flower.txt .venv/.run
+	$(BIN)/python -m pip install $(PIP_ARGS) -r requirements-flower.txt
 	@touch $@

@@ -112,7 +112,8 @@ def make_observers(
     """Return what shows and keeps a run; a module without `denoising_error` or `generate` is not asked for them."""
     monitor = Monitor(folder)
     observers: list[FederationCallback] = [Progress(federation.rounds, federation.local_steps, fabric.world_size)]
-    if hasattr(module, "denoising_error") and args.evaluation_batches:
+    clips_are_here = isinstance(data, LightningDataModule)
+    if hasattr(module, "denoising_error") and args.evaluation_batches and clips_are_here:
         observers.append(Evaluation(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:
         speakers = [Speaker(client, data, is_client=True) for client in data.clients if data.splits(client)["test"]]
@@ -121,7 +122,7 @@ def make_observers(
         options = {"every": args.samples_every, "frames": args.sample_frames, "steps": args.sample_steps}
         observers.append(Samples(fabric, module, speakers, write_video, monitor, folder, **options))
     if hasattr(module, "export_adapter"):
-        clients = data.clients if module.personal_parameters() else []
+        clients = data.clients if module.personal_parameters() and clips_are_here else []
         whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None
         observers.append(Checkpoint(module, clients, folder, whole))
     return [*observers, monitor]

@@ -15,7 +15,15 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from callbacks.args import ObserverArgs
 from commandline import report_errors
-from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
+from federation.args import (
+    AggregationArgs,
+    ClippingArgs,
+    DeploymentArgs,
+    FederationArgs,
+    OwnerArgs,
+    PrivacyArgs,
+    SecurityArgs,
+)
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from federation.hooks import FederationCallback
@@ -25,6 +33,8 @@ DEFAULTS = {
     "module": {"class_path": "lightning_modules.talking_head.TalkingHead"},
     "data": {"class_path": "datamodules.clients.ClientDataModule"},
 }
+
+NOWHERE = DeploymentArgs()
 
 SMALLEST_SHARE = 0.25
 """The server divides by at least this share of the expected number of contributors, however the noise falls."""
@@ -54,6 +64,8 @@ def train(
     clipping: ClippingArgs,
     owner: OwnerArgs,
     observers: ObserverArgs,
+    deployment: DeploymentArgs = NOWHERE,
+    transport: Literal["local", "flower"] = "local",
     devices: int = 1,
     strategy: str = "auto",
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
@@ -75,6 +87,8 @@ def train(
         clipping: How the clip norm moves.
         owner: What each device counts and refuses for itself.
         observers: What is shown.
+        deployment: Where the clients' devices are found, with `--transport flower`.
+        transport: local trains all clients on this machine; flower asks people's devices (docs/deployment.md).
         devices: Processes that train clients at the same time.
         strategy: auto is client_parallel on several devices.
         accelerator: Where to compute.
@@ -87,17 +101,21 @@ def train(
     Returns:
         The folder of the run.
     """
+    from deploying import join_devices
     from federation.privacy.keys import OperatingSystemKeys, SeededKeys
     from federation.rounds import FederatedRounds
     from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, save_text
 
     folder = open_folder(out_dir, resume)
     fabric = make_fabric(accelerator, devices, strategy, precision)
-    read_clients(data, module, processes=devices)
+    settled = (privacy, federation, aggregation, security, clipping)
+    remote = join_devices(deployment, module, seed, settled, devices) if transport == "flower" else None
+    if remote is None:
+        read_clients(data, module, processes=devices)
     public = read_public_people(observers.public_root, data, module)
+    data = data if remote is None else remote.enrolled
     keys = OperatingSystemKeys() if privacy.key_source == "os" else SeededKeys(seed)
-    settled = (privacy, federation, aggregation, security, clipping, owner)
-    pipeline = private(keys, *settled, clients=len(data.clients), out_dir=folder)
+    pipeline = private(keys, *settled, owner, clients=len(data.clients), out_dir=folder, remote=remote is not None)
     fabric.launch()
     if fabric.is_global_zero and settings:
         save_text(folder / "config.yaml", settings)
@@ -114,8 +132,13 @@ def train(
         clip_norm=privacy.clip_norm,
         private=privacy.enabled,
         resume=resume is not None,
+        remote=remote,
     )
-    rounds.run()
+    try:
+        rounds.run()
+    finally:
+        if remote is not None:
+            remote.nodes.close()
     return folder
 
 
@@ -130,44 +153,71 @@ def private(
     *,
     clients: int,
     out_dir: Path,
+    remote: bool = False,
 ) -> list["FederationCallback"]:
     """Return what happens to an update between client and server, in the one order that is private.
 
     The client halves run from first to last, the server halves from last to first. Without privacy only the sampling
-    and the weights are left, and the run says so.
+    and the weights are left, and the run says so. Where the devices are elsewhere (`remote`), each keeps its own ledger
+    and masks for itself; the server halves of the other steps are the same.
     """
     from callbacks.budget import PrivacyBudget
-    from callbacks.clipping import ClipUpdate
     from callbacks.conclusion import PrivacyOff
     from callbacks.device_ledgers import DeviceLedgers
     from callbacks.enrolment import digest_settings
-    from callbacks.isfa import ISFAAggregation
     from callbacks.masking import SecureAggregation
-    from callbacks.noise import DistributedNoise, choose_noise, sample_rate
-    from callbacks.sampling import HiddenSampling, VisibleSampling
+    from callbacks.noise import choose_noise, sample_rate
     from federation.privacy.cohort import provision
     from federation.privacy.owner import OwnerLimits, Terms
 
-    coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)
-    sampling = [] if coins is None else [coins(keys, federation.sample_rate)]
-    weights = aggregation if federation.aggregation == "isfa" else replace(aggregation, gamma=0.0)
+    sampling, steps = client_steps(keys, privacy, federation, aggregation, security, clipping, clients)
     limits = OwnerLimits.read(owner.limits) if owner.limits else None
     if not privacy.enabled:
         terms = Terms(
             sample_rate(federation), federation.rounds, 0, federation.sampling, privacy.key_source, private=False
         )
-        return [PrivacyOff(out_dir, terms, limits), *sampling, ISFAAggregation(weights)]
+        return [PrivacyOff(out_dir, terms, limits), *sampling, *steps]
     cohort = provision(clients, security.colluding_share, security.dropout_share)
-    noise_multiplier = choose_noise(privacy, federation, clients)
-    budget = PrivacyBudget(out_dir, privacy, federation, noise_multiplier, cohort, security)
+    z = choose_noise(privacy, federation, clients)
+    budget = PrivacyBudget(out_dir, privacy, federation, z, cohort, security, simulation=not remote)
+    if remote:
+        return [budget, *sampling, *steps]
     return [
         budget,
         *sampling,
         DeviceLedgers(Path(owner.ledgers or out_dir / "devices"), budget.promise, federation.rounds, limits=limits),
+        *steps,
+        SecureAggregation(keys, security, digest_settings(privacy, federation, aggregation, security, clipping)),
+    ]
+
+
+def client_steps(
+    keys: "KeySource",
+    privacy: PrivacyArgs,
+    federation: FederationArgs,
+    aggregation: AggregationArgs,
+    security: SecurityArgs,
+    clipping: ClippingArgs,
+    clients: int,
+) -> tuple[list["FederationCallback"], list["FederationCallback"]]:
+    """Return the steps that a client takes with its update before it is masked: sampling, then weight, clip, noise.
+
+    A device in a deployment takes the very same ones.
+    """
+    from callbacks.clipping import ClipUpdate
+    from callbacks.isfa import ISFAAggregation
+    from callbacks.noise import DistributedNoise, choose_noise, sample_rate
+    from callbacks.sampling import HiddenSampling, VisibleSampling
+
+    coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)
+    sampling = [] if coins is None else [coins(keys, federation.sample_rate)]
+    weights = aggregation if federation.aggregation == "isfa" else replace(aggregation, gamma=0.0)
+    if not privacy.enabled:
+        return sampling, [ISFAAggregation(weights)]
+    return sampling, [
         ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * sample_rate(federation)),
         ClipUpdate(keys, clipping, contributing=federation.sample_rate if federation.sampling == "hidden" else 1.0),
-        DistributedNoise(keys, noise_multiplier, security),
-        SecureAggregation(keys, security, digest_settings(privacy, federation, aggregation, security, clipping)),
+        DistributedNoise(keys, choose_noise(privacy, federation, clients), security),
     ]
 
 

@@ -36,6 +36,7 @@ class PrivacyBudget(FederationCallback):
         noise_multiplier: z, given or solved for.
         cohort: The enrolled clients, and how many of them may betray or fail.
         security: Against whom, and the shares that a smaller, visible cohort is provisioned by.
+        simulation: Whether this machine plays all devices.
 
     Raises:
         ValueError: On fewer than 8 clients, unless that is allowed for, or a delta that some client could fill alone.
@@ -49,9 +50,10 @@ class PrivacyBudget(FederationCallback):
         noise_multiplier: float,
         cohort: Cohort,
         security: SecurityArgs,
+        simulation: bool = True,
     ) -> None:
         release = Release(noise_multiplier, sample_rate(federation))
-        self.promise = Promise(cohort, release, federation.sampling, privacy, security)
+        self.promise = Promise(cohort, release, federation.sampling, privacy, security, simulation)
         self.out_dir, self.rounds, self.visible = out_dir, federation.rounds, federation.sampling == "visible"
 
     @override
@@ -75,10 +77,11 @@ class PrivacyBudget(FederationCallback):
         """Charge, at the noise of those who survived, unless the attempts at this round have used up the budget."""
         if not state.is_main:
             return
-        release = self.promise.effective(drawn=len(state.clients), survivors=len(state.clients))
+        survivors = len(state.clients if state.survivors is None else state.survivors)
+        release = self.promise.effective(drawn=len(state.clients), survivors=survivors)
         if self._is_within(state, release):
             charged = (release.noise_multiplier, release.sample_rate)
-            self.ledger.charge(state.index, state.attempt, *charged, survivors=len(state.clients))
+            self.ledger.charge(state.index, state.attempt, *charged, survivors=survivors)
             self.accountant.step(*charged)
             state.notes = {**state.notes, "ledger_head": self.ledger.head}
 

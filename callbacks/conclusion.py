@@ -56,6 +56,7 @@ def gather_facts(state: RoundState, promise: Promise, spent: Spent) -> PrivacyFa
         coins_known=spent.coins_known,
         key_source=promise.privacy.key_source,
         code_hash=hash_sources(),
+        simulation=promise.simulation,
         target_epsilon=TARGET,
         target_population=smallest_population(z, q, spent.rounds, delta, clients, TARGET) if asked else None,
     )
@@ -81,7 +82,8 @@ def conclude(facts: PrivacyFacts, card: Path) -> str:
         lines.append(f"{start} same noise in the mean costs epsilon <= {TARGET:g} from {least} clients on.")
     if facts.key_source == "seeded":
         lines.append("The keys were seeded, so this run protects nobody.")
-    return "\n".join([*lines, f"This was a simulation on one machine. The whole card: {card}"])
+    where = "This was a simulation on one machine." if facts.simulation else "Devices kept ledgers of their own, too."
+    return "\n".join([*lines, f"{where} The whole card: {card}"])
 
 
 def save_card(out_dir: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from callbacks.enrolment import Enrolment
 from federation.args import SecurityArgs
+from federation.deployment.broadcast import Broadcast
 from federation.hooks import FederationCallback
 from federation.privacy.cohort import provision
 from federation.privacy.keys import KeySource
@@ -87,10 +88,6 @@ class SecureAggregation(FederationCallback):
 
 
 def broadcast(state: RoundState) -> bytes:
-    """Return what all clients must have been given alike; the keys of masks depend on it.
-
-    A client that was given another adapter than the rest has masks that do not cancel, so its update stays hidden
-    (Pasquini et al. 2022, arXiv 2111.07380).
-    """
+    """Return what all clients must have been given alike; the keys of masks depend on it."""
     head = state.notes.get("ledger_head") or ""
-    return f"{state.clip_norm!r}|{head}|".encode() + state.global_adapter.numpy(force=True).tobytes()
+    return Broadcast(state.clip_norm, head, state.global_adapter).encode()

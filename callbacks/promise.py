@@ -26,6 +26,8 @@ class Promise:
     sampling: Literal["hidden", "visible", "all"]
     privacy: PrivacyArgs
     security: SecurityArgs
+    simulation: bool = True
+    """Whether one machine plays all devices; then nothing protects anybody from its operator."""
 
     def __post_init__(self) -> None:
         clients = self.cohort.clients

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("federation", "callbacks", "lightning_modules", "datamodules", "evaluation", "benchmarks")
+PACKAGES = ("federation", "callbacks", "lightning_modules", "datamodules", "evaluation", "deploy", "benchmarks")
 OPENING = """\
 # The house
 

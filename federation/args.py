@@ -148,3 +148,21 @@ class ClippingArgs:
         _demand(0 < self.bit_scale <= 1, "--clipping.bit_scale", "in (0, 1]", self.bit_scale)
         _demand(0 < self.smallest < float("inf"), "--clipping.smallest", "a positive number", self.smallest)
         _demand(self.smallest <= self.largest < float("inf"), "--clipping.largest", "at least `smallest`", self.largest)
+
+
+@dataclass(frozen=True)
+class DeploymentArgs:
+    """Where people's own devices are found, and how long they are waited for."""
+
+    session: str | None = None
+    """The session that the roster's offline key has signed."""
+    connection: str = "federation"
+    """Name of the SuperLink in `flower_home`/config.toml."""
+    flower_home: str = "deployment/flower"
+    """Flower's own settings."""
+    socket: str = "deployment/server/relay"
+    """Unix socket for the relay that Flower runs; its folder is this user's alone."""
+    answer_seconds: float = 120.0
+    """How long a device may take for an answer without training."""
+    training_seconds: float = 600.0
+    """How long devices train; all of them send at the end of it, whatever became of their training."""

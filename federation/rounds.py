@@ -20,12 +20,16 @@ from federation.exchange import exchange_messages, gather, sum_wires, wait_for_a
 from federation.hooks import FederationCallback
 from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
+from federation.remote import RemoteCohort, RoundRefusedError
 from federation.update import ClientUpdate, RoundState
 from federation.vectors import read_vector
 
+MOST_REFUSALS = 10
+"""Attempts in a row that may be refused before a run gives up."""
+
 
 class FederatedRounds:
-    """Runs the rounds of a federation on this machine's devices.
+    """Runs the rounds of a federation, on this machine's devices or on people's own.
 
     Args:
         fabric: Launched. More than one device needs `strategy="client_parallel"`.
@@ -40,6 +44,8 @@ class FederatedRounds:
         clip_norm: S of the first round; a hook may change `state.clip_norm`, which carries over to the next round.
         private: Whether the pipeline leaves uint32 residues in `update.wire`. False: the float64 `vector` is summed.
         resume: Continue after the newest committed round, if any; otherwise `checkpoint_dir` must hold none.
+        remote: The clients' devices, if they are elsewhere; then `data` only names the clients, client halves run
+            there, and `pipeline` is the server's.
 
     Raises:
         ValueError: On another multi-device strategy, adapters that are not float32, or a folder that does not fit.
@@ -60,7 +66,9 @@ class FederatedRounds:
         clip_norm: float = 1.0,
         private: bool = True,
         resume: bool = False,
+        remote: RemoteCohort | None = None,
     ) -> None:
+        self.remote, self.refusals = remote, 0
         self.fabric, self.data, self.rounds, self.private = fabric, data, federation.rounds, private
         self.pipeline, self.observers = list(pipeline), list(observers)
         self.module = prepare_module(fabric, module)
@@ -81,7 +89,10 @@ class FederatedRounds:
         self.server.notes = state.notes
         while self.server.rounds_done < self.rounds and not state.stop:
             state = self._new_state()
-            self._run_round(state)
+            try:
+                self._run_round(state)
+            except RoundRefusedError as refusal:
+                self._give_up(state, refusal)
         self._call("on_run_end", state)
         wait_for_all()
         return state
@@ -93,7 +104,7 @@ class FederatedRounds:
             self.folders.begin(state.index + 1)
         self._call("on_round_start", state)
         self._agree(state)
-        updates = [] if state.stop else self._train_cohort(state)
+        updates = [] if state.stop else self._collect(state)
         if not state.stop:
             self._call("on_release", state)
             self._agree(state)
@@ -105,6 +116,23 @@ class FederatedRounds:
         state.metrics["released/seconds"] = time.perf_counter() - start
         self._call("on_round_end", state)
         self.server.notes = state.notes
+
+    def _give_up(self, state: RoundState, refusal: RoundRefusedError) -> None:
+        """Leave everything as before the attempt, and let a later one follow unless too many were refused in a row."""
+        self.folders.abandon(state.index + 1)
+        self.refusals += 1
+        print(f"Round {state.index + 1}, attempt {state.attempt + 1}, is refused: {refusal}", flush=True)
+        if self.refusals >= MOST_REFUSALS:
+            raise ValueError(
+                f"{self.refusals} attempts in a row were refused. Go on with `--resume` when enough devices are there."
+            ) from refusal
+
+    def _collect(self, state: RoundState) -> list[ClientUpdate]:
+        """Have the cohort train; what devices elsewhere have to say stays with `remote` until it is released."""
+        if self.remote is None:
+            return self._train_cohort(state)
+        self.remote.collect(state)
+        return []
 
     def _train_cohort(self, state: RoundState) -> list[ClientUpdate]:
         """Train the clients this device is handed and return their updates in roster order."""
@@ -124,7 +152,7 @@ class FederatedRounds:
 
         Every device computes the same step from the same sum.
         """
-        aggregate = sum_wires(self.fabric, state, updates)
+        aggregate = self.remote.release(state) if self.remote else sum_wires(self.fabric, state, updates)
         if not state.clients:
             state.metrics["released/step_norm"] = 0.0
             return state.global_adapter
@@ -158,6 +186,7 @@ class FederatedRounds:
 
     def _commit(self, state: RoundState) -> None:
         """Make the round the newest one; no device goes on before."""
+        self.refusals = 0
         self.server = replace(
             self.server,
             rounds_done=state.index + 1,

@@ -93,6 +93,8 @@ class RoundState:
     """Gives this device's public messages, keyed by client, to every device; returns everybody's."""
     is_main: bool = True
     """Whether this process writes files and logs (rank 0)."""
+    survivors: tuple[str, ...] | None = None
+    """The clients whose vectors are in the sum, where some may have dropped out; None: the whole cohort."""
     attempt: int = 0
     """Strictly increasing when a round is tried again; fresh keys, coins and noise each time."""
     stop: bool = False

@@ -41,6 +41,17 @@ class CommandData(TinyData, LightningDataModule):
             raise ValueError("`--data.people` must be at least 1.\nGot 0.")
 
 
+class DeviceData(TinyData, LightningDataModule):
+    """Three clients, or the one whose device this is; everybody's batches are the same on any device."""
+
+    def __init__(self, root: str = "", people: list[str] | None = None, cache_dir: str | None = None) -> None:
+        LightningDataModule.__init__(self)
+        TinyData.__init__(self, people or ("alice", "bela", "chen"))
+
+    def num_examples(self, client: str) -> int:
+        return 40 * len(client)
+
+
 def train_command(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     """Run `python train.py` in a folder of its own, with `tiny.yaml` beside it."""
     (folder / "tiny.yaml").write_text(CONFIG)

@@ -1,0 +1,177 @@
+"""A whole deployment on this machine, for two rounds: `make federation`.
+
+SuperLink with TLS and node authentication, three SuperNodes, three devices with a folder of clips each, and the
+server's rounds. At the end one client speaks. Everything is on loopback, and nothing outlives the command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from commandline import run_command
+from deploy.certificates import make_certificates
+from deploy.enrol import make_home
+from deploy.processes import Processes
+from federation.flower.launch import flower_command, flower_environment, write_connection
+
+ROOT = Path(__file__).parent.parent
+CLIENTS = ("alice", "bela", "chen")
+CONNECTION = "federation"
+PORT_OF_NODES = 100
+"""SuperNodes listen on loopback at the SuperLink's port plus this and their number."""
+
+
+def run_loopback(
+    folder: str = "runs/federation",
+    clips: str = "data/demo/clients",
+    settings: str = "configs/federation.yaml",
+    owner: str | None = None,
+) -> None:
+    """Run a federation of three devices on this machine.
+
+    Args:
+        folder: Of everything; what an earlier federation left there is moved aside.
+        clips: Folder with a folder of recordings for each of alice, bela and chen.
+        settings: The config; `deployment` in it must name this folder.
+        owner: JSON file of what the devices' owners allow; if not given, what protects nobody is refused.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this command ends all of it
+    start, place = time.monotonic(), set_aside(Path(folder)).absolute()
+    fill_demo_clips(Path(clips))
+    homes = enrol_everybody(place, settings)
+    port = free_port()
+    write_connection(place / "flower", CONNECTION, f"127.0.0.1:{port}", place / "certificates" / "ca.crt")
+    environment = flower_environment(place / "flower") | {"OMP_NUM_THREADS": "1"}
+    with Processes(place / "logs") as processes:
+        start_superlink(processes, place, port, environment)
+        for client, home in homes.items():
+            if owner is not None:
+                shutil.copy(owner, home / "owner.json")
+            start_device(processes, client, home, clips, settings, environment)
+        for number, (client, home) in enumerate(homes.items(), start=1):
+            start_supernode(processes, client, home, place, (port, port + PORT_OF_NODES + number), environment)
+        for client in homes:
+            processes.wait_for(f"device-{client}", "is ready", seconds=600)
+        train = [sys.executable, str(ROOT / "train.py"), "--config", settings, "--transport", "flower"]
+        subprocess.run([*train, "--out_dir", str(place / "run")], env=environment, check=True)
+    if (place / "run" / "global").exists():
+        speak(place, CLIENTS[0], Path(clips), settings)
+    print(f"Took {time.monotonic() - start:.0f} seconds. Logs are in {place / 'logs'}.")
+
+
+def set_aside(folder: Path) -> Path:
+    """Return an empty folder; what stood there is moved to `<folder>.previous`."""
+    previous = folder.with_name(f"{folder.name}.previous")
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
+
+
+def fill_demo_clips(clips: Path) -> None:
+    """Draw the demo people if it is their folder."""
+    from launching import fill_demo_folder
+
+    fill_demo_folder(clips, 64, processes=2)
+
+
+def enrol_everybody(place: Path, config: str) -> dict[str, Path]:
+    """Make certificates, keys and a signed session, and return the devices' homes by client."""
+    from deploy.sign_session import sign_session
+
+    make_certificates(str(place / "certificates"))
+    homes = {client: place / "devices" / client for client in CLIENTS}
+    keys = {client: make_home(home).hex() for client, home in homes.items()}
+    (place / "server").mkdir(mode=0o700)
+    (place / "roster.json").write_text(json.dumps(keys))
+    session, authority = place / "server" / "session.json", place / "authority.key"
+    sign_session(config, str(authority), str(place / "roster.json"), str(session))
+    for home in homes.values():
+        shutil.copy(session, home / "session.json")
+        shutil.copy(authority.with_suffix(".pub"), home / "authority.pub")
+    return homes
+
+
+def start_superlink(processes: Processes, place: Path, port: int, environment: dict[str, str]) -> None:
+    """Start a SuperLink that admits registered nodes alone, and register the devices' keys."""
+    certificates = place / "certificates"
+    command = [flower_command("flower-superlink"), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--ssl-ca-certfile", str(certificates / "ca.crt"), "--ssl-certfile", str(certificates / "server.pem")]
+    command += ["--ssl-keyfile", str(certificates / "server.key"), "--enable-supernode-auth"]
+    processes.start("superlink", [*command, "--disable-runtime-dependency-installation"], environment)
+    wait_for_port(processes, port, seconds=120)
+    for client in CLIENTS:
+        register(place / "devices" / client / "node.pub", client, environment)
+
+
+def register(key: Path, name: str, environment: dict[str, str]) -> None:
+    """Have the SuperLink admit a node; raises ValueError with what it said if it does not."""
+    command = [flower_command("flwr"), "supernode", "register", str(key), CONNECTION, "--name", name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise ValueError(f"The SuperLink must register {name}. It said: {(done.stdout + done.stderr)[-300:]}")
+
+
+def start_device(
+    processes: Processes, client: str, home: Path, clips: str, config: str, environment: dict[str, str]
+) -> None:
+    """Start the process that holds a client's model, clips and keys, with a folder of the client's clips alone."""
+    own = home / "clips"
+    own.mkdir()
+    (own / client).symlink_to((Path(clips) / client).absolute())
+    command = [sys.executable, str(ROOT / "device.py"), "--settings", config, "--home", str(home), "--clips", str(own)]
+    processes.start(f"device-{client}", command, environment)
+
+
+def start_supernode(
+    processes: Processes, client: str, home: Path, place: Path, ports: tuple[int, int], environment: dict[str, str]
+) -> None:
+    """Start a SuperNode that knows of its device nothing but the socket."""
+    command = [flower_command("flower-supernode"), "--root-certificates", str(place / "certificates" / "ca.crt")]
+    command += ["--superlink", f"127.0.0.1:{ports[0]}", "--auth-supernode-private-key", str(home / "node.key")]
+    command += ["--port", str(ports[1]), "--node-config", f'socket="{home / "door" / "socket"}"']
+    processes.start(f"supernode-{client}", command, environment)
+
+
+def free_port() -> int:
+    """Return a loopback port with room above it for the nodes'."""
+    for _ in range(100):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port + PORT_OF_NODES + len(CLIENTS) < 2**16:
+            return port
+    raise OSError("No port is free on loopback.")
+
+
+def wait_for_port(processes: Processes, port: int, seconds: float) -> None:
+    """Return when the SuperLink listens; raises ValueError if it ends or is late."""
+    deadline = time.monotonic() + seconds
+    while processes.running["superlink"].poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise ValueError(f"The SuperLink must listen on port {port}. Its last words: {processes.last_words('superlink')}")
+
+
+def speak(place: Path, client: str, clips: Path, config: str) -> None:
+    """Have one client's device make a video with what it learned: its own adapter beside the federation's."""
+    from deploy.speaking import make_video
+
+    video = make_video(place / "run" / "global", place / "devices" / client, client, clips, config)
+    print(f"{client} speaks: {os.path.relpath(video)}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(run_loopback))

@@ -1,0 +1,69 @@
+"""Signs who takes part, and in what, with the offline key.
+
+    python -m deploy.sign_session --settings configs/federation.yaml --authority authority.key --roster roster.json \
+        --output session.json
+
+`roster.json` is {"ann": "<key printed by deploy.enrol>", ...}. The key is made if it is missing; its public half lies
+beside it, and is what devices pin. The session holds for these settings, this seed and this base model, and no others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from commandline import run_command
+from device_home import read_key, write_key
+from federation.deployment.session_file import write_session
+from federation.secure_aggregation.roster import Roster
+from federation.secure_aggregation.session import Session, SessionConfig
+
+
+def sign_session(settings: str, authority: str, roster: str, output: str, edition: int = 0) -> None:
+    """Sign a session for the server and all devices.
+
+    Args:
+        settings: The config, as for train.py.
+        authority: File of the offline key.
+        roster: JSON file of the clients' names and keys.
+        output: The session to write.
+        edition: Of the roster; rises with every change, or devices refuse it.
+    """
+    from deploying import count, digest_deployment, read_settings
+    from federation.privacy.cohort import provision
+
+    key = open_authority(Path(authority))
+    clients = {
+        name: Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
+        for name, public in json.loads(Path(roster).read_text()).items()
+    }
+    chosen = read_settings(settings)
+    security = chosen.security
+    cohort = provision(len(clients), security.colluding_share, security.dropout_share)
+    agreed = SessionConfig.plan(
+        count(chosen.module) + 1 + chosen.clipping.adaptive,
+        cohort.clients,
+        cohort.colluders,
+        cohort.honest,
+        security.adversary,
+        digest_deployment(chosen.module, chosen.seed, *chosen.settled),
+    )
+    write_session(Path(output), Session.sign(Roster.sign(clients, key, edition), agreed, os.urandom(32), key))
+    print(f"{output}: {len(clients)} clients, {agreed.threshold} shares open a secret, {agreed.colluders} may collude.")
+
+
+def open_authority(path: Path) -> Ed25519PrivateKey:
+    """Return the offline key, made if it is missing, with its public half in a file beside it."""
+    if not path.exists():
+        write_key(path, Ed25519PrivateKey.generate())
+    key = Ed25519PrivateKey.from_private_bytes(read_key(path))
+    path.with_suffix(".pub").write_text(key.public_key().public_bytes_raw().hex() + "\n")
+    return key
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(sign_session))

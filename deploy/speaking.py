@@ -1,0 +1,54 @@
+"""A device speaks: its personal adapter beside the federation's, in a folder of the device's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+NOTES = ("global_adapter", "round")
+NEWEST = 10**9
+
+
+def make_video(released: Path, home: Path, client: str, clips: Path, config: str) -> Path:
+    """Return the mp4 of a client that says what it says in its last clip, from the first frame of its first.
+
+    Args:
+        released: The federation's adapter, `global` of the server's run.
+        home: Of the device; the adapters and the video go into `voice` there.
+        client: Its name.
+        clips: Folder with its folder of recordings.
+        config: Settings, as for train.py.
+    """
+    from generate import generate
+
+    voice = home / "voice"
+    shutil.copytree(released, voice / "global", dirs_exist_ok=True)
+    export_identity(voice, home / "states", client, config)
+    recordings = sorted((clips / client).glob("*.mp4"))
+    portrait, video = voice / "portrait.png", voice / f"{client}.mp4"
+    save_first_frame(recordings[0], portrait)
+    generate(str(portrait), str(video), driving_audio=str(recordings[-1]), adapter=str(voice / "clients" / client))
+    return video
+
+
+def export_identity(voice: Path, states: Path, client: str, config: str) -> None:
+    """Write the newest personal adapter in peft's format, as belonging to the adapter in `voice`/global."""
+    from deploying import read_settings
+    from federation.client_states import ClientState
+    from federation.deployment.personal_states import PersonalStates
+
+    module = read_settings(config).module
+    newcomer = ClientState.capture(module.personal_parameters())
+    PersonalStates(states, newcomer).before(NEWEST).restore(module.personal_parameters())
+    about = json.loads((voice / "global" / "adapter.json").read_text())
+    notes = {name: about[name] for name in NOTES}
+    module.export_adapter("identity", voice / "clients" / client / "identity", client=client, **notes)
+
+
+def save_first_frame(recording: Path, picture: Path) -> None:
+    """Write the first frame of a recording as a picture."""
+    import av
+
+    with av.open(str(recording)) as container:
+        next(container.decode(video=0)).to_image().save(picture)

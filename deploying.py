@@ -1,0 +1,160 @@
+"""What `train.py --transport flower` and the devices' own command need before the first round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from callbacks.enrolment import digest_settings
+from federation.args import (
+    AggregationArgs,
+    ClippingArgs,
+    DeploymentArgs,
+    FederationArgs,
+    PrivacyArgs,
+    SecurityArgs,
+)
+from federation.client_states import ClientState
+from federation.client_training import ClientTrainer
+from federation.deployment.local_training import LocalTraining
+from federation.deployment.patience import Patience
+from federation.deployment.personal_states import PersonalStates
+from federation.deployment.roster_cohort import RosterCohort
+from federation.deployment.session_file import read_session
+from federation.flower.launch import run_relay
+from federation.flower.relay_nodes import RelayNodes
+from federation.preparation import fingerprint_frozen, prepare_module
+from federation.protocols import FederatedData, FederatedModule
+from federation.secure_aggregation.framing import digest
+from federation.secure_aggregation.session import Session
+from federation.seeding import seed_training
+from launching import make_fabric, read_clients
+
+SETTINGS = b"PrivFedTalk settings of a deployment v1"
+
+
+@dataclass(frozen=True)
+class EnrolledClients:
+    """All that a server knows of the clients' data: whose it is."""
+
+    clients: list[str]
+
+    def splits(self, client: str) -> dict[str, list[Any]]:
+        """Return no clips: none are here."""
+        return {"train": [], "val": [], "test": []}
+
+
+class DeployedCohort(RosterCohort):
+    """A cohort behind Flower."""
+
+    @property
+    def enrolled(self) -> EnrolledClients:
+        """Return the names of the roster."""
+        return EnrolledClients(list(self.session.roster.clients))
+
+
+def join_devices(
+    deployment: DeploymentArgs, module: FederatedModule, seed: int, settled: tuple[object, ...], devices: int
+) -> DeployedCohort:
+    """Return the cohort of a signed session, to be asked through a running SuperLink.
+
+    Raises:
+        ValueError: If what devices would refuse is asked for, or the session was signed for other settings.
+    """
+    privacy, federation, *_ = settled
+    if devices != 1 or not privacy.enabled or federation.sampling == "visible":
+        raise ValueError(
+            "`--transport flower` needs `--devices 1`, privacy on and sampling that is hidden or all. Got "
+            f"{devices} devices, privacy {'on' if privacy.enabled else 'off'}, sampling {federation.sampling}."
+        )
+    if deployment.session is None:
+        raise ValueError("`--deployment.session` must name a signed session. Got none. See docs/deployment.md.")
+    session = read_session(Path(deployment.session))
+    demand_settings(session, digest_deployment(module, seed, *settled))
+    home, socket = Path(deployment.flower_home).absolute(), Path(deployment.socket).absolute()
+    nodes = RelayNodes(socket, partial(run_relay, home, deployment.connection, socket))
+    return DeployedCohort(session, nodes, Patience(deployment.answer_seconds, deployment.training_seconds))
+
+
+def digest_deployment(module: FederatedModule, seed: int, *settled: object) -> bytes:
+    """Return the SHA-256 of all that server and devices must have alike: settings, seed, and the frozen model."""
+    frozen = fingerprint_frozen(module).encode()
+    return digest(SETTINGS, digest_settings(*settled), str(seed).encode(), frozen, str(count(module)).encode())
+
+
+def demand_settings(session: Session, found: bytes) -> None:
+    """Raise ValueError unless these are the settings that a session was signed for."""
+    signed = session.config.digest
+    if signed != found:
+        raise ValueError(
+            f"The settings must be those of the signed session, {signed.hex()[:16]}. Got {found.hex()[:16]}. Use the "
+            "config and the base model it was signed for, or have a new session signed."
+        )
+
+
+def count(module: FederatedModule) -> int:
+    """Return the length d of the shared adapter."""
+    return sum(parameter.numel() for parameter in module.shared_parameters())
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a config says, with the module and the data it names."""
+
+    module: FederatedModule
+    data: FederatedData
+    privacy: PrivacyArgs
+    federation: FederationArgs
+    aggregation: AggregationArgs
+    security: SecurityArgs
+    clipping: ClippingArgs
+    seed: int
+    accelerator: str
+    precision: str
+
+    @property
+    def settled(self) -> tuple[object, ...]:
+        """Return what server and devices must have alike, beside seed and model."""
+        return self.privacy, self.federation, self.aggregation, self.security, self.clipping
+
+
+def read_settings(config: str, overrides: Sequence[str] = ()) -> Settings:
+    """Return the settings that `train.py` would read, with its module and data, made from the same seed."""
+    from train import make_parser
+
+    parser = make_parser([])
+    chosen = parser.parse_args(["--config", config, *overrides])
+    seed_training(chosen.seed)
+    made = parser.instantiate(chosen)
+    return Settings(**{field.name: made[field.name] for field in fields(Settings)})
+
+
+def load_training(config: str, home: str, clips: str, client: str) -> LocalTraining:
+    """Return a device's training: the model, and the clips of its one client, encoded once and kept in its home.
+
+    Raises:
+        ValueError: If the settings or the model are not those that the session was signed for.
+    """
+    folder = Path(home)
+    own = ["--data.root", clips, "--data.people", f'["{client}"]', "--data.cache_dir", str(folder / "cache")]
+    settings = read_settings(config, own)
+    found = digest_deployment(settings.module, settings.seed, *settings.settled)
+    demand_settings(read_session(folder / "session.json"), found)
+    fabric = make_fabric(settings.accelerator, 1, "auto", settings.precision)
+    if fabric.device.type == "cpu":
+        torch.set_num_threads(1)  # as `client_parallel` does: more threads add numbers in another order
+    fabric.launch()
+    read_clients(settings.data, settings.module, processes=1)
+    module = prepare_module(fabric, settings.module)
+    if hasattr(settings.data, "encoded"):
+        settings.data.encoded(client, "train")  # now, so that the first round only trains
+    trainer = ClientTrainer(
+        fabric, module, settings.data, settings.federation, settings.aggregation, settings.seed, lambda *step: None
+    )
+    newcomer = ClientState.capture(module.personal_parameters())
+    return LocalTraining(client, trainer, PersonalStates(folder / "states", newcomer))

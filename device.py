@@ -1,0 +1,118 @@
+"""Runs a person's device: `python device.py --settings configs/federation.yaml --home HOME --clips DIR`.
+
+It waits on a Unix socket for orders that a thin relay of Flower hands on, trains on the person's own clips, and answers
+with the five messages of secure aggregation. All that it keeps lies in HOME, which only its user may read.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commandline import run_command
+
+if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
+    from device_home import DeviceHome
+    from federation.deployment.device import Device
+    from federation.deployment.training_process import TrainingProcess
+    from federation.secure_aggregation.session import Session
+
+
+def serve(
+    settings: str,
+    home: str,
+    clips: str,
+    socket: str | None = None,
+    users: list[int] | None = None,
+    group: int | None = None,
+) -> None:
+    """Run a device until it is interrupted.
+
+    Args:
+        settings: The config that the session was signed for, as for train.py.
+        home: Folder of keys, session, ledger, personal adapter and socket; docs/deployment.md says how it is filled.
+        clips: Folder with one folder of recordings, named like the client.
+        socket: Where the relay knocks, alone in its folder; HOME/door/socket if not given, for this user's relay only.
+        users: User ids that may connect to the socket; this user's if not given.
+        group: Group id of the socket and its folder, which this user and the relay's share.
+    """
+    from deploying import load_training
+    from device_home import DeviceHome
+    from federation.deployment.orders import longest_order
+    from federation.deployment.socket_service import SocketService
+    from federation.deployment.training_process import TrainingProcess
+
+    logging.getLogger().setLevel(logging.WARNING)
+    place = DeviceHome(Path(home))
+    session, client = place.open_session()
+    load = partial(load_training, settings, str(place.folder), clips, client)
+    training = TrainingProcess(client, load)
+    service = None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        device = make_device(settings, place, session, client, training)
+        if device.clip_norm is not None:
+            device.half.warm_up(device.size, device.clip_norm)
+        training.wait_until_loaded()
+        allowed = {os.getuid()} if users is None else set(users)
+        path = Path(socket) if socket else place.socket
+        service = SocketService(path, device.answer, longest=longest_order(session), users=allowed, group=group)
+        print(f"{client} is ready: process {os.getpid()}, training in process {training.pid}.", flush=True)
+        service.serve()
+    finally:
+        training.close()
+        if service is not None:
+            service.close()
+
+
+def make_device(config: str, place: DeviceHome, session: Session, client: str, training: TrainingProcess) -> Device:
+    """Return the device of a signed session, once its owner's limits are found to allow it.
+
+    Raises:
+        OwnerRefusalError: If they do not.
+    """
+    from callbacks.noise import choose_noise, sample_rate
+    from deploying import read_settings
+    from federation.deployment.client_half import ClientHalf
+    from federation.deployment.device import Device
+    from federation.deployment.device_books import DeviceBooks
+    from federation.privacy.accountant import Release
+    from federation.privacy.keys import OperatingSystemKeys, SeededKeys
+    from federation.privacy.owner import Terms
+    from federation.secure_aggregation.client import SecureClient
+    from train import client_steps
+
+    settings = read_settings(config)
+    privacy, federation, clients = settings.privacy, settings.federation, len(session.roster.clients)
+    terms = Terms(
+        sample_rate(federation),
+        federation.rounds,
+        session.config.honest,
+        federation.sampling,
+        privacy.key_source,
+        private=privacy.enabled,
+    )
+    limits = place.owner_limits()
+    limits.demand(terms)
+    keys = OperatingSystemKeys() if privacy.key_source == "os" else SeededKeys(settings.seed)
+    sampling, steps = client_steps(
+        keys, privacy, federation, settings.aggregation, settings.security, settings.clipping, clients
+    )
+    release = Release(choose_noise(privacy, federation, clients), sample_rate(federation))
+    return Device(
+        SecureClient(client, place.identity, session, keys, place.memory),
+        ClientHalf(client, session.roster.clients, [*sampling, *steps], settings.seed),
+        training,
+        DeviceBooks(place.open_ledger(limits, client, session.config.adversary), session, release),
+        None if settings.clipping.adaptive else privacy.clip_norm,
+        federation.rounds,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(serve))

@@ -1,0 +1,1 @@
+"""Rounds across devices that come, go and fail, over whatever carries their bytes."""

@@ -1,0 +1,127 @@
+"""A device in a deployment: orders in, one of the five messages out, whatever becomes of its training."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from threading import Lock
+
+from federation.deployment.client_half import ClientHalf
+from federation.deployment.clock import Clock
+from federation.deployment.device_books import DeviceBooks
+from federation.deployment.orders import STAGE_OF, Begin, context_of
+from federation.deployment.trainer import Trainer
+from federation.secure_aggregation.client import SecureClient
+from federation.secure_aggregation.errors import ContextMismatchError, MalformedMessageError, OrderError
+from federation.secure_aggregation.stages import Stage
+
+LOGGER = logging.getLogger(__name__)
+
+WORK_SECONDS = 1.0
+"""Between the end of training and the masked vector; what clip, noise and masks take must not be seen from outside."""
+
+
+@dataclass
+class Device:
+    """Answers a server it does not trust, from several threads.
+
+    The time at which the masked vector leaves follows from the order that began the attempt and from nothing else:
+    not from the coin, not from how training went (spec part 6.4). This does not hold on a device so slow that clip,
+    noise and masks take more than a second.
+    """
+
+    client: SecureClient
+    half: ClientHalf
+    trainer: Trainer
+    books: DeviceBooks
+    clip_norm: float | None
+    """S as signed; None where it moves, within its signed range."""
+    rounds: int
+    """Of the session, as signed."""
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self._lock = Lock()
+        self._begin: Begin | None = None
+        self._context = b""
+        self._due, self._survivors = 0.0, 0
+
+    def answer(self, order: bytes) -> bytes:
+        """Return the message that an order asks for.
+
+        Raises:
+            ProtocolError: If no honest server would have given it now. The attempt is over for this device, unless the
+                order is of another attempt, which changes nothing.
+            OwnerRefusalError: If the owner does not allow what it asks for.
+        """
+        if order[:4] == Begin.TAG:
+            with self._lock:
+                return self._start(Begin.decode(order, self.size))
+        stage = STAGE_OF.get(order[:4])
+        if stage is None:
+            raise MalformedMessageError("An order is of one of five types. Got another.")
+        return self._mask(order) if stage is Stage.MASK_INPUT else self._continue(stage, order)
+
+    @property
+    def size(self) -> int:
+        """Return the length d of the adapter: the vector holds its weight, too, and the clip bit if S moves."""
+        return self.client.session.config.dimension - (1 if self.clip_norm is not None else 2)
+
+    def _start(self, begin: Begin) -> bytes:
+        """Advertise, and begin to train; an attempt that is repeated is not begun twice."""
+        broadcast = begin.broadcast.encode()
+        context = self.client.session.context(*begin.position, broadcast)
+        if context != self._context:
+            self._demand_agreed(begin)
+            self.half.check(begin)
+        message = self.client.advertise(*begin.position, broadcast)
+        if context != self._context:
+            self._context, self._survivors = b"", 0
+            self.books.reserve(begin)
+            self.trainer.start(begin)
+            self._begin, self._context, self._due = begin, context, self.clock.now() + begin.training
+        return message
+
+    def _mask(self, order: bytes) -> bytes:
+        """Wait for the end of training, and return the masked vector a fixed time later."""
+        with self._lock:
+            due = self._demand_current(order)
+        self.clock.sleep_until(due)
+        with self._lock:
+            self._demand_current(order)
+            trained = self.trainer.take(self._begin)
+            if trained is None:
+                LOGGER.warning("Round %d: training left nothing in time. The update is zero.", self._begin.round + 1)
+            message = self.client.mask_input(order, self.half.encode(self._begin, trained))
+        self.clock.sleep_until(due + WORK_SECONDS)
+        return message
+
+    def _continue(self, stage: Stage, order: bytes) -> bytes:
+        """Answer a request that needs no training."""
+        with self._lock:
+            self._demand_current(order)
+            if stage is Stage.SHARE_KEYS:
+                return self.client.share_keys(order)
+            if stage is Stage.CONFIRM:
+                message = self.client.confirm(order)
+                self._survivors = len(self.client.survivors) or self._survivors
+                return message
+            if not self._survivors:
+                raise OrderError("Nothing is unmasked before the survivors are confirmed.")
+            self.books.charge(self._begin, self._survivors)
+            return self.client.unmask(order)
+
+    def _demand_current(self, order: bytes) -> float:
+        """Refuse a request of another attempt, which must not end this one; return when training ends."""
+        if not self._context or context_of(order) != self._context:
+            raise ContextMismatchError("The request is of another attempt than the one this device is in. Ignored.")
+        return self._due
+
+    def _demand_agreed(self, begin: Begin) -> None:
+        """Refuse a round or a clip norm that was not signed."""
+        if begin.round >= self.rounds:
+            raise ContextMismatchError(f"The session has {self.rounds} rounds. Got round {begin.round + 1}.")
+        if self.clip_norm is not None and begin.broadcast.clip_norm != self.clip_norm:
+            raise ContextMismatchError(
+                f"The clip norm must be the one that was signed, {self.clip_norm}. Got {begin.broadcast.clip_norm}."
+            )

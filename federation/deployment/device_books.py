@@ -1,0 +1,36 @@
+"""What a device counts for its owner: room before it answers, a charge before it unmasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federation.deployment.orders import Begin
+from federation.privacy.accountant import Release
+from federation.privacy.cohort import Cohort
+from federation.privacy.device_ledger import Answer, DeviceLedger
+from federation.privacy.survivors import effective_release
+from federation.secure_aggregation.session import Session
+
+
+@dataclass(frozen=True)
+class DeviceBooks:
+    """The device's own ledger in the terms of a session; no figure depends on data or coins."""
+
+    ledger: DeviceLedger
+    session: Session
+    release: Release
+    """One round as planned."""
+
+    def reserve(self, begin: Begin) -> None:
+        """Keep room for an attempt; raises OwnerRefusalError where the owner allows no more."""
+        self.ledger.reserve(self._answer(begin, self.session.config.clients))
+
+    def charge(self, begin: Begin, survivors: int) -> None:
+        """Count an attempt as released, at the noise of those who survived; a repeated one is paid once."""
+        self.ledger.charge(self._answer(begin, survivors))
+
+    def _answer(self, begin: Begin, survivors: int) -> Answer:
+        config = self.session.config
+        release = effective_release(self.release, Cohort(config.clients, config.colluders, config.honest), survivors)
+        cost = (release.noise_multiplier, release.sample_rate)
+        return Answer(self.session.id.hex(), *begin.position, *cost, begin.broadcast.ledger_head)

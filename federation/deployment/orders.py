@@ -1,0 +1,67 @@
+"""What a server may say to a device: begin an attempt, or one of the four requests of secure aggregation."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from federation.deployment.broadcast import Broadcast
+from federation.secure_aggregation.errors import MalformedMessageError
+from federation.secure_aggregation.framing import HEADER
+from federation.secure_aggregation.requests import Confirmations, KeyList, SealedShares, SurvivorSets
+from federation.secure_aggregation.roster import LONGEST_NAME
+from federation.secure_aggregation.session import Session
+from federation.secure_aggregation.stages import Stage
+
+NUMBERS = struct.Struct(">4sIII")
+"""Type, round, attempt, milliseconds of training."""
+STAGE_OF = {
+    KeyList.TAG: Stage.SHARE_KEYS,
+    SealedShares.TAG: Stage.MASK_INPUT,
+    SurvivorSets.TAG: Stage.CONFIRM,
+    Confirmations.TAG: Stage.UNMASK,
+}
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The order that begins an attempt; the same bytes for every device."""
+
+    TAG = b"BEG0"
+    round: int
+    attempt: int
+    training: float
+    """Seconds until every device masks what it has."""
+    broadcast: Broadcast
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Return round and attempt."""
+        return self.round, self.attempt
+
+    def encode(self) -> bytes:
+        """Return the order."""
+        numbers = NUMBERS.pack(self.TAG, self.round, self.attempt, round(1000 * self.training))
+        return numbers + self.broadcast.encode()
+
+    @classmethod
+    def decode(cls, order: bytes, size: int) -> Begin:
+        """Parse an order for adapters of `size` numbers; raises MalformedMessageError."""
+        if len(order) < NUMBERS.size or order[:4] != cls.TAG:
+            raise MalformedMessageError("An attempt begins with an order of type BEG0. Got another type.")
+        _, index, attempt, milliseconds = NUMBERS.unpack_from(order)
+        return cls(index, attempt, milliseconds / 1000, Broadcast.decode(order[NUMBERS.size :], size))
+
+
+def context_of(order: bytes) -> bytes:
+    """Return the context that a request carries, 32 bytes; raises MalformedMessageError if it is too short."""
+    if len(order) < HEADER.size:
+        raise MalformedMessageError(f"A request begins with a header of {HEADER.size} bytes. Got {len(order)}.")
+    return HEADER.unpack_from(order)[2]
+
+
+def longest_order(session: Session) -> int:
+    """Return the bytes of the longest order of a session; a device reads no more."""
+    numbers = NUMBERS.size + 4 * session.config.dimension + LONGEST_NAME
+    lists = HEADER.size + 256 * len(session.roster.clients)
+    return max(numbers, lists)

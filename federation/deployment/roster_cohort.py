@@ -1,0 +1,54 @@
+"""The cohort as the server's rounds see it when its devices are elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from federation.deployment.attempt import RemoteAttempt
+from federation.deployment.broadcast import Broadcast
+from federation.deployment.nodes import Nodes
+from federation.deployment.orders import Begin
+from federation.deployment.patience import Patience
+from federation.remote import RemoteCohort, RoundRefusedError
+from federation.secure_aggregation.errors import ProtocolError
+from federation.secure_aggregation.masks import from_ring
+from federation.secure_aggregation.session import Session
+from federation.update import Aggregate, RoundState
+
+
+class RosterCohort(RemoteCohort):
+    """Plays the server of every attempt over a transport; the whole roster is asked, whoever answers.
+
+    Args:
+        session: Signed; the server takes it as it is.
+        nodes: The transport.
+        patience: How long to wait.
+    """
+
+    def __init__(self, session: Session, nodes: Nodes, patience: Patience) -> None:
+        self.session, self.nodes, self.patience = session, nodes, patience
+
+    def collect(self, state: RoundState) -> None:
+        """Have the devices train and mask, and name those whose vectors are in the masked sum."""
+        if state.wire_size != self.session.config.dimension:
+            raise ValueError(
+                f"The session is signed for {self.session.config.dimension} coordinates. Got {state.wire_size}. Sign a "
+                "session for this configuration."
+            )
+        broadcast = Broadcast(state.clip_norm, state.notes.get("ledger_head") or "", state.global_adapter)
+        begin = Begin(state.index, state.attempt, self.patience.training, broadcast)
+        try:
+            self._attempt = RemoteAttempt(self.session, self.nodes, self.patience, begin)
+            state.survivors = self._attempt.collect()
+        except (ProtocolError, OSError) as error:
+            raise RoundRefusedError(f"{error} It has cost nothing.") from error
+
+    def release(self, state: RoundState) -> Aggregate:
+        """Return the sum; a failure here leaves the attempt charged."""
+        try:
+            total = self._attempt.release()
+        except (ProtocolError, OSError) as error:
+            raise RoundRefusedError(f"{error} It stays charged, as devices may have opened their shares.") from error
+        state.metrics["released/upload_bytes"] = float(total.nbytes)
+        state.metrics["released/survivors"] = float(len(state.survivors))
+        return Aggregate(total, len(state.survivors), vector=from_ring(total).astype(np.float64))

@@ -1,0 +1,43 @@
+"""A signed session as a file, which the offline authority gives to the server and to every device."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from federation.secure_aggregation.roster import Roster
+from federation.secure_aggregation.session import Session, SessionConfig
+
+
+def write_session(path: Path, session: Session) -> None:
+    """Write a session as JSON, bytes in hexadecimal; under a temporary name first."""
+    roster, config = session.roster, asdict(session.config)
+    content = {
+        "clients": dict(zip(roster.clients, (key.hex() for key in roster.identities), strict=True)),
+        "edition": roster.edition,
+        "roster_signature": roster.signature.hex(),
+        "config": {**config, "digest": config["digest"].hex()},
+        "nonce": session.nonce.hex(),
+        "signature": session.signature.hex(),
+    }
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)
+
+
+def read_session(path: Path) -> Session:
+    """Return the session of a file; its signatures are still to be verified.
+
+    Raises:
+        ValueError: If it is no session, or one that cannot be safe.
+    """
+    try:
+        content = json.loads(path.read_text())
+        clients = content["clients"]
+        keys = tuple(bytes.fromhex(key) for key in clients.values())
+        roster = Roster(tuple(clients), keys, content["edition"], bytes.fromhex(content["roster_signature"]))
+        config = SessionConfig(**content["config"] | {"digest": bytes.fromhex(content["config"]["digest"])})
+        return Session(roster, config, bytes.fromhex(content["nonce"]), bytes.fromhex(content["signature"]))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} must be a session that was signed. Got none: {error!r}.") from error

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from federation.deployment import device as device_file
+from federation.deployment.device import WORK_SECONDS
+from federation.privacy.composition import Epsilon
+from federation.privacy.device_ledger import DeviceLedger
+from federation.privacy.keys import SeededKeys
+from federation.privacy.owner import OwnerRefusalError
+from federation.secure_aggregation.errors import (
+    ChangedRequestError,
+    ContextMismatchError,
+    MalformedMessageError,
+    OrderError,
+    ProtocolError,
+)
+from tests.federation.deployment.devices import (
+    ROUNDS,
+    SIZE,
+    TRAINING,
+    begin_attempt,
+    expected_sum,
+    make_device,
+    make_device_session,
+    make_nodes,
+    make_order,
+)
+
+HEADS = ("ab" * 32, "cd" * 32)
+TAGS = (b"ADV1", b"SHA2", b"MSK3", b"CON4", b"UNM5")
+
+
+@pytest.fixture(scope="module")
+def session():
+    return make_device_session()
+
+
+@pytest.mark.parametrize("fates", [{}, {1: "late", 3: "crashed"}])
+def test_the_sum_is_that_of_the_same_pipeline_without_a_protocol(session, tmp_path, fates):
+    keys = SeededKeys(7)
+    nodes = make_nodes(session, tmp_path, fates, keys=keys, sample_rate=0.5)
+    attempt = begin_attempt(session, nodes)
+    assert attempt.collect() == session.roster.clients
+    assert np.array_equal(attempt.release(), expected_sum(session, nodes, keys, sample_rate=0.5))
+
+
+def overhear(session, folder, fate="done", keys=None, sample_rate=1.0):
+    """Return kinds and sizes of what the first device says, and when it sends its vector."""
+    nodes = make_nodes(session, folder, {0: fate}, keys=keys, sample_rate=sample_rate)
+    attempt = begin_attempt(session, nodes)
+    attempt.collect()
+    attempt.release()
+    clock = nodes.devices[0].clock
+    return [(message[:4], len(message)) for node, message in nodes.said if node == 0], clock.woken, clock.time
+
+
+@pytest.mark.parametrize("fate", ["late", "crashed"])
+def test_nobody_can_tell_how_training_went(session, tmp_path, fate):
+    usual = overhear(session, tmp_path / "usual")
+    assert overhear(session, tmp_path / fate, fate) == usual
+    assert tuple(tag for tag, _ in usual[0]) == TAGS
+    assert usual[1] == [TRAINING, TRAINING + WORK_SECONDS]
+
+
+def test_nobody_can_tell_the_coin(session, tmp_path):
+    views = [overhear(session, tmp_path / str(seed), keys=SeededKeys(seed), sample_rate=0.5) for seed in range(6)]
+    coins = {SeededKeys(seed).stream("client-0000", 0, 0, "coin").bernoulli(0.5) for seed in range(6)}
+    assert coins == {True, False}
+    assert all(view == views[0] for view in views)
+
+
+def test_a_device_that_sends_when_it_is_done_is_noticed(session, tmp_path, monkeypatch):
+    """The fault: the vector leaves as soon as training ends, which for a failed one is at the deadline."""
+    usual = overhear(session, tmp_path / "usual")
+
+    def send_at_once(self, order):
+        trained = self.trainer.take(self._begin)
+        self.clock.sleep_until(5.0 if trained else self._due)
+        return self.client.mask_input(order, self.half.encode(self._begin, trained))
+
+    monkeypatch.setattr(device_file.Device, "_mask", send_at_once)
+    assert overhear(session, tmp_path / "eager") != overhear(session, tmp_path / "late", "late")
+    assert overhear(session, tmp_path / "again", "late") != usual
+
+
+def test_a_round_is_charged_before_it_is_unmasked_and_once(session, tmp_path):
+    nodes = make_nodes(session, tmp_path)
+    attempt = begin_attempt(session, nodes)
+    attempt.collect()
+    books = nodes.devices[0].books.ledger
+    assert (len(books._reserved), len(books._charged)) == (1, 0)
+    attempt.release()
+    assert len(books._charged) == 1
+    order = nodes.orders[-1][0]
+    assert nodes.devices[0].answer(order) == nodes.said[-5][1]
+    assert len(books._charged) == 1
+
+
+def test_without_room_in_the_budget_nothing_is_said(session, tmp_path, monkeypatch):
+    monkeypatch.setattr(DeviceLedger, "epsilon", lambda self, *further: Epsilon(2.0, "prv"))
+    device = make_device("client-0000", session, tmp_path, epsilon=1.0)
+    with pytest.raises(OwnerRefusalError, match="its owner allows"):
+        device.answer(make_order().encode())
+    assert device.trainer.started == []
+
+
+def test_a_repeated_order_gets_the_same_reply_and_trains_once(session, tmp_path):
+    device = make_device("client-0000", session, tmp_path)
+    order = make_order().encode()
+    assert device.answer(order) == device.answer(order)
+    assert device.trainer.started == [(0, 0)]
+
+
+def test_an_old_order_does_not_end_the_attempt(session, tmp_path):
+    """A device that slept and wakes, a superlink that repeats itself."""
+    nodes = make_nodes(session, tmp_path)
+    first = begin_attempt(session, nodes, make_order(0, 0, HEADS[0]))
+    first.collect()
+    old = [orders[0] for orders in nodes.orders]
+    second = begin_attempt(session, nodes, make_order(0, 1, HEADS[1]))
+    ask = nodes.ask
+
+    def ask_twice(orders, seconds):
+        for order in old:
+            with pytest.raises((ContextMismatchError, OrderError)):
+                nodes.devices[0].answer(order)
+        yield from ask(orders, seconds)
+
+    nodes.ask = ask_twice
+    nodes.devices[0].answer(second.begin)
+    assert second.collect() == session.roster.clients
+    assert np.any(second.release())
+
+
+@pytest.mark.parametrize(
+    ("order", "error"),
+    [
+        (b"", MalformedMessageError),
+        (b"UNM5" + bytes(36), MalformedMessageError),
+        (b"pickle me", MalformedMessageError),
+        (b"BEG0", MalformedMessageError),
+        (b"KEY1", ContextMismatchError),
+        (b"SIG4" + bytes(36), ContextMismatchError),
+        (make_order().encode() + b"x", MalformedMessageError),
+        (make_order(clip_norm=2.0).encode(), ContextMismatchError),
+        (make_order(ROUNDS).encode(), ContextMismatchError),
+    ],
+)
+def test_what_no_server_should_say_is_refused_and_changes_nothing(session, tmp_path, order, error):
+    device = make_device("client-0000", session, tmp_path)
+    with pytest.raises(error):
+        device.answer(order)
+    assert device.trainer.started == []
+    assert device.answer(make_order().encode())[:4] == b"ADV1"
+
+
+def test_unmasking_before_the_survivors_are_confirmed_is_refused_and_costs_nothing(session, tmp_path):
+    device = make_device("client-0000", session, tmp_path)
+    context = device.answer(make_order().encode())[8:40]
+    with pytest.raises(OrderError):
+        device.answer(b"SIG4" + bytes(4) + context)
+    assert not device.books.ledger._charged
+
+
+def test_another_request_of_the_same_stage_ends_the_attempt(session, tmp_path):
+    nodes = make_nodes(session, tmp_path)
+    begin_attempt(session, nodes).collect()
+    device, request = nodes.devices[0], nodes.orders[3][0]
+    with pytest.raises(ChangedRequestError):
+        device.answer(request + b"x")
+    with pytest.raises(ProtocolError):
+        device.answer(request)
+
+
+def test_the_noise_is_prepared_before_the_first_round(session, tmp_path):
+    device = make_device("client-0000", session, tmp_path)
+    device.half.warm_up(device.size, device.clip_norm)
+    noise = device.half.pipeline[-1]
+    prepared = dict(noise._samplers)
+    device.half.encode(make_order(), None)
+    assert len(prepared) == 1
+    assert noise._samplers == prepared
+
+
+def test_a_moving_clip_norm_is_taken_within_its_range(session, tmp_path):
+    device = replace(make_device("client-0000", session, tmp_path), clip_norm=None)
+    assert device.size == SIZE - 1

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from federation.args import AggregationArgs, FederationArgs
+from federation.client_states import ClientState
+from federation.client_training import ClientTrainer
+from federation.deployment.broadcast import Broadcast
+from federation.deployment.local_training import LocalTraining
+from federation.deployment.orders import Begin
+from federation.deployment.personal_states import PersonalStates
+from federation.deployment.trainer import decode_update, encode_update
+from federation.deployment.training_process import TrainingProcess
+from federation.vectors import read_vector
+from tests.tiny import TinyData, TinyModule, tiny_fabric, tiny_rounds
+
+
+def load_training(folder: Path, fate: str = "") -> LocalTraining:
+    """Return the training of ann, over tiny parts; with a fate, her second round never ends or ends the process."""
+
+    def meet(client: str) -> None:
+        if fate and (folder / "round_0001.safetensors").exists():
+            os._exit(9) if fate == "crash" else time.sleep(600)
+
+    torch.manual_seed(5)
+    module = TinyModule()
+    data = TinyData(("ann",), before=meet)
+    trainer = ClientTrainer(
+        tiny_fabric(), module, data, FederationArgs(local_steps=3), AggregationArgs(), 3, lambda *_: None
+    )
+    return LocalTraining("ann", trainer, PersonalStates(folder, ClientState.capture(module.personal_parameters())))
+
+
+def order(training: LocalTraining, index: int = 0, attempt: int = 0) -> Begin:
+    adapter = read_vector(TinyModule().shared_parameters()) * 0 + 0.1
+    assert adapter.numel() == training.size
+    return Begin(index, attempt, 60.0, Broadcast(1.0, "", adapter))
+
+
+def test_a_device_trains_as_a_simulation_does(tmp_path):
+    training = load_training(tmp_path / "states")
+    begin = order(training)
+    update = decode_update(training.run(begin.encode()), "ann", begin)
+    rounds = tiny_rounds(tiny_fabric(), tmp_path / "rounds", data=TinyData(("ann",)), seed=3)
+    state = rounds._new_state()
+    state.global_adapter = begin.broadcast.adapter
+    simulated = rounds.trainer.train(state, "ann", rounds.newcomer)
+    assert torch.equal(update.delta, simulated.update.delta)
+    assert (update.signals, update.num_examples) == (simulated.update.signals, simulated.update.num_examples)
+    kept = training.states.before(1)
+    assert all(map(torch.equal, kept.personal, simulated.personal.personal))
+
+
+def test_a_round_that_is_tried_again_starts_where_it_started(tmp_path):
+    training = load_training(tmp_path)
+    first = training.run(order(training).encode())
+    training.run(order(training, 1).encode())
+    again = training.run(order(training, attempt=1).encode())
+    assert first[8:] == again[8:]
+    for index in (2, 3):
+        training.run(order(training, index).encode())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["round_0003.safetensors", "round_0004.safetensors"]
+
+
+def test_an_update_of_another_attempt_is_not_taken(tmp_path):
+    training = load_training(tmp_path)
+    begin = order(training)
+    content = training.run(begin.encode())
+    update = decode_update(content, "ann", begin)
+    assert encode_update(begin, update) == content
+    assert decode_update(content, "ann", order(training, attempt=1)) is None
+
+
+def wait_for_update(process: TrainingProcess, begin: Begin, seconds: float = 60.0):
+    """Return what training leaves, or None when the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process._busy:
+        if (update := process.take(begin)) is not None:
+            return update
+        time.sleep(0.05)
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fate", ["crash", "hang"])
+def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, fate):
+    process = TrainingProcess("ann", partial(load_training, tmp_path, fate))
+    try:
+        process.wait_until_loaded()
+        training, first = load_training(tmp_path / "other"), process.pid
+        process.start(order(training))
+        assert wait_for_update(process, order(training)) is not None
+        assert process.pid == first
+        process.start(order(training, 1))
+        assert wait_for_update(process, order(training, 1), seconds=2.0) is None
+        (tmp_path / "round_0001.safetensors").unlink()
+        process.start(order(training, 2))  # the new process has no model yet, and nobody waits for it
+        assert process.pid != first
+        assert process.take(order(training, 2)) is None
+        process.wait_until_loaded()
+        process.start(order(training, 3))
+        assert wait_for_update(process, order(training, 3)) is not None
+    finally:
+        process.close()
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path, capfd):
+    (tmp_path / "states").write_text("a file where a folder should be")
+    process = TrainingProcess("ann", partial(load_training, tmp_path / "states"))
+    with pytest.raises(ValueError, match="must load its model"):
+        process.wait_until_loaded()
+    process.close()

@@ -1,0 +1,130 @@
+"""What server and devices agree on before the first round; Flower itself is not needed here."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import train
+from callbacks.conclusion import Spent, conclude, gather_facts
+from deploying import count, demand_settings, digest_deployment, join_devices, read_settings
+from federation.args import (
+    AggregationArgs,
+    ClippingArgs,
+    DeploymentArgs,
+    FederationArgs,
+    OwnerArgs,
+    PrivacyArgs,
+    SecurityArgs,
+)
+from federation.deployment.session_file import write_session
+from federation.privacy.card import privacy_card
+from federation.privacy.composition import Epsilon
+from federation.privacy.keys import SeededKeys
+from federation.secure_aggregation.session import SessionConfig
+from tests.federation.secure_aggregation.parties import DIGEST, make_session
+from tests.tiny import NAMES
+from tests.tiny_command import CONFIG, CommandModule
+
+
+def settle(**changes):
+    parts = {
+        "privacy": PrivacyArgs(allow_tiny_cohort=True),
+        "federation": FederationArgs(),
+        "aggregation": AggregationArgs(),
+        "security": SecurityArgs(),
+        "clipping": ClippingArgs(),
+    }
+    return tuple((parts | changes).values())
+
+
+@pytest.fixture
+def module():
+    torch.manual_seed(0)
+    return CommandModule()
+
+
+def make_deployment(folder, module, seed=0, settled=None):
+    found = digest_deployment(module, seed, *(settled or settle()))
+    session = make_session(SessionConfig.plan(count(module) + 1, 4, 0, 3, "active", found), NAMES[:4])
+    write_session(folder / "session.json", session)
+    return DeploymentArgs(
+        str(folder / "session.json"), socket=str(folder / "relay"), flower_home=str(folder / "flower")
+    )
+
+
+def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, module):
+    cohort = join_devices(make_deployment(tmp_path, module), module, 0, settle(), devices=1)
+    assert cohort.enrolled.clients == list(NAMES[:4])
+    assert cohort.enrolled.splits("ann") == {"train": [], "val": [], "test": []}
+    cohort.nodes.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "devices", "reason"),
+    [
+        ({}, 2, "Got 2 devices"),
+        ({"privacy": PrivacyArgs(enabled=False)}, 1, "privacy off"),
+        ({"federation": FederationArgs(sampling="visible")}, 1, "sampling visible"),
+        ({"federation": FederationArgs(rounds=7)}, 1, "must be those of the signed session"),
+        ({"security": SecurityArgs(dropout_share=0.5)}, 1, "must be those of the signed session"),
+    ],
+)
+def test_what_devices_would_refuse_is_refused_before_they_are_asked(tmp_path, module, changes, devices, reason):
+    deployment = make_deployment(tmp_path, module)
+    with pytest.raises(ValueError, match=reason):
+        join_devices(deployment, module, 0, settle(**changes), devices)
+
+
+def test_without_a_session_nobody_is_asked(module):
+    with pytest.raises(ValueError, match="must name a signed session"):
+        join_devices(DeploymentArgs(), module, 0, settle(), devices=1)
+
+
+def test_the_digest_covers_settings_seed_and_model(module):
+    usual = digest_deployment(module, 0, *settle())
+    assert usual == digest_deployment(module, 0, *settle())
+    others = {
+        digest_deployment(module, 1, *settle()),
+        digest_deployment(module, 0, *settle(clipping=ClippingArgs(adaptive=True))),
+        digest_deployment(CommandModule(), 0, *settle()),
+    }
+    assert len(others | {usual}) == 4
+
+
+def test_a_session_for_other_settings_is_one_line():
+    session = make_session(SessionConfig.plan(5, 4, 0, 3, "active", DIGEST), NAMES[:4])
+    with pytest.raises(ValueError, match="Use the config and the base model it was signed for"):
+        demand_settings(session, bytes(32))
+
+
+def test_server_and_device_take_the_same_steps(tmp_path):
+    keys, settled = SeededKeys(0), settle()
+    pipeline = train.private(keys, *settled, OwnerArgs(), clients=4, out_dir=tmp_path, remote=True)
+    sampling, steps = train.client_steps(keys, *settled, 4)
+    assert [type(step) for step in pipeline[1:]] == [type(step) for step in [*sampling, *steps]]
+    assert [type(step).__name__ for step in pipeline][:2] == ["PrivacyBudget", "HiddenSampling"]
+
+
+def test_the_card_of_a_deployment_does_not_speak_of_a_simulation(tmp_path, monkeypatch):
+    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
+    cards = {}
+    for remote in (True, False):
+        budget, *_ = train.private(SeededKeys(0), *settle(), OwnerArgs(), clients=4, out_dir=tmp_path, remote=remote)
+        state = SimpleNamespace(wire_size=9, clip_norm=1.0)
+        spent = Spent(1, Epsilon(1.0, "prv"), Epsilon(2.0, "prv"))
+        facts = gather_facts(state, budget.promise, spent)
+        cards[remote] = privacy_card(facts) + conclude(facts, tmp_path / "card.md")
+    assert "imulation" in cards[False]
+    assert "imulation" not in cards[True]
+    assert "Devices kept ledgers of their own" in cards[True]
+
+
+def test_settings_are_read_as_train_reads_them(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    one, other = (read_settings(str(tmp_path / "tiny.yaml"), ["--seed", seed]) for seed in ("3", "3"))
+    assert one.federation == FederationArgs(rounds=2, local_steps=2)
+    digests = {digest_deployment(settings.module, settings.seed, *settings.settled) for settings in (one, other)}
+    assert len(digests) == 1

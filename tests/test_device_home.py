@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import stat
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from deploy.enrol import make_home
+from device_home import DeviceHome, read_key
+from federation.deployment.session_file import write_session
+from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
+from federation.secure_aggregation.errors import InvalidSignatureError, SessionError
+from federation.secure_aggregation.roster import Roster
+from federation.secure_aggregation.session import Session
+from tests.federation.secure_aggregation.parties import AUTHORITY, identity, make_names, plan
+
+
+def give_session(folder, clients=5, edition=0, own="client-0001", authority=AUTHORITY):
+    """Give a device a session in which its key stands under a name."""
+    keys = {name: identity(name).public_key() for name in make_names(clients)}
+    if own:
+        keys[own] = Ed25519PublicKey.from_public_bytes(make_home(folder))
+    roster = Roster.sign(keys, authority, edition)
+    write_session(folder / "session.json", Session.sign(roster, plan(clients), bytes(32), authority))
+    (folder / "authority.pub").write_text(AUTHORITY.public_key().public_bytes_raw().hex())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_home(tmp_path / "home")
+    return tmp_path / "home"
+
+
+def test_a_home_and_its_keys_are_its_users_alone(folder):
+    secrets = [folder / "identity.key", folder / "node.key"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in secrets)
+    assert make_home(folder) == make_home(folder)
+    folder.chmod(0o750)
+    with pytest.raises(ValueError, match="must be its user's alone"):
+        DeviceHome(folder)
+
+
+def test_a_device_finds_itself_in_the_roster(folder):
+    give_session(folder)
+    session, client = DeviceHome(folder).open_session()
+    assert (client, len(session.roster.clients)) == ("client-0001", 5)
+
+
+def test_a_session_that_the_pinned_key_did_not_sign_is_refused(folder):
+    give_session(folder, authority=identity("a server"))
+    with pytest.raises(InvalidSignatureError):
+        DeviceHome(folder).open_session()
+
+
+def test_a_device_off_the_roster_does_not_start(folder):
+    give_session(folder, own="")
+    with pytest.raises(SessionError, match="must be in the roster"):
+        DeviceHome(folder).open_session()
+
+
+def test_a_roster_grows_slowly(folder):
+    give_session(folder, 5)
+    DeviceHome(folder).open_session()
+    give_session(folder, 6, edition=1)
+    DeviceHome(folder).open_session()
+    give_session(folder, 9, edition=2)
+    with pytest.raises(SessionError, match="3 new clients beside 6 known ones"):
+        DeviceHome(folder).open_session()
+    (folder / "known.json").unlink()
+    DeviceHome(folder).open_session()
+    give_session(folder, 8, edition=1)
+    with pytest.raises(SessionError, match="later than edition 2"):
+        DeviceHome(folder).open_session()
+
+
+def test_without_the_owners_word_what_protects_nobody_is_refused(folder):
+    home = DeviceHome(folder)
+    assert home.owner_limits() == OwnerLimits()
+    for terms in (
+        Terms(0.5, 2, 3, key_source="seeded"),
+        Terms(0.5, 2, 3, private=False),
+        Terms(0.5, 2, 3, sampling="visible"),
+    ):
+        with pytest.raises(OwnerRefusalError):
+            home.owner_limits().demand(terms)
+    (folder / "owner.json").write_text('{"seeded_keys": true, "rounds": 1}')
+    with pytest.raises(OwnerRefusalError, match=r"rounds 2 \(allowed: 1\)"):
+        home.owner_limits().demand(Terms(0.5, 2, 3, key_source="seeded"))
+
+
+@pytest.mark.parametrize("text", ["", "zz", "00" * 31, "00" * 33])
+def test_what_is_no_key_is_one_line_that_does_not_show_it(tmp_path, text):
+    (tmp_path / "key").write_text(text)
+    with pytest.raises(ValueError, match="must hold a key of 32 bytes") as error:
+        read_key(tmp_path / "key")
+    assert not text or text not in str(error.value)
