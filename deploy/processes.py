@@ -9,12 +9,17 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 ENDING_SECONDS = 10.0
+MARK = "PRIVFEDTALK_STARTED_BY"
 
 
 class Processes:
-    """Starts processes, each in a group of its own with a log, and ends all of their groups on leaving the context.
+    """Starts processes, each in a group of its own with a log, and ends all that came of them on leaving the context.
+
+    Flower starts processes in sessions of their own; they are known by a mark that every child inherits in its
+    environment. Where there is no /proc, only the groups are ended.
 
     Args:
         logs: Folder of the logs.
@@ -23,6 +28,7 @@ class Processes:
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.mark = uuid4().hex
         logs.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Processes:
@@ -35,7 +41,12 @@ class Processes:
         """Start a process whose words go into `<name>.log`."""
         with (self.logs / f"{name}.log").open("wb") as log:
             self.running[name] = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                env={**environment, MARK: self.mark},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def wait_for(self, name: str, words: str, seconds: float) -> None:
@@ -71,7 +82,22 @@ class Processes:
                 process.wait(max(0.1, deadline - time.monotonic()))
             _signal_group(process, signal.SIGKILL)  # whoever outlived its leader
             process.wait()
+        while left := find_marked(self.mark):
+            for number in left:
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+            time.sleep(0.05)
         self.running.clear()
+
+
+def find_marked(mark: str) -> list[int]:
+    """Return the processes that inherited a mark; those that have ended have no environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"{MARK}={mark}".encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -17,6 +17,7 @@ child = subprocess.Popen([sys.executable, "-c", {CHILD!r}])
 print("child", child.pid, flush=True)
 child.wait()
 """
+AWAY = PARENT.replace("])", "], start_new_session=True)")
 STUBBORN = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -47,7 +48,7 @@ def interrupt(folder: Path, code: str) -> list[int]:
     return started
 
 
-@pytest.mark.parametrize("code", [PARENT, STUBBORN], ids=["with a child", "stubborn"])
+@pytest.mark.parametrize("code", [PARENT, AWAY, STUBBORN], ids=["with a child", "in another session", "stubborn"])
 def test_no_process_outlives_the_command(tmp_path, monkeypatch, code):
     monkeypatch.setattr("deploy.processes.ENDING_SECONDS", 1.0)
     started = interrupt(tmp_path, code)
