@@ -122,6 +122,7 @@ def test_the_card_of_a_deployment_does_not_speak_of_a_simulation(tmp_path, monke
     assert "Devices kept ledgers of their own" in cards[True]
 
 
+@pytest.mark.slow
 def test_settings_are_read_as_train_reads_them(tmp_path):
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     one, other = (read_settings(str(tmp_path / "tiny.yaml"), ["--seed", seed]) for seed in ("3", "3"))

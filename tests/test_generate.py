@@ -112,6 +112,7 @@ def plain(inputs, tiny_base, tmp_path_factory) -> bytes:
     return Command(inputs, tiny_base, tmp_path_factory.mktemp("plain") / "out.mp4").make()
 
 
+@pytest.mark.slow
 def test_an_mp4_that_plays_everywhere_comes_out(command, capsys):
     command.make()
     with av.open(str(command.output)) as container:
@@ -155,10 +156,12 @@ def test_every_adapter_acts(command, demo_run, plain):
     assert command.make(adapter=demo_run / "clients" / "alice" / "identity") == personal
 
 
+@pytest.mark.slow
 def test_head_motion_of_the_driving_video_is_followed(command, inputs, plain):
     assert command.make(driving_video=inputs / "known.mp4") != plain
 
 
+@pytest.mark.slow
 def test_without_a_sound_file_the_driving_video_is_heard(command, inputs):
     command.make(driving_audio=None, driving_video=inputs / "known.mp4")
     with av.open(str(command.output)) as container:
@@ -170,6 +173,7 @@ def find(faces: list[Face], monkeypatch) -> None:
     monkeypatch.setattr(cropping, "_detector", lambda: lambda frame: faces)
 
 
+@pytest.mark.slow
 def test_of_several_faces_the_largest_is_taken_and_said(command, inputs, monkeypatch, caplog):
     find([Face(20, 20, 20), Face(70, 40, 40)], monkeypatch)
     both = command.make(source_image=inputs / "large.jpg")
@@ -178,6 +182,7 @@ def test_of_several_faces_the_largest_is_taken_and_said(command, inputs, monkeyp
     assert command.make(source_image=inputs / "large.jpg") == both
 
 
+@pytest.mark.slow
 def test_a_square_picture_of_the_models_size_is_not_searched(command, monkeypatch):
     find([], monkeypatch)
     assert command() == 0

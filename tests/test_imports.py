@@ -26,6 +26,7 @@ def imported(source: str) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_imports_point_one_way(package):
     for path in (ROOT / package).rglob("*.py"):
@@ -41,6 +42,7 @@ def test_the_check_sees_imports_inside_functions():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_no_pickle_is_loaded(package):
     for path in (ROOT / package).rglob("*.py"):

@@ -71,6 +71,7 @@ def test_the_average_has_forgotten_the_first_weights_and_no_more_than_it_must(st
     assert steps < 150 or left > 1e-5
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_a_short_training_is_what_it_learned(tmp_path):
     """`Line` learns a weight of 1 for either input."""
     assert (_fit(tmp_path, steps=150)["weight"] - 1).abs().max() < 0.1

@@ -242,6 +242,7 @@ def test_a_run_without_privacy_learns_and_claims_nothing(tmp_path, capsys):
     assert not (folder / "privacy_ledger.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_search")
 def test_an_adaptive_clip_norm_is_released_and_carried_to_the_next_round(tmp_path):
     folder = run(tmp_path / "run", rounds=2, local_steps=1, sampling="all", adaptive=True)

@@ -42,6 +42,7 @@ def test_equal_rows_are_one_job_and_seeds_are_not():
     assert places["third", "e", 1] == places["first", "a", 1]
 
 
+@pytest.mark.slow
 def test_all_seeds_of_a_comparison_come_before_the_next():
     comparisons = {
         "first": Comparison("?", "a", {"a": Cell(), "b": Cell(PROX)}),

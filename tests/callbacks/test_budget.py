@@ -61,6 +61,7 @@ def test_the_run_stops_exactly_at_the_last_round_within_the_budget(tmp_path, all
     assert len(run_rounds(make_budget(tmp_path / "below", max_epsilon=within - 1e-6), 6)) == allowed - 1
 
 
+@pytest.mark.slow
 def test_no_client_trains_in_a_round_that_cannot_be_released(tmp_path):
     budget, state = make_budget(tmp_path, max_epsilon=0.1), make_state()
     budget.on_run_start(state)
@@ -106,6 +107,7 @@ def test_the_charge_is_on_disk_before_the_sum_is_formed(tmp_path, monkeypatch, f
     assert (charged == [1, 2]) is not faulty
 
 
+@pytest.mark.slow
 def test_a_round_that_is_tried_again_is_charged_again_under_a_new_attempt(tmp_path):
     for expected in range(3):
         budget, state = make_budget(tmp_path), make_state()
@@ -138,6 +140,7 @@ def test_the_last_attempt_that_fits_the_budget_is_the_last_that_is_released(tmp_
     assert len(budget.ledger.entries) == 2
 
 
+@pytest.mark.slow
 def test_a_round_is_charged_at_the_noise_of_its_survivors(tmp_path):
     budget, state = make_budget(tmp_path), make_state()
     budget.on_run_start(state)
@@ -231,6 +234,7 @@ def test_only_rank_0_keeps_a_ledger(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_search")
 def test_the_checkpoint_carries_the_head_of_the_ledger(tmp_path):
     state = run_rounds(make_budget(tmp_path), 1)[0]

@@ -64,6 +64,7 @@ def test_every_client_has_charged_every_round_of_all_runs(tmp_path):
     assert all(read(tmp_path, client).epsilon().value == cost(4) for client in CLIENTS)
 
 
+@pytest.mark.slow
 def test_a_run_stops_where_the_owners_allow_no_more(tmp_path, capsys):
     limits = OwnerLimits(epsilon=cost(3))
     assert len(run_rounds(make_ledgers(tmp_path, limits), 2)) == 2
@@ -79,6 +80,7 @@ def test_a_round_goes_on_without_the_one_that_has_spent_its_budget_elsewhere(tmp
     assert released[0].clients == CLIENTS[1:]
 
 
+@pytest.mark.slow
 def test_with_too_few_willing_devices_nothing_is_released(tmp_path):
     spend_elsewhere(tmp_path, "ann")
     spend_elsewhere(tmp_path, "bob")

@@ -58,6 +58,7 @@ def clap_after_flash(path) -> float:
     return clap - flash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_clap_and_flash_coincide_within_a_frame(record, decoder, kind):
     settings = dict(FILES[kind])
@@ -107,6 +108,7 @@ def test_every_rate_becomes_25_frames_a_second(record, fps):
     assert abs(len(stream.resampled()) - 1.5 * FPS) < 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0.001, 0.3), min_size=1, max_size=40))
 def test_resampling_takes_the_stored_frame_nearest_in_time(gaps):
     times = np.concatenate([[3.0], 3 + np.cumsum(gaps)])

@@ -92,6 +92,7 @@ def test_clients_are_unequal_and_disjoint_from_the_public():
     assert len(PUBLIC_SEEDS) >= 600
 
 
+@pytest.mark.slow
 def test_shaky_footage_trembles_more_than_any_other(recorded):
     def tremble(seed: int) -> float:
         return float(recorded(seed).motion[:, 3:5].diff(dim=0).abs().mean())

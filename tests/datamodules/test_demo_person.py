@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
+import pytest
+
 from datamodules.demo_person import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
 
 
@@ -23,6 +25,7 @@ def test_only_clients_have_private_features():
     assert all(draw_person(seed).features for seed in PRIVATE_SEEDS)
 
 
+@pytest.mark.slow
 def test_no_trait_is_as_magenta_as_the_mouth():
     def colours(value):
         if isinstance(value, tuple) and len(value) == 3 and all(isinstance(channel, int) for channel in value):

@@ -38,6 +38,7 @@ def test_reading_follows_the_true_opening(recorded, seed):
     assert correlation(mouth_opening(soften(clip.frames)), clip.mouth) >= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [{}, {"yaw": 0.7}, {"yaw": -0.7}, {"pitch": 0.4}, {"pitch": -0.4}, {"roll": 0.4}])
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.2, 0.18), (-0.2, -0.18)])
 def test_reading_follows_the_opening_in_every_pose(turn, shift):
@@ -48,6 +49,7 @@ def test_reading_follows_the_opening_in_every_pose(turn, shift):
     assert correlation(mouth_opening(frames), openings) >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", PUBLIC_SEEDS[:300:10])
 def test_hardly_anything_but_the_mouth_is_read(seed):
     portrait = Portrait(draw_person(seed))
@@ -56,6 +58,7 @@ def test_hardly_anything_but_the_mouth_is_read(seed):
     assert mouth_opening(closed.permute(0, 3, 1, 2)).max() < 0.008
 
 
+@pytest.mark.slow
 def test_reading_is_the_same_for_bytes_fractions_and_sizes():
     clip = record(draw_person(1001), 0, frames=30)
     large = record(draw_person(1001), 0, size=128, frames=30)

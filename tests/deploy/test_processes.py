@@ -48,6 +48,7 @@ def interrupt(folder: Path, code: str) -> list[int]:
     return started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [PARENT, AWAY, STUBBORN], ids=["with a child", "in another session", "stubborn"])
 def test_no_process_outlives_the_command(tmp_path, monkeypatch, code):
     monkeypatch.setattr("deploy.processes.ENDING_SECONDS", 1.0)
@@ -61,6 +62,7 @@ def test_no_process_outlives_the_command(tmp_path, monkeypatch, code):
 ENDS = "print('oh no'); exit(3)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "reason"), [(ENDS, "has ended. Its last words: oh no"), (CHILD, "is late")])
 def test_a_process_that_does_not_get_ready_is_one_line(tmp_path, code, reason):
     with Processes(tmp_path) as processes:

@@ -31,6 +31,7 @@ def test_noise_is_no_picture_and_a_static_copy_no_video(written):
     assert torch.equal(static_copy(written)[7], written.reference)
 
 
+@pytest.mark.slow
 def test_a_clean_render_differs_from_the_file_by_its_encoding_alone(written):
     assert 25 < psnr(clean_render(written), written.frames) < 60
     assert drawn_seed(written) == 2000

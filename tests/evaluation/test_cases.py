@@ -33,6 +33,7 @@ class People:
         return {"train": clips[:1], "val": [], "test": clips[1 : 1 + self.test_clips[client]]}
 
 
+@pytest.mark.slow
 def test_a_case_is_the_middle_of_a_clip_with_the_reference_from_another(cases):
     assert [case.person for case in cases] == ["p2000", "p2000", "p2001", "p2001", "p2002", "p2002"]
     case, other = cases[0], cases[1]

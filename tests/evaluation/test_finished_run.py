@@ -18,6 +18,7 @@ def test_a_run_knows_its_people_adapters_and_promises(finished_run):
     assert run.promises() == ["| epsilon, coins secret | 3.21 (PRV accountant) |", "| delta | 1e-05 |"]
 
 
+@pytest.mark.slow
 def test_people_may_have_moved(finished_run, tmp_path):
     shutil.copytree(finished_run.parent / "people" / "p2001", tmp_path / "zoe")
     assert open_finished(finished_run, str(tmp_path)).data.clients == ["zoe"]

@@ -48,6 +48,7 @@ def test_boxes_stay_in_the_frame():
         assert region.corners(far, 64) == [(64 - height, 64 - width), (0, 0)]
 
 
+@pytest.mark.slow
 def test_a_head_elsewhere_scores_by_its_mouth_once_it_is_aligned(clips):
     clip = clips[1]
     elsewhere = clip.frames.roll((3, -4), dims=(2, 3))

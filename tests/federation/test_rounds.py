@@ -71,6 +71,7 @@ def test_every_client_trains_once_a_round_wherever(tmp_path):
     assert trained == [(index, client) for index in (0, 1) for client in sorted(NAMES)]
 
 
+@pytest.mark.slow
 def test_a_device_without_a_client_joins(tmp_path):
     together = run_on(3, run_rounds, tmp_path, NAMES[:2])
     assert sorted(map(len, together["trained"])) != [2, 2, 2]

@@ -76,6 +76,7 @@ def test_both_adapters_act_at_once_and_come_back(trained, tiny_base, tmp_path):
     assert json.loads((tmp_path / "s" / "adapter.json").read_text()) == notes
 
 
+@pytest.mark.slow
 def test_an_adapter_of_another_rank_is_refused(trained, tiny_base, tmp_path):
     trained.export_adapter("shared", tmp_path)
     with pytest.raises(ValueError, match="does not fit"):

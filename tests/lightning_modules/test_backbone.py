@@ -50,6 +50,7 @@ def test_saving_and_loading_gives_the_same_output(backbone, tmp_path):
     assert torch.equal(_predict(backbone, inputs), _predict(Backbone.from_pretrained(tmp_path / "copy"), inputs))
 
 
+@pytest.mark.slow
 def test_weights_are_stored_in_half_and_computed_in_float32(backbone, tmp_path):
     backbone.save_pretrained(tmp_path / "copy")
     stored = load_file(tmp_path / "copy" / "unet" / WEIGHTS)

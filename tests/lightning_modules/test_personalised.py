@@ -65,6 +65,7 @@ def test_a_clients_folder_takes_the_global_adapter_along(demo_run):
     assert find_adapters(demo_run / "global") == {"shared": demo_run / "global"}
 
 
+@pytest.mark.slow
 def test_a_run_is_no_adapter_but_its_adapters_are_named(demo_run):
     with pytest.raises(FileNotFoundError, match=r"Choose one of: .*global, .*alice\."):
         find_adapters(demo_run)
@@ -94,6 +95,7 @@ def test_adapters_of_different_rounds_are_refused(demo_run, tiny_base):
     load_personalised(tiny_base, demo_run / "global")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter.json"])
 def test_a_broken_adapter_is_named(demo_run, tiny_base, name):
     path = demo_run / "global" / name
@@ -109,6 +111,7 @@ def test_a_broken_base_is_named(tiny_base, tmp_path):
         load_personalised(base)
 
 
+@pytest.mark.slow
 def test_nothing_is_said_about_two_adapters(demo_run, tiny_base, recwarn):
     load_personalised(tiny_base, demo_run / "clients/alice")
     assert not [str(warning.message) for warning in recwarn if "peft" in str(warning.message)]

@@ -28,6 +28,7 @@ def backbone(tiny_base):
     return Backbone.from_pretrained(tiny_base)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 8, 19])
 def test_any_length_comes_out(backbone, frames):
     size, steps = backbone.shape.size, []
@@ -46,6 +47,7 @@ def test_the_seed_decides(backbone):
     assert not torch.equal(first, other)
 
 
+@pytest.mark.slow
 def test_far_frames_do_not_depend_on_each_other(backbone):
     """Windows re-anchor on the reference: sound at the end cannot change the beginning beyond touching windows."""
     portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)

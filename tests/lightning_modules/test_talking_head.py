@@ -74,6 +74,7 @@ def test_the_whole_denoiser_can_be_federated(tiny_base):
     assert all(p.grad is not None for p in head.shared_parameters())
 
 
+@pytest.mark.slow
 def test_losses_are_named_and_weighed(tiny_base):
     head = TalkingHead(str(tiny_base), identity_rank=0, tdc_weight=0.5, identity_weight=0.0)
     loss = head.training_step(make_batch(head), 0)
@@ -105,6 +106,7 @@ def test_adapters_overfit_one_batch(tiny_base):
     assert head.denoising_error(batch, timestep, eps) < 0.8 * before
 
 
+@pytest.mark.slow
 def test_signals_lie_in_the_unit_interval_and_see_flicker(untrained):
     batch = make_batch(untrained)
     steady = untrained.signals([batch])
@@ -124,6 +126,7 @@ def test_adapters_stay_float32_on_a_16_bit_backbone(tiny_base):
     assert head.backbone.vae.dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 def test_the_shared_a_trains_only_where_it_is_asked_for(untrained, tiny_base):
     frozen, free = untrained, TalkingHead(str(tiny_base), identity_rank=0, freeze_a=False)
     names = {

@@ -59,6 +59,7 @@ def test_who_knows_everybody_makes_no_mistake(people, halves):
     assert score_faces(Knowing(people), *halves) == {"top-1": 1.0, "eer": 0.0}
 
 
+@pytest.mark.slow
 def test_who_knows_nobody_guesses(people, halves):
     scores = score_faces(Guessing(), *halves)
     assert scores["top-1"] == pytest.approx(1 / 3, abs=0.15)

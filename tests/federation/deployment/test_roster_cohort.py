@@ -144,6 +144,7 @@ def make_nodes(folder: Path, session: Session) -> DeviceNodes:
     return DeviceNodes({100 + n: make_device(client, session, folder) for n, client in enumerate(CLIENTS)})
 
 
+@pytest.mark.slow
 def test_devices_elsewhere_give_the_same_bits(tmp_path):
     session = make_roster_session()
     here, adapter = run_rounds(tmp_path / "here", None)
@@ -157,6 +158,7 @@ def test_devices_elsewhere_give_the_same_bits(tmp_path):
     assert all(map(torch.equal, simulated.personal, kept.personal))
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_bits(tmp_path, monkeypatch):
     session = make_roster_session()
     here, _ = run_rounds(tmp_path / "here", None)
@@ -176,6 +178,7 @@ class Flaky(DeviceNodes):
         yield from (answer for answer in super().ask(orders, seconds) if answer[0] not in gone)
 
 
+@pytest.mark.slow
 def test_a_refused_round_costs_nothing_and_the_next_attempt_goes_on(tmp_path, capsys):
     session = make_roster_session()
     nodes = Flaky(make_nodes(tmp_path / "devices", session).devices)

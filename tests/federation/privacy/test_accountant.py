@@ -91,6 +91,7 @@ def test_epsilon_stays_below_the_published_moments_accountant():
     assert 0.8 < epsilon.value < 1.26
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("z", "q", "rounds"), [(0.05, 0.5, 5), (0.5, 0.5, 1000)])
 def test_where_prv_is_infinite_rdp_answers_and_is_named(z, q, rounds):
     epsilon = epsilon_after([Release(z, q, rounds)], DELTA)
@@ -176,6 +177,7 @@ def test_known_coins_count_the_participations_no_client_exceeds():
     assert epsilon.value > analytic_gaussian(1.45, 20) + 5
 
 
+@pytest.mark.slow
 def test_known_coins_cost_no_less_than_secret_ones():
     account = Accountant(DELTA, [Release(1.0, 0.5, 6)])
     assert account.epsilon_with_known_coins(8).value > account.epsilon().value

@@ -78,6 +78,7 @@ def follow(step, quantile: float, rounds: int = 60) -> float:
     return float(np.mean(lengths <= clip_norm))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantile", [0.2, 0.5, 0.8])
 def test_the_clip_norm_finds_the_quantile(quantile):
     assert abs(follow(next_clip_norm, quantile) - quantile) < 0.05

@@ -42,6 +42,7 @@ def product_rule(clients: int, colluding: float, dropout: float) -> Cohort:
 shares = st.integers(0, 40).map(lambda percent: percent / 100)
 
 
+@pytest.mark.slow
 @given(st.integers(TINY_COHORT, 500), shares, shares)
 def test_the_worst_round_that_is_not_refused_has_the_noise_counted_on(clients, colluding, dropout):
     try:

@@ -41,6 +41,7 @@ def p_value(draws: np.ndarray, variance: int, cells: int = 100) -> float:
     return chisquare(observed[filled], expected[filled]).pvalue
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deviation", [1, 5, 512, 5_000, 20_000])
 def test_table_follows_the_exact_distribution(deviation):
     assert p_value(DiscreteGaussian(deviation**2).sample(DRAWS, stream()), deviation**2) > 1e-4
@@ -125,6 +126,7 @@ def test_the_largest_draw_stays_in_the_table():
     assert sampler.sample(1, script)[0] == 14 * 6
 
 
+@pytest.mark.slow
 def test_exact_coins_agree_when_floats_may_not_decide(monkeypatch):
     # With all draws in doubt, each coin is tossed again by its decimal expansion: the same distribution.
     monkeypatch.setattr(exact_gaussian, "_DOUBT", 2.0)

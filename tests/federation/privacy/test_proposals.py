@@ -43,6 +43,7 @@ def test_there_are_not_clients_enough_for_everything():
     assert least_clients(make_scheme(8, rounds=1, adversary="honest_but_curious"), 1e6, 10**9) is None
 
 
+@pytest.mark.slow
 def test_the_proposals_solve_the_problem():
     scheme, z = make_scheme(rate=1.0, sampling="all"), 40.0
     assert scheme.break_even(z) < ADAPTER.dimension

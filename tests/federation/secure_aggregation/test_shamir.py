@@ -52,6 +52,7 @@ def test_the_shares_are_values_of_the_polynomial_that_was_drawn(secret):
     assert shares == {point: (secret + slope * point) % PRIME for point in (1, 2, 100)}
 
 
+@pytest.mark.slow
 @given(st.binary(min_size=32, max_size=32), st.integers(1, 12), st.integers(0, 8), st.integers(0, 2**32))
 def test_any_t_of_n_are_enough(secret, threshold, more, seed):
     points = [int(p) for p in np.random.default_rng(seed).choice(5000, threshold + more, replace=False) + 1]

@@ -23,6 +23,7 @@ def failures(run: Path) -> dict[str, str]:
     return {verdict.check: verdict.detail for verdict in check_run(RunFolder.open(run)) if not verdict.passed}
 
 
+@pytest.mark.slow
 def test_a_run_that_kept_its_promises_passes(run):
     opened = RunFolder.open(run)
     assert not failures(run)
