@@ -53,6 +53,7 @@ def test_all_seeds_of_a_comparison_come_before_the_next():
     assert plan.jobs[:5] == [plan.places[place] for place in order]
 
 
+@pytest.mark.slow
 def test_a_job_comes_after_the_one_it_starts_from_and_is_another_than_without():
     cells = {"late": Cell(starts_from="early"), "early": Cell(PROX), "plain": Cell()}
     plan = make_plan({"c": Comparison("?", "late", cells)}, TINY, seeds=(3,))

@@ -127,6 +127,7 @@ def test_an_attempt_that_is_aborted_before_its_release_costs_nothing(tmp_path):
     assert not budget.ledger.entries
 
 
+@pytest.mark.slow
 def test_the_last_attempt_that_fits_the_budget_is_the_last_that_is_released(tmp_path):
     within = epsilon_after([Release(1.0, 0.5, 2)], DELTA).value
     budget, state = make_budget(tmp_path, max_epsilon=within), make_state()

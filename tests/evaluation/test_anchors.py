@@ -44,6 +44,7 @@ def test_only_people_that_were_drawn_are_drawn_again():
         clean_render(case)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_that_never_learned_loses_the_picture(tiny_base, written):
     decoded = through_autoencoder(Backbone.from_pretrained(tiny_base), written.frames)
     assert decoded.shape == written.frames.shape

@@ -24,6 +24,7 @@ def test_people_may_have_moved(finished_run, tmp_path):
     assert open_finished(finished_run, str(tmp_path)).data.clients == ["zoe"]
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_named(finished_run, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.yaml"):
         open_finished(tmp_path)

@@ -56,6 +56,7 @@ def test_a_head_elsewhere_scores_by_its_mouth_once_it_is_aligned(clips):
     assert aligned_mouth_psnr(elsewhere, clip.frames, clip.motion) > 90
 
 
+@pytest.mark.slow
 def test_aligning_does_not_mend_a_wrong_mouth(clips):
     clip = clips[0]
     height, width = MOUTH.pixels(64)

@@ -84,6 +84,7 @@ def test_a_missing_base_says_what_to_do(tmp_path):
         Backbone.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_frames_hear_only_their_own_window(backbone):
     """Through the spatial attention; the temporal one carries it on, so it is cut here."""
     backbone = copy.deepcopy(backbone)

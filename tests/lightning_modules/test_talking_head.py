@@ -151,6 +151,7 @@ def test_the_shared_adapter_starts_where_another_ended(tiny_base, tmp_path):
         TalkingHead(str(tiny_base), identity_rank=0, shared_start=str(tmp_path / "nowhere"))
 
 
+@pytest.mark.slow
 def test_a_prepared_batch_scores_the_same(untrained):
     batch = make_batch(untrained)
     batch["has_motion"] = torch.tensor([1.0, 0.0])

@@ -66,6 +66,7 @@ def test_who_knows_nobody_guesses(people, halves):
     assert scores["eer"] == pytest.approx(0.5, abs=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("late", "share"), [(0, 1.0), (1, 1.0), (-1, 1.0), (3, 0.0), (-6, 0.0)])
 def test_a_frame_late_is_in_sync_and_three_are_not(people, late, share):
     assert score_sync(Knowing(people, late), people)["in sync"] == share

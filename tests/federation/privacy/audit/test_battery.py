@@ -40,6 +40,7 @@ def judge(check: Check, system: System) -> Verdict:
     return verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("check", "kind"), cases(PARTS))
 def test_parts(check, kind):
     judge(check, make_system(kind))

@@ -33,6 +33,7 @@ def test_a_run_that_kept_its_promises_passes(run):
     assert (terms.clip_norm, terms.dimension, terms.delta) == (1.0, 21, 1e-5)
 
 
+@pytest.mark.slow
 def test_epsilon_is_the_ledgers_and_not_the_cards(run):
     opened = RunFolder.open(run)
     spent = epsilon_after(Ledger(run / LEDGER).releases, opened.privacy.delta).value
