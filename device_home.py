@@ -81,10 +81,14 @@ class DeviceHome:
 
 
 def write_key(path: Path, key: Ed25519PrivateKey) -> None:
-    """Write a private key so that only its user can read it; never over another."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(file, "w") as opened:
-        opened.write(key.private_bytes_raw().hex() + "\n")
+    """Write a private key in hexadecimal."""
+    write_secret(path, f"{key.private_bytes_raw().hex()}\n".encode())
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that only its user can read; never over another."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
 
 
 def read_key(path: Path) -> bytes:

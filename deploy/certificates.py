@@ -6,7 +6,6 @@ The authority signs one server certificate; devices are given `ca.crt` alone. Ke
 from __future__ import annotations
 
 import ipaddress
-import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from commandline import run_command
+from device_home import write_secret
 
 LOOPBACK = ["localhost", "127.0.0.1"]
 
@@ -48,12 +48,6 @@ def private_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its user can read; never over another."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
 
 
 def _host(host: str) -> x509.GeneralName:

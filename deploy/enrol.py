@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from commandline import run_command
-from deploy.certificates import write_secret
-from device_home import DeviceHome
+from device_home import DeviceHome, write_secret
 
 
 def enrol(home: str) -> None:
