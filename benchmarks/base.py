@@ -86,7 +86,10 @@ def measure_base(
         options = {"steps": steps, "seed": seeds[case.clip.path], "guidance_scale": guidance_scale}
         return animate(backbone, case.reference, sound.mel, motion=motion, **options)
 
-    made = make_frames(backbone, cases, generate)
+    def move(case: Case) -> Tensor | None:
+        return choose_motion(backbone, case.reference, len(case.frames), "auto", seed=seeds[case.clip.path])
+
+    made = make_frames(backbone, cases, generate, move)
     shuffled = [generate(*pair, pair[0].motion) for pair in tqdm(chosen, "shuffled sound", mininterval=5)]
     judge = find_judges(judges).identity if judges else None
     figures = Figures(
@@ -103,12 +106,10 @@ def measure_base(
     return bars
 
 
-def make_frames(backbone: Backbone, cases: list[Case], generate: Generate) -> dict[str, list[Tensor]]:
+def make_frames(
+    backbone: Backbone, cases: list[Case], generate: Generate, move: Callable[[Case], Tensor | None]
+) -> dict[str, list[Tensor]]:
     """Return the frames of each case by kind: the anchors, and what the model generates."""
-
-    def move(case: Case) -> Tensor | None:
-        return choose_motion(backbone, case.reference, len(case.frames), "auto", seed=0)
-
     return {
         "noise": [noise(case) for case in cases],
         STATIC: [static_copy(case) for case in cases],

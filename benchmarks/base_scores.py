@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from datamodules.clips import Clip
 from datamodules.mouth import mouth_opening
 from evaluation.anchors import through_autoencoder
 from evaluation.cases import Case
-from evaluation.likeness import IS_OWNER, NEAREST_OTHER, OWNER, make_gallery, score_likeness
+from evaluation.likeness import make_gallery, score_likeness
 from evaluation.pixels import psnr, ssim
 from evaluation.protocols import FaceJudge
 from evaluation.regions import aligned_mouth_psnr, mouth_psnr
@@ -48,26 +46,24 @@ class Figures:
 
 def score_frames(judge: FaceJudge | None, cases: list[Case], made: list[Tensor]) -> Scores:
     """Return the mean of each metric over the cases; likeness is left out where there is no judge of faces."""
-    metrics: dict[str, Callable[[Case, Tensor], float]] = {
-        "PSNR": lambda case, frames: psnr(frames, case.frames),
-        "SSIM": lambda case, frames: ssim(frames, case.frames),
-        "mouth PSNR": lambda case, frames: mouth_psnr(frames, case.frames, case.motion),
-        "aligned mouth PSNR": lambda case, frames: aligned_mouth_psnr(frames, case.frames, case.motion),
-        "mouth r": lambda case, frames: correlation(mouth_opening(frames), case.mouth),
-    }
+    scores = [score_case(case, frames) for case, frames in zip(cases, made, strict=True)]
     if judge is not None:
         gallery = make_gallery(judge, cases)
-        for name in (OWNER, NEAREST_OTHER, IS_OWNER):
-            metrics[name] = partial(_likeness, judge, gallery, name)
+        for own, case, frames in zip(scores, cases, made, strict=True):
+            own |= score_likeness(judge, frames, case.person, gallery)
     people = [case.person for case in cases]
+    return {name: estimate([own[name] for own in scores], people) for name in scores[0]}
+
+
+def score_case(case: Case, frames: Tensor) -> dict[str, float]:
+    """Return what pixels and the mouth say of frames made for a case."""
     return {
-        name: estimate([metric(case, frames) for case, frames in zip(cases, made, strict=True)], people)
-        for name, metric in metrics.items()
+        "PSNR": psnr(frames, case.frames),
+        "SSIM": ssim(frames, case.frames),
+        "mouth PSNR": mouth_psnr(frames, case.frames, case.motion),
+        "aligned mouth PSNR": aligned_mouth_psnr(frames, case.frames, case.motion),
+        "mouth r": correlation(mouth_opening(frames), case.mouth),
     }
-
-
-def _likeness(judge: FaceJudge, gallery: dict[str, Tensor], name: str, case: Case, frames: Tensor) -> float:
-    return score_likeness(judge, frames, case.person, gallery)[name]
 
 
 def score_autoencoder(backbone: Backbone, people: dict[str, list[Clip]]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 
 from federation.privacy.accountant import (
@@ -70,6 +71,7 @@ def probability_of_no_contributor(clients: int, sample_rate: float) -> float:
     return (1 - sample_rate) ** clients
 
 
+@cache  # seconds of work, and both halves of the pipeline ask for it
 def solve_noise_multiplier(target_epsilon: float, delta: float, sample_rate: float, rounds: int) -> float:
     """Return a noise multiplier (within 0.01 of epsilon of the least) that spends the target over all rounds.
 
@@ -87,6 +89,7 @@ def solve_noise_multiplier(target_epsilon: float, delta: float, sample_rate: flo
             f"Only rounds with data spend epsilon. Got {rounds} rounds at sample rate {sample_rate}. Raise them."
         )
 
+    @cache
     def spent(noise_multiplier: float) -> float:
         return epsilon_after([Release(noise_multiplier, sample_rate, rounds)], delta).value
 
