@@ -154,6 +154,7 @@ def fit_parts(
     from lightning_modules.model_folder import hash_weights
     from lightning_modules.pretraining import AutoencoderTask, DecoderTask, DenoiserTask, IdentityTask, PoseTask
 
+    stage.fabric.to_device(backbone)  # parts that are not trained, too
     stage.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.vae)
     if seed is not None:
         set_latent_scale(backbone, public.draw_frames(256, seed)[0])
@@ -169,9 +170,7 @@ def fit_parts(
         expect_copies(backbone, (public.draw_windows(4, s) for s in range(32)))
     task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
     stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)
-    stage.fit(
-        "decoder", lambda: DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.decoder
-    )
+    stage.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.decoder)
 
 
 if __name__ == "__main__":
