@@ -144,6 +144,19 @@ def test_the_card_names_licences_and_what_is_untrained(tiny_assembled):
     assert "the face encoder: random" not in card
 
 
+def test_what_is_untrained_follows_from_what_is_given():
+    least = assemble.PartsArgs("a/b", "c/d", face="e", face_adapter="f", pose="g")
+    always = assemble.list_untrained(least, zero_terminal_snr=False)
+    assert len(always) == 2
+    rest = set(assemble.list_untrained(assemble.PartsArgs("a/b", "c/d"), zero_terminal_snr=True)) - set(always)
+    assert {line.split(":")[1].strip() for line in rest} == {
+        "adds nothing",
+        "random",
+        "every portrait looks straight ahead",
+        "frames are of no use",
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["shared", "identity"])
 def test_adapters_fit_the_checkpoint_of_four_channels(tiny_models, tiny_assembled, tmp_path, name):

@@ -65,6 +65,7 @@ def test_new_inputs_learn(tiny_models):
     assert all(gradient.abs().max() > 0 for gradient in values)
 
 
+@pytest.mark.slow
 def test_the_first_layer_keeps_its_kind(tiny_models):
     unet = UNetMotionModel.from_unet2d(_unet(tiny_models)).half()
     widen_input(unet, 15)
