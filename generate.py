@@ -84,14 +84,14 @@ def generate(
     backbone = load_personalised(base, adapter).to(chosen_device)
     portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
-    motion = driving.motion
+    motion, hear = driving.motion, backbone.speech or log_mel_windows
     if motion is None:
         motion = choose_motion(backbone, portrait, driving.frames, head_motion, seed)
     with tqdm(total=steps, desc=f"{driving.frames} frames", unit="step") as bar:
         frames = animate(
             backbone,
             portrait,
-            log_mel_windows(driving.waveform, driving.frames),
+            hear(driving.waveform, driving.frames),
             motion=motion,
             steps=steps,
             seed=seed,

@@ -2,6 +2,7 @@
 
     python pretrain.py                                                     # the demo people -> assets/base
     python pretrain.py --data_root my_public_people --out assets/mine      # any folder of people
+    python pretrain.py --init assets/sd15 ...                              # an assembled base, see docs/backbones.md
 
 The same command continues where an interrupted one stopped. It runs on one device; train.py takes it from there.
 """
@@ -51,6 +52,7 @@ def pretrain(
     devices: int = 1,
     accelerator: str = "auto",
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+    learning_rate: float = 5e-4,
 ) -> None:
     """Train autoencoder, face encoder and denoiser one after the other and write the base model.
 
@@ -69,6 +71,7 @@ def pretrain(
         devices: Processes that share each batch; on a CPU with 2 cores, 2 are faster than one with two threads.
         accelerator: cpu, cuda or auto.
         precision: Of the arithmetic; the weights are stored in float16 in any case.
+        learning_rate: Of the denoiser; one that others trained has to be moved with care, 1e-5.
     """
     import torch
     from lightning.fabric import Fabric
@@ -95,10 +98,11 @@ def pretrain(
             make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
             make_demo_people("data/held_out", HELD_OUT_SEEDS, clips_per_person=4)
     backbone = Backbone.from_pretrained(init) if init else Backbone.from_scratch(BackboneShape(size, window), SMALL)
+    check_steps(backbone, steps, size)
     public = PublicPeople(load_people(data_root, size, crop, count_aloud("reading clips")), window)
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
     stage = Stage(fabric, Path(work))
-    fit_parts(stage, backbone, public, steps, devices, seed=None if init else seed)
+    fit_parts(stage, backbone, public, steps, devices, seed=None if init else seed, learning_rate=learning_rate)
 
     if not fabric.is_global_zero:
         return
@@ -109,8 +113,29 @@ def pretrain(
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
 
 
+def check_steps(backbone: "Backbone", steps: Steps, size: int) -> None:
+    """Raise ValueError if frames are not of the base's size, or a part is to be trained that only others can train."""
+    from diffusers import AutoencoderKL
+
+    from lightning_modules.identity import IdentityEncoder
+
+    if size != backbone.shape.size:
+        raise ValueError(f"`--size` must be the base model's, {backbone.shape.size}. Got {size}.")
+    kinds = {"vae": (backbone.vae, AutoencoderKL), "decoder": (backbone.vae, AutoencoderKL)}
+    for name, (part, kind) in (kinds | {"encoder": (backbone.encoder, IdentityEncoder)}).items():
+        if (got := getattr(steps, name)) and not isinstance(part, kind):
+            raise ValueError(f"`--steps.{name}` must be 0: the base's {type(part).__name__} stays as it is. Got {got}.")
+
+
 def fit_parts(
-    stage: "Stage", backbone: "Backbone", public: "PublicPeople", steps: Steps, devices: int, *, seed: int | None
+    stage: "Stage",
+    backbone: "Backbone",
+    public: "PublicPeople",
+    steps: Steps,
+    devices: int,
+    *,
+    seed: int | None,
+    learning_rate: float,
 ) -> None:
     """Train every part on public people, each on what those before it have become.
 
@@ -120,13 +145,16 @@ def fit_parts(
         public: The people, in memory.
         steps: How long.
         devices: Processes that share each batch.
-        seed: Of the frames by which the latents of a new autoencoder are scaled; None keeps the scale there is.
+        seed: Of the frames by which the latents of a new autoencoder are scaled; None keeps the scale there is, and
+            what the denoiser predicts.
+        learning_rate: Of the denoiser.
     """
     from datamodules.encoding_cache import EncodingCache
     from lightning_modules.calibration import expect_copies, set_latent_scale
     from lightning_modules.model_folder import hash_weights
     from lightning_modules.pretraining import AutoencoderTask, DecoderTask, DenoiserTask, IdentityTask, PoseTask
 
+    stage.fabric.to_device(backbone)  # parts that are not trained, too
     stage.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.vae)
     if seed is not None:
         set_latent_scale(backbone, public.draw_frames(256, seed)[0])
@@ -135,11 +163,12 @@ def fit_parts(
     if public.posed:
         stage.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), steps.pose)
     backbone.requires_grad_(False)
-    fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose)
+    heard = [] if backbone.speech is None else [backbone.speech]
+    fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose, *heard)
     public.encode = EncodingCache(stage.folder / "encoded", backbone.encode_clip, fingerprint)
-    if backbone.shape.spread is None:
+    if seed is not None:
         expect_copies(backbone, (public.draw_windows(4, s) for s in range(32)))
-    task = DenoiserTask(backbone).requires_grad_(True)
+    task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
     stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)
     stage.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.decoder)
 

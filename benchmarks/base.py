@@ -33,6 +33,7 @@ from benchmarks.base_scores import (
 )
 from benchmarks.report import RESULTS, Bar, save_results
 from commandline import run_command
+from datamodules.audio import log_mel_windows
 from evaluation.anchors import clean_render, noise, static_copy, through_autoencoder
 from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
 from evaluation.judges.found import find_judges
@@ -78,13 +79,13 @@ def measure_base(
     began = time.monotonic()
     backbone = Backbone.from_pretrained(base).to(device)
     everybody = read_held_out(root, people, clips, backbone.shape.size)
-    cases = make_cases(everybody, frames)
+    cases = make_cases(everybody, frames, backbone.speech or log_mel_windows)
     chosen = list(shuffled_pairs(cases, pairs))
     seeds = {case.clip.path: seed + number for number, case in enumerate(cases)}
 
     def generate(case: Case, sound: Case, motion: Tensor | None, steps: int = steps) -> Tensor:
         options = {"steps": steps, "seed": seeds[case.clip.path], "guidance_scale": guidance_scale}
-        return animate(backbone, case.reference, sound.mel, motion=motion, **options)
+        return animate(backbone, case.reference, sound.sound, motion=motion, **options)
 
     def move(case: Case) -> Tensor | None:
         return choose_motion(backbone, case.reference, len(case.frames), "auto", seed=seeds[case.clip.path])

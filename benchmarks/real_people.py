@@ -81,7 +81,8 @@ def generate_all(
 ) -> dict[str, Tensor]:
     """Return a clip's frames by kind, uint8 (frames, 3, height, width), each of the same length."""
     recorded = clip.frames[:frames]
-    mel = log_mel_windows(clip.waveform, len(clip.frames))[:frames]
+    hear = run.module.backbone.speech or log_mel_windows
+    mel = hear(clip.waveform, len(clip.frames))[:frames]
     adapters = {"base": None, "global adapter": run.folder / "global", "own adapter": run.folder / "clients" / person}
     noise = torch.randint(256, recorded.shape, generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
     generated = {

@@ -18,8 +18,15 @@ Encoding = dict[str, Tensor]
 
 
 def with_inputs(encode: Callable[[Clip], Encoding]) -> Callable[[Clip], Encoding]:
-    """Return an encoder that adds the `frames` themselves, uint8, and the features of the sound, `mel`."""
-    return lambda clip: encode(clip) | {"frames": clip.frames, "mel": log_mel_windows(clip.waveform, len(clip.frames))}
+    """Return an encoder that adds the `frames` themselves, uint8, and `mel`, the sound, unless the model hears it."""
+
+    def encode_whole(clip: Clip) -> Encoding:
+        encoding = encode(clip) | {"frames": clip.frames}
+        if "mel" not in encoding:
+            encoding["mel"] = log_mel_windows(clip.waveform, len(clip.frames))
+        return encoding
+
+    return encode_whole
 
 
 class EncodingCache:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from datamodules.frames import load_people
 
 log = logging.getLogger(__name__)
 
+Hear = Callable[[Tensor, int], Tensor]
+"""Of a waveform and a number of frames, what a model hears in each: `log_mel_windows`, or `Backbone.speech`."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -31,7 +34,9 @@ class Case:
     frames: Tensor
     """What was decoded from the clip, uint8 (frames, 3, height, width)."""
     mel: Tensor
-    """The sound, (frames, 20, 80)."""
+    """The sound as judges hear it, log-mel windows (frames, 20, 80)."""
+    sound: Tensor
+    """The sound as the model hears it: the same windows, or what its own speech model makes of them."""
     motion: Tensor | None
     """The true head motion, (frames, 6); None of real people, whose nobody knows."""
     mouth: Tensor | None
@@ -53,15 +58,18 @@ class Case:
         return self.clip.waveform[self.start * SAMPLES_PER_FRAME :][: len(self.frames) * SAMPLES_PER_FRAME]
 
 
-def cut_case(clip: Clip, reference: Tensor, start: int, frames: int) -> Case:
+def cut_case(clip: Clip, reference: Tensor, start: int, frames: int, hear: Hear = log_mel_windows) -> Case:
     """Return a case of at most `frames` frames of a clip, from `start` on."""
     rows = slice(start, start + frames)
+    mel = log_mel_windows(clip.waveform, len(clip.frames))
+    sound = mel if hear is log_mel_windows else hear(clip.waveform, len(clip.frames))
     return Case(
         clip=clip,
         start=start,
         reference=reference,
         frames=clip.frames[rows],
-        mel=log_mel_windows(clip.waveform, len(clip.frames))[rows],
+        mel=mel[rows],
+        sound=sound[rows],
         motion=None if clip.motion is None else clip.motion[rows],
         mouth=None if clip.mouth is None else clip.mouth[rows],
     )
@@ -80,7 +88,7 @@ def read_held_out(root: str | Path, people: int, clips: int, size: int) -> dict[
     return {name_of(seed): everybody[name_of(seed)][:clips] for seed in seeds}
 
 
-def make_cases(people: dict[str, list[Clip]], frames: int) -> list[Case]:
+def make_cases(people: dict[str, list[Clip]], frames: int, hear: Hear = log_mel_windows) -> list[Case]:
     """Return a case for the middle of every demo clip; the clips of one person follow each other.
 
     Raises:
@@ -92,11 +100,13 @@ def make_cases(people: dict[str, list[Clip]], frames: int) -> list[Case]:
             if clip.motion is None or clip.mouth is None or len(clip.frames) < frames:
                 raise ValueError(f"A case needs {frames} frames of a demo person. Got {clip.path}.")
             reference = clips[(index + 1) % len(clips)].frames[0]
-            cases.append(cut_case(clip, reference, (len(clip.frames) - frames) // 2, frames))
+            cases.append(cut_case(clip, reference, (len(clip.frames) - frames) // 2, frames, hear))
     return cases
 
 
-def client_cases(data: ClientDataModule, clients: Sequence[str] | None, clips: int, frames: int) -> list[Case]:
+def client_cases(
+    data: ClientDataModule, clients: Sequence[str] | None, clips: int, frames: int, hear: Hear = log_mel_windows
+) -> list[Case]:
     """Return a case for the start of each client's first held-out clips; the reference is of a clip trained on.
 
     Args:
@@ -104,6 +114,7 @@ def client_cases(data: ClientDataModule, clients: Sequence[str] | None, clips: i
         clients: Some of them; all if None.
         clips: Held-out clips of each client, at most.
         frames: Frames of each clip, at most.
+        hear: What the model hears.
 
     Raises:
         ValueError: If a name is no client's, or no client has a held-out clip.
@@ -117,7 +128,7 @@ def client_cases(data: ClientDataModule, clients: Sequence[str] | None, clips: i
             log.warning("%s has no held-out clip and is not scored.", client)
             continue
         portrait = splits["train"][0].frames[0]
-        cases += [cut_case(clip, portrait, 0, frames) for clip in splits["test"][:clips]]
+        cases += [cut_case(clip, portrait, 0, frames, hear) for clip in splits["test"][:clips]]
     if not cases:
         raise ValueError(f"Nobody in {data.root} has a held-out clip: it takes two clips of a person. Got one each.")
     return cases

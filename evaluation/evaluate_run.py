@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from datamodules.audio import log_mel_windows
 from evaluation.anchors import AUTOENCODER, CLEAN, NOISE, RECORDED, STATIC
 from evaluation.board import show_evaluation
 from evaluation.cases import Case, client_cases
@@ -53,8 +54,8 @@ def evaluate_run(
         clips: Held-out clips of each client, at most.
         frames: Frames of each clip, at most.
     """
-    cases = client_cases(run.data, clients, clips, frames)
     backbone = load_personalised(run.base).to(sampling.device)
+    cases = client_cases(run.data, clients, clips, frames, backbone.speech or log_mel_windows)
     systems = list_systems(run, cases, nearest_strangers(run, backbone))
     production = produce(run.base, systems, cases, sampling)
     made = make_anchors(backbone, cases) | production.frames

@@ -41,8 +41,8 @@ class System:
     """Folder of the adapter that acts for a case; None is the base model."""
     posed: bool
     """Whether the true head motion is given."""
-    sound: Callable[[Case], Tensor] = lambda case: case.mel
-    """What is heard, (frames, 20, 80)."""
+    sound: Callable[[Case], Tensor] = lambda case: case.sound
+    """What is heard, (frames, steps, features)."""
 
 
 def make_anchors(backbone: Backbone, cases: Sequence[Case]) -> dict[str, list[Tensor]]:
@@ -86,8 +86,8 @@ def swap_sounds(cases: Sequence[Case]) -> dict[tuple[str, str], Tensor]:
     follower = dict(zip(people, [*people[1:], people[0]], strict=True))
     swapped = {}
     for case in cases:
-        mel = first[follower[case.person]].mel
-        swapped[case.person, case.name] = mel[torch.arange(len(case.mel)) % len(mel)]
+        sound = first[follower[case.person]].sound
+        swapped[case.person, case.name] = sound[torch.arange(len(case.sound)) % len(sound)]
     return swapped
 
 

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNetMotionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNetMotionModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens
 from lightning_modules.copying import expect_copy
-from lightning_modules.diffusion import make_scheduler, noise_levels
+from lightning_modules.diffusion import make_scheduler, noise_levels, velocity_of
 from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.model_folder import replace_folder
-from lightning_modules.parts import PARTS, BackboneShape, build_part, load_part
+from lightning_modules.parts import OPTIONAL, PARTS, BackboneShape, build_part, load_part
 from lightning_modules.pose import PoseReader
 from lightning_modules.reference import Conditions, Reference
+from lightning_modules.schedules import check_schedule
+from lightning_modules.speech import SpeechEncoder
+from lightning_modules.text import TextTokens
 
 
 class ClipLike(Protocol):
@@ -30,6 +33,8 @@ class ClipLike(Protocol):
 
     frames: Tensor
     """RGB uint8 (frames, 3, height, width)."""
+    waveform: Tensor
+    """Mono at 16 kHz (samples,)."""
     motion: Tensor | None
     """(frames, 6)."""
     mouth: Tensor | None
@@ -46,13 +51,16 @@ class Backbone(nn.Module):
 
     def __init__(self, parts: dict[str, nn.Module], scheduler: DDIMScheduler, shape: BackboneShape) -> None:
         super().__init__()
-        self.vae: AutoencoderKL = parts["vae"]
+        self.vae: AutoencoderKL | AutoencoderTiny = parts["vae"]
         self.unet: UNetMotionModel = parts["unet"]
         self.audio: AudioTokens = parts["audio"]
         self.identity: IdentityTokens = parts["identity"]
         self.motion: MotionTokens = parts["motion"]
         self.encoder: IdentityEncoder = parts["encoder"]
         self.pose: PoseReader = parts["pose"]
+        self.text: TextTokens | None = parts.get("text")
+        self.speech: SpeechEncoder | None = parts.get("speech")
+        check_schedule(scheduler)
         self.scheduler = scheduler
         self.shape = shape
 
@@ -64,8 +72,9 @@ class Backbone(nn.Module):
     def encode(self, frames: Tensor) -> Tensor:
         """Return scaled posterior means (..., C, h, w) of frames (..., 3, H, W) in [-1, 1]."""
         folded = F.pixel_unshuffle(frames.flatten(0, -4), self.unshuffle)
-        latents = self.vae.encode(folded).latent_dist.mean * self.vae.config.scaling_factor
-        return latents.unflatten(0, frames.shape[:-3])
+        encoded = self.vae.encode(folded)
+        latents = encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mean
+        return (latents * self.vae.config.scaling_factor).unflatten(0, frames.shape[:-3])
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return frames (..., 3, H, W), about [-1, 1], of scaled latents (..., C, h, w)."""
@@ -78,14 +87,16 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def encode_clip(self, clip: ClipLike) -> dict[str, Tensor]:
-        """Return what training needs of a clip beside its sound; the parts that make it are frozen by then.
+        """Return what training needs of a clip beside its log-mel windows; the parts that make it are frozen by then.
 
         Keys: latents (frames, C, h, w), identity (frames, E), pose (frames, 6) as read off the frames, motion (frames,
-        6), has_motion (), mouth (frames,) and has_mouth (); motion and mouth are zeros where nobody knows them.
+        6), has_motion (), mouth (frames,) and has_mouth (); motion and mouth are zeros where nobody knows them. With a
+        speech model also mel (frames, 10, features), in place of log-mel windows.
         """
         frames = clip.frames.to(self.vae.device, self.vae.dtype) / 127.5 - 1
         chunks, length = frames.split(32), len(frames)
-        return {
+        heard = {} if self.speech is None else {"mel": self.speech(clip.waveform, length)}
+        return heard | {
             "latents": torch.cat([self.encode(chunk) for chunk in chunks]).float().cpu(),
             "identity": torch.cat([self.embed(chunk) for chunk in chunks]).float().cpu(),
             "pose": torch.cat([self.pose(chunk) for chunk in chunks]).float().cpu(),
@@ -112,7 +123,7 @@ class Backbone(nn.Module):
 
         Args:
             reference: Whom to draw.
-            mel: Log-mel windows, (batch, frames, 20, 80).
+            mel: Log-mel windows, (batch, frames, 20, 80), or what `speech` hears.
             motion: Head motion, (batch, frames, 6); ignored where `has_motion` is 0.
             has_motion: 1 where the motion is known, (batch,).
             beside: What `beside` gave for the same reference and motion, where that is at hand.
@@ -145,12 +156,13 @@ class Backbone(nn.Module):
             conditions: From `conditions`.
         """
         sample = torch.cat([z_t, conditions.beside], dim=2).transpose(1, 2)
-        no_text = z_t.new_zeros(z_t.shape[0] * z_t.shape[1], 1, self.unet.config.cross_attention_dim)
-        states = (no_text, conditions.streams)
+        rows, dim = z_t.shape[0] * z_t.shape[1], self.unet.config.cross_attention_dim
+        text = z_t.new_zeros(rows, 1, dim) if self.text is None else self.text(rows).to(z_t)
+        states = (text, conditions.streams)
         predicted = self.unet(sample, timestep, encoder_hidden_states=states).sample.transpose(1, 2)
-        if self.shape.spread is None:
-            return predicted
         a_t, s_t = noise_levels(self.scheduler, timestep, z_t)
+        if self.shape.spread is None:
+            return velocity_of(self.scheduler, predicted, z_t, a_t, s_t)
         still, moved = self.shape.spread
         spread = (still + (moved - still) * conditions.posed).to(z_t).view(-1, 1, 1, 1, 1)
         expected, deviation = expect_copy(z_t, conditions.copy, a_t, s_t, spread)
@@ -173,12 +185,14 @@ class Backbone(nn.Module):
             raise FileNotFoundError(f"No base model in {folder} (no backbone.json). Run `python pretrain.py`.")
         shape = BackboneShape.from_json((folder / "backbone.json").read_text())
         scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
-        return cls({name: load_part(kind, folder / name) for name, kind in PARTS.items()}, scheduler, shape)
+        names = [name for name in PARTS if name not in OPTIONAL or (folder / name).is_dir()]
+        return cls({name: load_part(name, folder / name) for name in names}, scheduler, shape)
 
     @classmethod
     def from_scratch(cls, shape: BackboneShape, configs: dict[str, dict]) -> Backbone:
         """Build an untrained backbone from the config of each part."""
-        return cls({name: build_part(kind, configs[name]) for name, kind in PARTS.items()}, make_scheduler(), shape)
+        parts = {name: build_part(kinds[0], configs[name]) for name, kinds in PARTS.items() if name in configs}
+        return cls(parts, make_scheduler(), shape)
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Write every part; the folder appears whole, by one rename, and replaces an older one."""

@@ -16,19 +16,37 @@ from torch import Tensor, nn
 MOTION_CHANNELS = 6
 """yaw, pitch, roll (units of 30 degrees), shift x, shift y (fraction of half the frame), blink (0 open, 1 closed)."""
 
+STREAM_TOKENS = (4, 5, 4)
+"""Tokens of identity, sound and head motion in each frame."""
+
 
 class AudioTokens(ModelMixin, ConfigMixin):
-    """One token per video frame of a 5-frame window of sound, in order of time."""
+    """One token per video frame of a 5-frame window of sound, in order of time.
+
+    Args:
+        mel_bands: Features of each step in time: mel bands, or those of a speech model.
+        channels: Width.
+        num_tokens: Video frames of a window.
+        token_dim: Width of a token.
+        strides: Their product is the steps to a video frame: four of log-mel windows, two of a speech model.
+    """
 
     @register_to_config
-    def __init__(self, mel_bands: int = 80, channels: int = 128, num_tokens: int = 5, token_dim: int = 64) -> None:
+    def __init__(
+        self,
+        mel_bands: int = 80,
+        channels: int = 128,
+        num_tokens: int = 5,
+        token_dim: int = 64,
+        strides: tuple[int, int] = (2, 2),
+    ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv1d(mel_bands, channels, 3, padding=1),
             nn.SiLU(),
-            nn.Conv1d(channels, channels, 3, stride=2, padding=1),
+            nn.Conv1d(channels, channels, 3, stride=strides[0], padding=1),
             nn.SiLU(),
-            nn.Conv1d(channels, channels, 3, stride=2, padding=1),
+            nn.Conv1d(channels, channels, 3, stride=strides[1], padding=1),
             nn.SiLU(),
             nn.Conv1d(channels, token_dim, 1),
         )
@@ -36,7 +54,10 @@ class AudioTokens(ModelMixin, ConfigMixin):
         self.position = nn.Parameter(0.02 * torch.randn(num_tokens, token_dim))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Turn log-mel windows (batch, frames, 20, 80), about [-1, 1], into tokens (batch, frames, 5, dim)."""
+        """Turn windows of sound (batch, frames, steps, features) into tokens (batch, frames, 5, dim).
+
+        They are log-mel windows, 20 x 80 and about [-1, 1], or those of a `speech.SpeechEncoder`.
+        """
         tokens = self.layers(mel.flatten(0, 1).transpose(1, 2)).transpose(1, 2)
         return (self.norm(tokens) + self.position).unflatten(0, mel.shape[:2])
 

@@ -1,7 +1,8 @@
-"""The diffusion process: velocity prediction on a schedule that really ends in noise.
+"""The diffusion process: velocity prediction on a schedule that really ends in noise, or a checkpoint's own.
 
 z_t = a_t z_0 + s_t eps with a_t^2 + s_t^2 = 1;  v = a_t eps - s_t z_0  (Salimans & Ho, arXiv 2202.00512, appendix D).
-Betas are rescaled to zero terminal signal (Lin et al., arXiv 2305.08891, algorithm 1), timesteps trail.
+Betas are rescaled to zero terminal signal (Lin et al., arXiv 2305.08891, algorithm 1), timesteps trail. A checkpoint
+brings its betas (`schedules`), and may predict eps: losses and sampler see velocities all the same.
 """
 
 from __future__ import annotations
@@ -28,6 +29,22 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
+def velocity_of(scheduler: DDIMScheduler, predicted: Tensor, z_t: Tensor, a_t: Tensor, s_t: Tensor) -> Tensor:
+    """Return the velocity that a denoiser's prediction amounts to; all arguments as in `NoisyLatents`.
+
+    From noise, v = (eps - s z) / a. Its error is that of the noise over a: fifteen times as large at the last step of
+    Stable Diffusion's schedule, where a = 0.068. `schedules.check_schedule` sees to it that a > 0.
+    """
+    if scheduler.config.prediction_type == "epsilon":
+        return (predicted - s_t * z_t) / a_t
+    return predicted
+
+
+def step_by_velocity(scheduler: DDIMScheduler) -> DDIMScheduler:
+    """Return the schedule for sampling by velocities, which `Backbone.predict` gives whatever the denoiser predicts."""
+    return DDIMScheduler.from_config(scheduler.config, prediction_type="v_prediction")
+
+
 @dataclass(frozen=True)
 class NoisyLatents:
     """Latents at one time of the process, all of shape (batch, frames, channels, height, width)."""
@@ -41,10 +58,12 @@ class NoisyLatents:
     """Signal level, shape (batch, 1, 1, 1, 1)."""
     s_t: Tensor
     """Noise level, shape (batch, 1, 1, 1, 1)."""
+    predicts_noise: bool = False
+    """Whether the denoiser predicts noise; else velocity."""
 
     @property
     def velocity(self) -> Tensor:
-        """Return v, the regression target."""
+        """Return v."""
         return self.a_t * self.eps - self.s_t * self.z_0
 
     def noise_from(self, velocity: Tensor) -> Tensor:
@@ -54,6 +73,14 @@ class NoisyLatents:
     def clean_from(self, velocity: Tensor) -> Tensor:
         """Return z_0^ = a_t z_t - s_t v^."""
         return self.a_t * self.z_t - self.s_t * velocity
+
+    def regress(self, velocity: Tensor) -> tuple[Tensor, Tensor]:
+        """Return prediction and target of the denoising loss: of what the denoiser predicts, as it was trained.
+
+        The velocity of one that predicts noise is off by 1 / a_t times as much: the noisiest steps would be all that
+        counts.
+        """
+        return (self.noise_from(velocity), self.eps) if self.predicts_noise else (velocity, self.velocity)
 
 
 def add_noise(scheduler: DDIMScheduler, z_0: Tensor, eps: Tensor, timestep: Tensor) -> NoisyLatents:
@@ -66,7 +93,15 @@ def add_noise(scheduler: DDIMScheduler, z_0: Tensor, eps: Tensor, timestep: Tens
         timestep: Integers in [0, 1000), shape (batch,); one time for all frames of a clip.
     """
     a_t, s_t = noise_levels(scheduler, timestep, z_0)
-    return NoisyLatents(z_t=a_t * z_0 + s_t * eps, z_0=z_0, eps=eps, timestep=timestep, a_t=a_t, s_t=s_t)
+    return NoisyLatents(
+        z_t=a_t * z_0 + s_t * eps,
+        z_0=z_0,
+        eps=eps,
+        timestep=timestep,
+        a_t=a_t,
+        s_t=s_t,
+        predicts_noise=scheduler.config.prediction_type == "epsilon",
+    )
 
 
 def noise_levels(scheduler: DDIMScheduler, timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

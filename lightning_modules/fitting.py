@@ -30,7 +30,11 @@ class Stage:
         folder.mkdir(parents=True, exist_ok=True)
 
     def fit(self, name: str, task: LightningModule, draw: Callable[[int], Any], steps: int) -> None:
-        """Train `task` for `steps` optimizer steps on what `draw(seed)` gives, from its checkpoint if it has one."""
+        """Train a task for `steps` optimizer steps on what `draw(seed)` gives, from its checkpoint if it has one."""
+        if not steps:
+            self.log[name] = {"steps": 0, "seconds": 0, "losses": []}
+            task.model.eval()
+            return
         fabric, path = self.fabric, self.folder / f"{name}.ckpt"
         average = AveragedModel(task.model, multi_avg_fn=get_ema_multi_avg_fn(average_decay(steps)))
         fabric.to_device(average)

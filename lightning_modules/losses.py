@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def denoising_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return the mean squared error of the prediction (Ho et al. 2020, eq. 14; here of the velocity)."""
+    """Return the mean squared error of the prediction (Ho et al. 2020, eq. 14; here of velocity or noise)."""
     return F.mse_loss(prediction, target)
 
 

@@ -78,6 +78,8 @@ def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: 
         for stage, part in log.items()
     ]
     held_out = [f"- {name}: {value:.3f}" for name, value in scores.items()] or ["- not measured"]
+    origins = json.loads((folder / "backbone.json").read_text()).get("origins") or {}
+    others = ["Of it others trained:", "", *(f"- {name}: {origin}" for name, origin in origins.items()), ""]
     text = [
         "# Base model",
         "",
@@ -89,6 +91,7 @@ def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: 
         "|---|---|---|---|",
         *rows,
         "",
+        *(others if origins else []),
         "On held-out people:",
         "",
         *held_out,

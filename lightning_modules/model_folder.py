@@ -17,7 +17,10 @@ def fingerprint(folder: str | Path) -> str:
     folder, digest = Path(folder), hashlib.sha256()
     for path in [folder / "backbone.json", *sorted(folder.glob("*/*"))]:
         if path.is_file():
-            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+            digest.update(path.relative_to(folder).as_posix().encode())
+            with path.open("rb") as file:
+                while chunk := file.read(2**24):  # a denoiser of gigabytes need not be in memory twice
+                    digest.update(chunk)
     return digest.hexdigest()
 
 

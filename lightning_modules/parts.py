@@ -6,25 +6,36 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffusers import AutoencoderKL, UNetMotionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNetMotionModel
+from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import load_file
 from torch import nn
 
-from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens, install_streams
+from lightning_modules.arcface import ArcFace
+from lightning_modules.conditioning import STREAM_TOKENS, AudioTokens, IdentityTokens, MotionTokens, install_streams
+from lightning_modules.face_id import FaceIDTokens
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.pose import PoseReader
+from lightning_modules.speech import SpeechEncoder
+from lightning_modules.text import TextTokens
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
-PARTS: dict[str, type[nn.Module]] = {
-    "vae": AutoencoderKL,
-    "unet": UNetMotionModel,
-    "audio": AudioTokens,
-    "identity": IdentityTokens,
-    "motion": MotionTokens,
-    "encoder": IdentityEncoder,
-    "pose": PoseReader,
+PARTS: dict[str, tuple[type[nn.Module], ...]] = {
+    "vae": (AutoencoderKL, AutoencoderTiny),
+    "unet": (UNetMotionModel,),
+    "audio": (AudioTokens,),
+    "identity": (IdentityTokens, FaceIDTokens),
+    "motion": (MotionTokens,),
+    "encoder": (IdentityEncoder, ArcFace),
+    "pose": (PoseReader,),
+    "text": (TextTokens,),
+    "speech": (SpeechEncoder,),
 }
+"""What each part may be; the first is what a base trained from scratch has."""
+
+OPTIONAL = ("text", "speech")
+"""Parts that only a base has that others trained: without them nothing is said, and log-mel windows are heard."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,14 @@ class BackboneShape:
     """Whether head motion was known of any clip it was trained on; without that, giving one has no meaning."""
     spread: tuple[float, float] | None = None
     """How far clean latents usually are from the reference's, as it is and moved: the denoiser predicts what differs
-    from that copy (`copying.expect_copy`). None: it predicts the whole velocity."""
+    from that copy (`copying.expect_copy`). None: it predicts all of it."""
+    origins: dict[str, str] | None = None
+    """Parts that others trained (`pretrained.SOURCES`): what they are, and under which licence."""
+
+    @property
+    def widened(self) -> bool:
+        """Whether the denoiser's first layer takes more channels than the checkpoint's that it comes from."""
+        return "checkpoint" in (self.origins or {})
 
     @classmethod
     def from_json(cls, text: str) -> BackboneShape:
@@ -52,17 +70,25 @@ def build_part(kind: type[nn.Module], config: dict) -> nn.Module:
     """Return an untrained part; a denoiser gets the streams of its conditions."""
     module = kind.from_config(config)
     if isinstance(module, UNetMotionModel):
-        install_streams(module, num_tokens=(4, 5, 4))
+        install_streams(module, STREAM_TOKENS)
     return module
 
 
-def load_part(kind: type[nn.Module], folder: Path) -> nn.Module:
+def load_part(name: str, folder: Path) -> nn.Module:
     """Return a part in evaluation mode, in float32 whatever it is stored in.
 
+    Args:
+        name: Which one, of `PARTS`; its own `config.json` says of which kind it is.
+        folder: Its own.
+
     Raises:
-        FileNotFoundError: If it has no weights.
-        ValueError: If weights are missing or unexpected (diffusers would go on with a warning).
+        FileNotFoundError: If it is not whole.
+        ValueError: If it is of no kind that is known, or weights are missing or unexpected (diffusers would go on with
+            a warning).
     """
+    kind = find_kind(name, folder)
+    if not issubclass(kind, ModelMixin):  # in another library's layout, by its own loader
+        return kind.from_pretrained(folder).eval()
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"The base model lacks {folder / WEIGHTS}. Copy it whole, or run `python pretrain.py`.")
     module = build_part(kind, kind.load_config(folder))
@@ -74,3 +100,19 @@ def load_part(kind: type[nn.Module], folder: Path) -> nn.Module:
             f"unexpected {result.unexpected_keys[:3]}. Use weights and config of one model."
         )
     return module.eval()
+
+
+def find_kind(name: str, folder: Path) -> type[nn.Module]:
+    """Return the class that a part's own `config.json` names.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the part cannot be of that class.
+    """
+    path, kinds = folder / "config.json", {kind.__name__: kind for kind in PARTS[name]}
+    if not path.is_file():
+        raise FileNotFoundError(f"The base model lacks {path}. Copy it whole, or run `python pretrain.py`.")
+    got = json.loads(path.read_text()).get("_class_name", PARTS[name][0].__name__)
+    if got not in kinds:
+        raise ValueError(f"{path} must be of class {' or '.join(kinds)}. Got {got}.")
+    return kinds[got]

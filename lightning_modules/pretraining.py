@@ -45,8 +45,8 @@ class DecoderTask(LightningModule):
     def __init__(self, backbone: Backbone, learning_rate: float = 1e-3) -> None:
         super().__init__()
         self.model = backbone.vae.requires_grad_(False)
-        for part in (self.model.decoder, self.model.post_quant_conv):
-            part.requires_grad_(True)
+        for name, part in self.model.named_children():
+            part.requires_grad_(name in ("decoder", "post_quant_conv"))
         self.unshuffle = backbone.unshuffle
         self.learning_rate = learning_rate
 
@@ -137,7 +137,7 @@ class DenoiserTask(LightningModule):
         sound = sound * self._kept(size, self.drop_audio, device).repeat_interleave(frames).view(-1, 1, 1, 1)
         conditions = replace(conditions, streams=[who, sound, moves])
         velocity = backbone.predict(noisy.z_t, noisy.timestep, conditions)
-        return denoising_loss(velocity, noisy.velocity) + self.mouth_weight * mouth
+        return denoising_loss(*noisy.regress(velocity)) + self.mouth_weight * mouth
 
     def _kept(self, size: int, drop: float, device: torch.device) -> Tensor:
         return (torch.rand(size, device=device) >= drop).float()

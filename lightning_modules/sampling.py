@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.conditioning import MOTION_CHANNELS
+from lightning_modules.diffusion import step_by_velocity
 from lightning_modules.reference import Conditions, Reference
 
 
@@ -105,7 +106,7 @@ def sample_latents(
     Returns:
         Clean latents (frames, C, h, w).
     """
-    scheduler, frames = backbone.scheduler, len(mel)
+    scheduler, frames = step_by_velocity(backbone.scheduler), len(mel)
     scheduler.set_timesteps(steps, device=noise.device)
     window = min(backbone.shape.window, frames)
     starts = window_starts(frames, window, min(overlap, window - 1))

@@ -39,7 +39,8 @@ class TalkingHead(LightningModule):
         shared_rank: Rank of the federated adapter.
         identity_rank: Rank of the personal adapter; 0 leaves it out.
         shared_targets: Ends of the names of modules the shared adapter sits on.
-        identity_targets: The same for the identity adapter.
+        identity_targets: The same for the identity adapter; without `conv_in` where that was widened, so that the
+            adapter also fits the checkpoint it comes from.
         shared_learning_rate: AdamW step of the shared part.
         identity_learning_rate: AdamW step of the identity adapter.
         tdc_weight: Weight of the temporal-denoising consistency.
@@ -105,6 +106,8 @@ class TalkingHead(LightningModule):
             adapters.add_adapter(unet, adapters.SHARED, shared_rank, shared_targets, seed=0)
             names.append(adapters.SHARED)
         if identity_rank:
+            if self.backbone.shape.widened:
+                identity_targets = [target for target in identity_targets if target != "conv_in"]
             adapters.add_adapter(unet, adapters.IDENTITY, identity_rank, identity_targets, seed=1)
             names.append(adapters.IDENTITY)
         if names:
@@ -149,7 +152,7 @@ class TalkingHead(LightningModule):
         shown = batch["has_motion"] * (torch.rand(len(clean), device=clean.device) < 0.5).to(clean)
         velocity = self._predict(noisy, batch, shown)
         terms = {
-            "denoising": denoising_loss(velocity, noisy.velocity),
+            "denoising": denoising_loss(*noisy.regress(velocity)),
             "tdc": temporal_consistency_loss(noisy.noise_from(velocity), noisy.eps),
             "identity": self._identity_term(noisy, velocity, batch["identity"]),
         }
@@ -166,7 +169,8 @@ class TalkingHead(LightningModule):
     def denoising_error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
         """Return the denoising loss at given times (batch,) and noise, motion shown: comparable between adapters."""
         noisy = add_noise(self.backbone.scheduler, batch["latents"], eps, timestep)
-        return denoising_loss(self._predict(noisy, batch, batch["has_motion"], batch.get("beside")), noisy.velocity)
+        velocity = self._predict(noisy, batch, batch["has_motion"], batch.get("beside"))
+        return denoising_loss(*noisy.regress(velocity))
 
     @torch.no_grad()
     def signals(self, batches: Iterable[dict[str, Tensor]]) -> Signals:

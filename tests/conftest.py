@@ -9,10 +9,14 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy reads it when imported; there is a test process for every core
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.tiny_checkpoint import Models
 
 LAUNCHERS = {"MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "OMP_NUM_THREADS"}
 """Set by Fabric's launchers in the process that launches; removed after the test."""
@@ -81,6 +85,26 @@ def _tiny_configs() -> dict[str, dict]:
     from tests.tiny_model import tiny_configs
 
     return tiny_configs()
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """Return where tiny models of others are, each in its own library's layout."""
+    from tests.tiny_checkpoint import Models
+
+    return Models.write(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def tiny_assembled(tiny_models: Models, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a base model assembled from them, without the adapter for faces."""
+    import assemble
+
+    folder, models = tmp_path_factory.mktemp("assembled") / "base", tiny_models
+    parts = assemble.PartsArgs(str(models.checkpoint), str(models.motion_adapter))
+    parts.speech, parts.face = str(models.speech), str(models.face)
+    assemble.assemble(parts, str(folder), size=64, window=4, prompt="a face")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,16 @@ def inputs(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
+def test_an_assembled_base_speaks_by_what_its_own_speech_model_hears(inputs, tiny_assembled, tmp_path):
+    out = tmp_path / "out.mp4"
+    flags = {"source_image": inputs / "me.png", "driving_audio": inputs / "speech.wav", "output": out}
+    given = [f"--{name}={path}" for name, path in (flags | {"base": tiny_assembled}).items()]
+    assert run_command(generate.generate, argv=[*given, "--steps=1", "--device=cpu", "--crop=none"]) == 0
+    with av.open(str(out)) as video:
+        assert sum(1 for _ in video.decode(video=0)) == FRAMES
+
+
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory, tiny_base) -> Path:
     """What a run leaves: a global adapter and one client's, both of which do something."""

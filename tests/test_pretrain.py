@@ -1,6 +1,7 @@
 """Stage 0 goes on where it stopped, and what it writes is a base model."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -90,6 +91,55 @@ def test_the_card_of_a_model_trained_on_counts_all_its_steps(tmp_path):
     (tmp_path / "training.json").write_text(json.dumps({"vae": log["vae"], "data": {}}))
     assert add_history(log, tmp_path) == log | {"vae": {"steps": 4, "seconds": 2, "losses": [[2, 0.5], [4, 0.5]]}}
     assert add_history(log, tmp_path / "none") == log
+
+
+def _pretrain(folder, init, **steps):
+    make_demo_people(folder / "people", range(1000, 1002), clips_per_person=1)
+    pretrain.pretrain(
+        steps=pretrain.Steps(**dict.fromkeys(("vae", "encoder", "pose", "denoiser", "decoder"), 0) | steps),
+        data_root=str(folder / "people"),
+        held_out=None,
+        out=str(folder / "base"),
+        work=str(folder / "work"),
+        init=str(init),
+        window=4,
+        accelerator="cpu",
+        learning_rate=1e-4,
+    )
+
+
+@pytest.mark.slow
+def test_an_assembled_base_is_trained_on(tiny_assembled, tmp_path):
+    """Its denoiser begins with what it has learned elsewhere, hears by its own speech model, and keeps its licences."""
+    before = Backbone.from_pretrained(tiny_assembled)
+    _pretrain(tmp_path, tiny_assembled, pose=1, denoiser=2)
+    after = Backbone.from_pretrained(tmp_path / "base")
+    old, new = before.unet.conv_out.weight, after.unet.conv_out.weight
+    assert 0 < (new - old).abs().max() < 0.01 < old.abs().max()
+    assert after.shape == replace(before.shape, knows_motion=True)
+    assert "non-commercial" in (tmp_path / "base" / "README.md").read_text()
+    names = {name for name, parameter in after.unet.named_parameters() if "to_v_ip" in name and parameter.any()}
+    assert len(names) == 12
+
+
+@pytest.mark.slow
+def test_parts_that_only_others_can_train_and_frames_of_another_size_are_refused(tiny_assembled):
+    backbone = Backbone.from_pretrained(tiny_assembled)
+    nothing = pretrain.Steps(vae=0, encoder=0, decoder=0)
+    with pytest.raises(ValueError, match=r"`--size` must be the base model's, 64"):
+        pretrain.check_steps(backbone, nothing, 128)
+    with pytest.raises(ValueError, match=r"`--steps.encoder` must be 0: the base's ArcFace"):
+        pretrain.check_steps(backbone, replace(nothing, encoder=5), 64)
+    backbone.vae = nn.Identity()
+    with pytest.raises(ValueError, match=r"`--steps.decoder` must be 0"):
+        pretrain.check_steps(backbone, replace(nothing, decoder=5), 64)
+
+
+def test_no_steps_leave_a_part_as_it_is(tmp_path):
+    fitted, untouched = _fit(tmp_path), Line().model.state_dict()
+    again = _fit(tmp_path, steps=0)
+    assert all(torch.equal(untouched[name], again[name]) for name in again)
+    assert not all(torch.equal(fitted[name], again[name]) for name in again)
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from datamodules.encoding_cache import EncodingCache
+from datamodules.audio import log_mel_windows
+from datamodules.encoding_cache import EncodingCache, with_inputs
 
 
 class Encoder:
@@ -27,6 +28,14 @@ def test_the_second_run_reads_what_the_first_computed(tmp_path, make_clip):
     assert encoder.asked == 1
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_sound_is_heard_as_log_mel_windows_unless_the_model_hears_it(make_clip):
+    clip, heard = make_clip(), torch.ones(30, 10, 4)
+    usual = with_inputs(lambda clip: {})(clip)
+    assert torch.equal(usual["mel"], log_mel_windows(clip.waveform, 30))
+    assert torch.equal(usual["frames"], clip.frames)
+    assert with_inputs(lambda clip: {"mel": heard})(clip)["mel"] is heard
 
 
 def test_other_weights_pixels_sound_or_truth_are_encoded_anew(tmp_path, make_clip):

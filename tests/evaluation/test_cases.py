@@ -49,6 +49,14 @@ def test_a_cases_sound_lies_under_its_frames(cases):
     assert torch.equal(case.waveform, case.clip.waveform[first : first + 11 * SAMPLES_PER_FRAME])
 
 
+def test_the_model_hears_with_its_own_ears_and_judges_with_theirs(cases):
+    clip, reference = cases[0].clip, cases[0].reference
+    heard = cut_case(clip, reference, 9, 11, lambda waveform, frames: torch.arange(frames).view(-1, 1, 1))
+    assert heard.sound.flatten().tolist() == list(range(9, 20))
+    assert torch.equal(heard.mel, cases[0].mel)
+    assert cases[0].sound.data_ptr() == cases[0].mel.data_ptr()
+
+
 def test_people_whose_motion_nobody_knows_make_no_demo_case():
     clip = replace(draw_clips(2000, 1)[0], motion=None, mouth=None)
     with pytest.raises(ValueError, match="demo person"):

@@ -1,0 +1,106 @@
+"""Every part of a base model from what others trained, and what is still missing drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel
+from torch import nn
+
+from lightning_modules.arcface import read_arcface
+from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens
+from lightning_modules.face_id import adopt_face_adapter
+from lightning_modules.identity import IdentityEncoder
+from lightning_modules.parts import load_part
+from lightning_modules.pose import PoseReader
+from lightning_modules.pretrained import load_autoencoder, load_whole, obtain
+from lightning_modules.schedules import adopt_schedule
+from lightning_modules.speech import SpeechEncoder
+from lightning_modules.text import encode_prompt
+from lightning_modules.widening import make_denoiser
+
+Given = Mapping[str, str | None]
+"""Hub id, folder or file of each part by its name in `pretrained.SOURCES`; None where it is to do without."""
+
+SOUND_CHANNELS = 512
+"""Width of the untrained layers between a speech model and its tokens."""
+
+
+def load_parts(given: Given, prompt: str | None) -> dict[str, nn.Module]:
+    """Return the parts of a base model, those that others trained as they are.
+
+    Args:
+        given: Where they are.
+        prompt: What the denoiser is always told; None is nothing.
+
+    Raises:
+        FileNotFoundError: If one cannot be had, in one line.
+        ValueError: If they do not fit each other.
+    """
+    parts = load_faces(given) | load_sound(given)
+    half = {"torch_dtype": torch.float16}  # as it will be stored
+    load_unet = partial(load_whole, UNet2DConditionModel, subfolder="unet", **half)
+    unet = obtain("checkpoint", given["checkpoint"], load_unet)
+    dim, streams = unet.config.cross_attention_dim, {}
+    if given["face_adapter"] is None:
+        parts["identity"] = IdentityTokens(parts["encoder"].config.embedding_dim, token_dim=dim)
+    else:
+        adopt = partial(adopt_face_adapter, unet)
+        parts["identity"], streams = obtain("face_adapter", given["face_adapter"], adopt)
+    adapter = obtain("motion_adapter", given["motion_adapter"], partial(load_whole, MotionAdapter, **half))
+    parts["unet"] = make_denoiser(unet, adapter, streams)
+    parts["audio"] = make_audio_tokens(parts.get("speech"), dim)
+    parts["motion"] = MotionTokens(token_dim=dim)
+    if prompt is not None:
+        parts["text"] = obtain("checkpoint", given["checkpoint"], partial(encode_prompt, prompt=prompt))
+    return parts | {"vae": load_latents(given, unet.config.in_channels)}
+
+
+def load_schedule(given: Given, *, beta_schedule: str | None, zero_terminal_snr: bool) -> DDIMScheduler:
+    """Return the checkpoint's own schedule; see `schedules.adopt_schedule`."""
+
+    def load(checkpoint: str) -> DDIMScheduler:
+        config = DDIMScheduler.load_config(checkpoint, subfolder="scheduler")
+        return adopt_schedule(config, beta_schedule=beta_schedule, zero_terminal_snr=zero_terminal_snr)
+
+    return obtain("checkpoint", given["checkpoint"], load)
+
+
+def load_latents(given: Given, channels: int) -> nn.Module:
+    """Return the autoencoder, the checkpoint's own if no other is given."""
+    if given["vae"] is None:
+        return obtain("checkpoint", given["checkpoint"], partial(load_autoencoder, subfolder="vae"))
+    vae = obtain("vae", given["vae"], load_autoencoder)
+    if vae.config.latent_channels != channels:
+        raise ValueError(f"`--parts.vae` must have {channels} latent channels. Got {vae.config.latent_channels}.")
+    return vae
+
+
+def load_faces(given: Given) -> dict[str, nn.Module]:
+    """Return what reads a face: who it is, and where the head is turned."""
+    parts: dict[str, nn.Module] = {"encoder": IdentityEncoder(), "pose": PoseReader()}
+    if given["face"] is not None:
+        parts["encoder"] = obtain("face", given["face"], lambda path: read_arcface(Path(path)))
+    if given["pose"] is not None:
+        parts["pose"] = obtain("pose", given["pose"], lambda path: load_part("pose", Path(path)))
+    else:
+        for parameter in parts["pose"].project.parameters():
+            nn.init.zeros_(parameter)  # looking straight ahead
+    return parts
+
+
+def load_sound(given: Given) -> dict[str, nn.Module]:
+    """Return what hears: nothing of its own if log-mel windows are to do."""
+    if given["speech"] is None:
+        return {}
+    return {"speech": obtain("speech", given["speech"], SpeechEncoder.from_pretrained)}
+
+
+def make_audio_tokens(speech: SpeechEncoder | None, dim: int) -> AudioTokens:
+    """Return the untrained layers that make tokens of sound, two steps to a video frame if a speech model hears it."""
+    if speech is None:
+        return AudioTokens(channels=SOUND_CHANNELS, token_dim=dim)
+    return AudioTokens(speech.model.config.hidden_size, SOUND_CHANNELS, token_dim=dim, strides=(2, 1))

@@ -1,0 +1,116 @@
+"""Parts that others trained: where each comes from, under which licence, and what is said when one is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny
+from diffusers.models.modeling_utils import ModelMixin
+from torch import nn
+
+Part = TypeVar("Part")
+
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of part."""
+
+    what: str
+    home: str
+    """Where it can be had."""
+    licence: str
+    """Of what is found there; another publisher's may be another."""
+
+
+SOURCES = {
+    "checkpoint": Source(
+        "a Stable Diffusion 1.5 checkpoint in diffusers' layout",
+        "https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",
+        "CreativeML Open RAIL-M",
+    ),
+    "motion_adapter": Source(
+        "an AnimateDiff motion adapter in diffusers' layout",
+        "https://huggingface.co/guoyww/animatediff-motion-adapter-v1-5-2",
+        "Apache-2.0",
+    ),
+    "vae": Source(
+        "an autoencoder of Stable Diffusion's latents in diffusers' layout",
+        "https://huggingface.co/stabilityai/sd-vae-ft-mse or https://huggingface.co/madebyollin/taesd",
+        "MIT",
+    ),
+    "speech": Source(
+        "a wav2vec 2.0 model in transformers' layout",
+        "https://huggingface.co/facebook/wav2vec2-base-960h",
+        "Apache-2.0",
+    ),
+    "face": Source(
+        "an insightface pack or its recognition network",
+        "https://github.com/deepinsight/insightface/tree/master/model_zoo",
+        "non-commercial research only",
+    ),
+    "face_adapter": Source(
+        "an IP-Adapter-FaceID for Stable Diffusion 1.5",
+        "https://huggingface.co/h94/IP-Adapter-FaceID",
+        "non-commercial research only",
+    ),
+    "pose": Source("a base model's pose reader", "assets/base/pose of this project", "Apache-2.0"),
+}
+
+
+def obtain(name: str, given: str, load: Callable[[str], Part]) -> Part:
+    """Load a part from a local folder or file, or from the hub if it is given by an id.
+
+    Args:
+        name: Which one, of `SOURCES`; also its flag.
+        given: What the user named.
+        load: Loads it, given the folder, file or hub id.
+
+    Raises:
+        FileNotFoundError: If it cannot be had, in one line with where it can.
+    """
+    source, path = SOURCES[name], Path(given).expanduser()
+    try:
+        if not path.exists() and not HUB_ID.fullmatch(given):
+            raise FileNotFoundError(f"there is no {path}")
+        return load(str(path) if path.exists() else given)
+    except (OSError, ValueError, RuntimeError) as error:  # libraries say with all three what is missing or broken
+        reason = str(error).strip().splitlines()[0][:200].rstrip(".")
+        raise FileNotFoundError(
+            f"`--parts.{name}` must name {source.what}. Got {given}: {reason}. Get one from {source.home} (licence: "
+            f"{source.licence}) and pass its hub id or folder to `--parts.{name}`."
+        ) from error
+
+
+def load_whole(kind: type[ModelMixin], given: str, **options: object) -> nn.Module:
+    """Load a part in a library's layout, from safetensors, with all of its weights.
+
+    Raises:
+        OSError: If it is not there.
+        ValueError: If weights are missing (the library would draw them anew, with a warning).
+    """
+    part, found = kind.from_pretrained(given, use_safetensors=True, output_loading_info=True, **options)
+    if missing := sorted(found["missing_keys"]):
+        raise ValueError(f"it lacks weights, e.g. {missing[0]}")
+    part.register_to_config(_name_or_path="")  # it would be saved, and the same part would differ from place to place
+    return part.eval()
+
+
+def load_autoencoder(given: str, **options: object) -> AutoencoderKL | AutoencoderTiny:
+    """Load Stable Diffusion's autoencoder or the tiny one that imitates it, as its config says.
+
+    Raises:
+        OSError: If it is not there.
+        ValueError: If it is another one, or not whole.
+    """
+    kinds = {kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny)}
+    got = AutoencoderKL.load_config(given, **options).get("_class_name")
+    if got not in kinds:
+        raise ValueError(f"it must be of class {' or '.join(kinds)}, and is {got}")
+    return load_whole(kinds[got], given, torch_dtype=torch.float32, **options)

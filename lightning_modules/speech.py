@@ -1,0 +1,82 @@
+"""What a pretrained speech model hears: wav2vec 2.0 features around each video frame, in place of log-mel windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:  # transformers takes seconds to import, and only such a base model needs it
+    from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+SAMPLE_RATE, SAMPLES_PER_FRAME = 16_000, 640
+HOP, FIELD = 320, 400
+"""Samples from one feature to the next (20 ms, two to a video frame), and samples that each is computed from."""
+WINDOW_FRAMES = 5
+"""Video frames whose sound one frame hears, as in `datamodules.audio`."""
+
+
+class SpeechEncoder(nn.Module):
+    """A frozen wav2vec 2.0 (Baevski et al., arXiv 2006.11477), in transformers' own layout.
+
+    It hears the whole recording at once, so a clip's features are computed once and kept beside its latents.
+
+    Raises:
+        ValueError: If the model does not give one feature for every 20 ms.
+    """
+
+    def __init__(self, model: Wav2Vec2Model, extractor: Wav2Vec2FeatureExtractor) -> None:
+        super().__init__()
+        hop, field = 1, 1
+        for kernel, stride in zip(model.config.conv_kernel, model.config.conv_stride, strict=True):
+            field, hop = field + (kernel - 1) * hop, hop * stride
+        if (hop, field) != (HOP, FIELD):
+            raise ValueError(f"A speech model must give one feature for {HOP} of {FIELD} samples. Got {hop}, {field}.")
+        self.model = model
+        self.extractor = extractor
+
+    @torch.no_grad()
+    def forward(self, waveform: Tensor, frames: int) -> Tensor:
+        """Return for each video frame the features of the five video frames around it; beyond the ends there are zeros.
+
+        Args:
+            waveform: (samples,) mono at 16 kHz; cut or filled with silence to the length of the video.
+            frames: Number of video frames.
+
+        Returns:
+            (frames, 10, hidden size) float32 on the CPU, like what `datamodules.audio.log_mel_windows` returns.
+        """
+        samples = frames * SAMPLES_PER_FRAME
+        sound = F.pad(waveform.float().cpu()[:samples], (0, max(0, samples - len(waveform))))
+        normal = self.extractor(sound.numpy(), sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
+        margin = (FIELD - HOP) // 2  # centres each feature on its own 20 ms
+        heard = self.model(F.pad(normal, (margin, margin)).to(self.model.device, self.model.dtype)).last_hidden_state
+        steps = SAMPLES_PER_FRAME // HOP
+        side = steps * (WINDOW_FRAMES // 2)
+        padded = F.pad(heard[0].float().cpu().T, (side, side))
+        return padded.unfold(1, steps * WINDOW_FRAMES, steps).permute(1, 2, 0).contiguous()
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> SpeechEncoder:
+        """Load a folder or hub id in transformers' layout, in float32.
+
+        Raises:
+            OSError: If it lacks the model or its `preprocessor_config.json`.
+            ValueError: If weights are missing (transformers would draw them anew, with a warning).
+        """
+        from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+        model, found = Wav2Vec2Model.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+        if missing := sorted(set(found["missing_keys"]) - {"masked_spec_embed"}):  # of use in its own training only
+            raise ValueError(f"{folder} lacks weights of wav2vec 2.0: {missing[:3]}.")
+        return cls(model.eval(), Wav2Vec2FeatureExtractor.from_pretrained(folder))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder in transformers' layout."""
+        self.model.save_pretrained(folder)
+        self.extractor.save_pretrained(folder)
