@@ -9,12 +9,22 @@ adapter acts beside the global one.
 """
 
 import sys
+from contextlib import closing
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
 from commandline import run_command
+
+if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
+    from torch import Tensor
+
+    from datamodules.driving import Driving
+    from datamodules.playback import Playback
+    from lightning_modules.backbone import Backbone
 
 ALIASES = {
     "image_path": "source_image",
@@ -26,6 +36,8 @@ ALIASES = {
 
 SMALL_PICTURE = 256
 """Up to this many pixels a side, H.264 needs more bits per pixel to look the same."""
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}"
 
 
 def generate(
@@ -43,6 +55,8 @@ def generate(
     fps: PositiveInt = 25,
     size: PositiveInt | None = None,
     device: str = "auto",
+    batch: PositiveInt = 8,
+    compile: bool = False,
 ) -> None:
     """Make a portrait speak.
 
@@ -64,17 +78,14 @@ def generate(
         fps: Frames per second of the video; the model makes 25, which are repeated or left out.
         size: Height and width of the video, even; the model's own if left out.
         device: auto, cpu, cuda or cuda:1.
+        batch: Windows of the video that are denoised at once; fewer need less memory.
+        compile: Compile the denoiser first, which takes a minute or more: it pays for long videos.
     """
-    from tqdm import tqdm
-
-    from datamodules.audio import log_mel_windows
     from datamodules.driving import read_driving
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
-    from datamodules.video import write_video
     from lightning_modules.natural_motion import choose_motion
     from lightning_modules.personalised import load_personalised, pick_device
-    from lightning_modules.sampling import animate
 
     playback = Playback(fps, size)
     check_output(output, inputs=[source_image, driving_audio, driving_video])
@@ -87,25 +98,52 @@ def generate(
     motion = driving.motion
     if motion is None:
         motion = choose_motion(backbone, portrait, driving.frames, head_motion, seed)
-    with tqdm(total=steps, desc=f"{driving.frames} frames", unit="step") as bar:
-        frames = animate(
-            backbone,
-            portrait,
-            log_mel_windows(driving.waveform, driving.frames),
-            motion=motion,
-            steps=steps,
-            seed=seed,
-            guidance_scale=guidance_scale,
-            progress=bar.update,
-        )
-    write_video(
-        output,
-        playback.show(frames),
-        fps=fps,
-        waveform=driving.waveform[: playback.samples(len(frames))],
-        crf=10 if (size or backbone.shape.size) <= SMALL_PICTURE else 18,
-    )
-    print(f"{output}: {playback.count(len(frames)) / fps:.2f} s.")
+    options = {"steps": steps, "guidance_scale": guidance_scale, "seed": seed, "batch": batch}
+    if compile:
+        backbone.unet.compile()
+    film(backbone, portrait, replace(driving, motion=motion), playback, output, options)
+    print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")
+
+
+def film(
+    backbone: "Backbone",
+    portrait: "Tensor",
+    driving: "Driving",
+    playback: "Playback",
+    output: str | Path,
+    options: dict[str, float],
+) -> None:
+    """Write the mp4 while it is made: denoising and decoding work ahead of H.264, each in a thread of its own.
+
+    What is held at once does not grow with the sound, but for the sound itself and its features: 14 MB a minute.
+
+    Args:
+        backbone: The model, adapters merged.
+        portrait: RGB uint8 (3, height, width) at the model's size.
+        driving: The sound, and the head motion if the model is to be given one.
+        playback: Rate and size of the video.
+        output: The mp4.
+        options: Of `stream_latents`.
+    """
+    from tqdm import tqdm
+
+    from datamodules.ahead import work_ahead
+    from datamodules.audio import log_mel_windows
+    from datamodules.video import write_video
+    from lightning_modules.sampling import decode_stream, stream_latents
+
+    mel = log_mel_windows(driving.waveform, driving.frames)
+    bar = {"desc": f"{len(mel)} frames", "unit": "frame", "unit_scale": 1 / options["steps"], "bar_format": BAR}
+    with tqdm(total=len(mel) * options["steps"], **bar) as shown:
+        latents = stream_latents(backbone, portrait, mel, motion=driving.motion, progress=shown.update, **options)
+        with closing(work_ahead(decode_stream(backbone, work_ahead(latents)))) as pieces:
+            write_video(
+                output,
+                playback.show(chain.from_iterable(pieces), len(mel)),
+                fps=playback.fps,
+                waveform=driving.waveform[: playback.samples(len(mel))],
+                crf=10 if (playback.size or backbone.shape.size) <= SMALL_PICTURE else 18,
+            )
 
 
 def check_output(output: str, inputs: list[str | None]) -> None:

@@ -122,7 +122,7 @@ def test_an_mp4_that_plays_everywhere_comes_out(command, capsys):
         assert audio.codec_context.name == "aac"
         sounding = float(audio.duration * audio.time_base)
     assert abs(sounding - FRAMES / 25) < 0.005, "The sound is cut to the length of the video."
-    assert "2/2" in capsys.readouterr().err
+    assert "12 frames: 100%" in capsys.readouterr().err
     assert [path.name for path in command.output.parent.iterdir()] == ["out.mp4"]
 
 
