@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
 from commandline import run_command
+from lightning_modules.args import MemoryArgs, Precision
+from memory_advice import GENERATION, advise, is_out_of_memory
 
 if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
     from torch import Tensor
@@ -33,6 +35,8 @@ ALIASES = {
     "driven_audio": "driving_audio",
     "cfg_scale": "guidance_scale",
 }
+
+EVERYTHING_AT_HAND = MemoryArgs()
 
 SMALL_PICTURE = 256
 """Up to this many pixels a side, H.264 needs more bits per pixel to look the same."""
@@ -55,8 +59,9 @@ def generate(
     fps: PositiveInt = 25,
     size: PositiveInt | None = None,
     device: str = "auto",
-    batch: PositiveInt = 8,
     compile: bool = False,
+    precision: Precision = "32",
+    memory: MemoryArgs = EVERYTHING_AT_HAND,
 ) -> None:
     """Make a portrait speak.
 
@@ -78,12 +83,14 @@ def generate(
         fps: Frames per second of the video; the model makes 25, which are repeated or left out.
         size: Height and width of the video, even; the model's own if left out.
         device: auto, cpu, cuda or cuda:1.
-        batch: Windows of the video that are denoised at once; fewer need less memory.
         compile: Compile the denoiser first, which takes a minute or more: it pays for long videos.
+        precision: 16 and bf16 halve memory and are faster on a GPU; 16 needs one.
+        memory: What else saves memory.
     """
     from datamodules.driving import read_driving
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
+    from lightning_modules.memory import place
     from lightning_modules.natural_motion import choose_motion
     from lightning_modules.personalised import load_personalised, pick_device
 
@@ -92,16 +99,22 @@ def generate(
     chosen_device = pick_device(device)
     picture = read_picture(source_image)
     driving = read_driving(driving_audio, driving_video)
-    backbone = load_personalised(base, adapter).to(chosen_device)
+    backbone = place(load_personalised(base, adapter), chosen_device, precision, memory)
     portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     motion = driving.motion
     if motion is None:
         motion = choose_motion(backbone, portrait, driving.frames, head_motion, seed)
-    options = {"steps": steps, "guidance_scale": guidance_scale, "seed": seed, "batch": batch}
+    options = {"steps": steps, "guidance_scale": guidance_scale, "seed": seed, "batch": memory.windows}
     if compile:
         backbone.unet.compile()
-    film(backbone, portrait, replace(driving, motion=motion), playback, output, options)
+    try:
+        film(backbone, portrait, replace(driving, motion=motion), playback, output, options)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        settings = {f"memory.{name}": value for name, value in vars(memory).items()} | {"precision": precision}
+        raise advise(GENERATION, settings, on_gpu=chosen_device.type == "cuda") from error
     print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from callbacks.args import ObserverArgs
 from commandline import report_errors
@@ -247,7 +247,29 @@ def run(argv: Sequence[str]) -> Path:
     from federation.seeding import seed_training
 
     seed_training(chosen.seed)  # weights that are drawn, not loaded, follow from the seed, too
-    return train(**parser.instantiate(chosen), settings=settings)
+    try:
+        return train(**parser.instantiate(chosen), settings=settings)
+    except (RuntimeError, MemoryError) as error:
+        raise_if_out_of_memory(error, chosen)
+        raise
+
+
+def raise_if_out_of_memory(error: Exception, chosen: Namespace) -> None:
+    """If memory ran out, say what to turn and how to go on instead.
+
+    Raises:
+        OutOfMemory: If so.
+    """
+    import torch
+
+    from federation.checkpoints import RoundFolders
+    from memory_advice import TRAINING, advise, is_out_of_memory
+
+    if not is_out_of_memory(error):
+        return
+    folder = Path(chosen.resume or chosen.out_dir or "runs/train")
+    goes_on = f"add the flag to `--resume {folder}`" if RoundFolders(folder / "checkpoints").committed() else None
+    raise advise(TRAINING, chosen, on_gpu=isinstance(error, torch.OutOfMemoryError), goes_on=goes_on) from error
 
 
 def show_results(folder: Path) -> None:

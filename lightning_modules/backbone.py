@@ -57,6 +57,11 @@ class Backbone(nn.Module):
         self.shape = shape
 
     @property
+    def device(self) -> torch.device:
+        """Return where the parts compute; weights may wait elsewhere (`stored_weights`)."""
+        return next(self.identity.parameters()).device
+
+    @property
     def unshuffle(self) -> int:
         """Pixels per side folded into channels before the autoencoder (1 for Stable Diffusion's)."""
         return int((self.vae.config.in_channels / 3) ** 0.5)
@@ -83,7 +88,7 @@ class Backbone(nn.Module):
         Keys: latents (frames, C, h, w), identity (frames, E), pose (frames, 6) as read off the frames, motion (frames,
         6), has_motion (), mouth (frames,) and has_mouth (); motion and mouth are zeros where nobody knows them.
         """
-        frames = clip.frames.to(self.vae.device, self.vae.dtype) / 127.5 - 1
+        frames = clip.frames.to(self.device, self.vae.dtype) / 127.5 - 1
         chunks, length = frames.split(32), len(frames)
         return {
             "latents": torch.cat([self.encode(chunk) for chunk in chunks]).float().cpu(),
@@ -169,11 +174,26 @@ class Backbone(nn.Module):
             ValueError: If a part has missing or unexpected weights (diffusers would go on with a warning).
         """
         folder = Path(folder)
+        shape, scheduler = cls._open(folder)
+        return cls({name: load_part(kind, folder / name) for name, kind in PARTS.items()}, scheduler, shape)
+
+    @classmethod
+    def from_configs(cls, folder: str | Path) -> Backbone:
+        """Build what `from_pretrained` loads, without its weights.
+
+        Raises:
+            FileNotFoundError: If the folder is no base model.
+        """
+        shape, scheduler = cls._open(Path(folder))
+        parts = {name: build_part(kind, kind.load_config(Path(folder) / name)) for name, kind in PARTS.items()}
+        return cls(parts, scheduler, shape).eval()
+
+    @staticmethod
+    def _open(folder: Path) -> tuple[BackboneShape, DDIMScheduler]:
         if not (folder / "backbone.json").is_file():
             raise FileNotFoundError(f"No base model in {folder} (no backbone.json). Run `python pretrain.py`.")
         shape = BackboneShape.from_json((folder / "backbone.json").read_text())
-        scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
-        return cls({name: load_part(kind, folder / name) for name, kind in PARTS.items()}, scheduler, shape)
+        return shape, DDIMScheduler.from_pretrained(folder / "scheduler")
 
     @classmethod
     def from_scratch(cls, shape: BackboneShape, configs: dict[str, dict]) -> Backbone:

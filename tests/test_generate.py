@@ -262,6 +262,16 @@ def test_nothing_is_left_of_a_video_that_could_not_be_written(command, monkeypat
     assert not list(command.output.parent.glob("*"))
 
 
+def test_when_memory_runs_out_the_knob_to_turn_is_named(command, monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("lightning_modules.backbone.Backbone.decode", fail)
+    assert command(**{"memory.windows": 1}) == 2
+    assert "Turn, cheapest first: --memory.vae_slicing true" in capsys.readouterr().err.splitlines()[-1]
+    assert not list(command.output.parent.glob("*"))
+
+
 def test_help_and_wrong_flags_do_not_wait_for_torch():
     code = "import sys, generate; print(sorted({'torch', 'diffusers', 'peft'} & set(sys.modules)))"
     done = subprocess.run(
