@@ -95,25 +95,27 @@ def generate(
     from lightning_modules.personalised import load_personalised, pick_device
 
     playback = Playback(fps, size)
+    if compile and (memory.eight_bit or memory.offload):
+        raise ValueError("`--compile` needs weights at hand. Got memory.eight_bit or memory.offload. Leave one out.")
     check_output(output, inputs=[source_image, driving_audio, driving_video])
     chosen_device = pick_device(device)
     picture = read_picture(source_image)
     driving = read_driving(driving_audio, driving_video)
-    backbone = place(load_personalised(base, adapter), chosen_device, precision, memory)
-    portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
-    Path(output).parent.mkdir(parents=True, exist_ok=True)
-    motion = driving.motion
-    if motion is None:
-        motion = choose_motion(backbone, portrait, driving.frames, head_motion, seed)
-    options = {"steps": steps, "guidance_scale": guidance_scale, "seed": seed, "batch": memory.windows}
-    if compile:
-        backbone.unet.compile()
     try:
-        film(backbone, portrait, replace(driving, motion=motion), playback, output, options)
+        backbone = place(load_personalised(base, adapter), chosen_device, precision, memory)
+        portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        if driving.motion is None:
+            driving = replace(driving, motion=choose_motion(backbone, portrait, driving.frames, head_motion, seed))
+        if compile:
+            backbone.unet.compile()
+        options = {"steps": steps, "guidance_scale": guidance_scale, "seed": seed, "batch": memory.windows}
+        film(backbone, portrait, driving, playback, output, options)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        settings = {f"memory.{name}": value for name, value in vars(memory).items()} | {"precision": precision}
+        settings = {f"memory.{name}": value for name, value in vars(memory).items()}
+        settings |= {"precision": precision, "device": device}
         raise advise(GENERATION, settings, on_gpu=chosen_device.type == "cuda") from error
     print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")
 

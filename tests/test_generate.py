@@ -240,6 +240,9 @@ def test_unusable_files_are_one_line(command, inputs, capsys, flags, said):
         ({"guidance_scale": -1}, "guidance_scale"),
         ({"device": "toaster"}, "--device"),
         ({"colour": "red"}, "colour"),
+        ({"precision": "16", "device": "cpu"}, "--precision 16"),
+        ({"compile": True, "memory.offload": True}, "--compile"),
+        ({"memory.windows": 0}, "windows"),
     ],
 )
 def test_wrong_flags_are_one_line(command, capsys, flags, said):
