@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 NAMED = 3
@@ -102,3 +104,21 @@ def advise(knobs: Sequence[Knob], settings: Settings, *, on_gpu: bool, goes_on: 
     again = "" if goes_on is None else f" Nothing finished is lost: {goes_on}."
     turn = f"Turn, cheapest first: {named}." if named else "Every knob is turned; smaller frames are left."
     return OutOfMemory(f"Out of memory on {where}. {turn}{again}")
+
+
+def raise_if_run_is_out(error: Exception, chosen: Settings) -> None:
+    """If memory ran out in `train.py`, say instead what to turn and how to go on.
+
+    Raises:
+        OutOfMemory: If so.
+    """
+    import torch
+
+    from federation.checkpoints import RoundFolders
+
+    if not is_out_of_memory(error):
+        return
+    print(file=sys.stderr)  # ends the line of the progress bar
+    folder = Path(chosen.get("resume") or chosen.get("out_dir") or "runs/train")
+    goes_on = f"add the flag to `--resume {folder}`" if RoundFolders(folder / "checkpoints").committed() else None
+    raise advise(TRAINING, chosen, on_gpu=isinstance(error, torch.OutOfMemoryError), goes_on=goes_on) from error
