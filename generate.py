@@ -9,12 +9,24 @@ adapter acts beside the global one.
 """
 
 import sys
+from contextlib import closing
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
 from commandline import run_command
+from lightning_modules.args import MemoryArgs, Precision
+from memory_advice import GENERATION, advise, is_out_of_memory
+
+if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
+    from torch import Tensor
+
+    from datamodules.driving import Driving
+    from datamodules.playback import Playback
+    from lightning_modules.backbone import Backbone
 
 ALIASES = {
     "image_path": "source_image",
@@ -24,8 +36,12 @@ ALIASES = {
     "cfg_scale": "guidance_scale",
 }
 
+EVERYTHING_AT_HAND = MemoryArgs()
+
 SMALL_PICTURE = 256
 """Up to this many pixels a side, H.264 needs more bits per pixel to look the same."""
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}"
 
 
 def generate(
@@ -43,6 +59,9 @@ def generate(
     fps: PositiveInt = 25,
     size: PositiveInt | None = None,
     device: str = "auto",
+    compile: bool = False,
+    precision: Precision = "32",
+    memory: MemoryArgs = EVERYTHING_AT_HAND,
 ) -> None:
     """Make a portrait speak.
 
@@ -64,48 +83,83 @@ def generate(
         fps: Frames per second of the video; the model makes 25, which are repeated or left out.
         size: Height and width of the video, even; the model's own if left out.
         device: auto, cpu, cuda or cuda:1.
+        compile: Compile the denoiser first, which takes a minute or more: it pays for long videos.
+        precision: 16 and bf16 halve memory and are faster on a GPU; 16 needs one.
+        memory: What else saves memory.
     """
-    from tqdm import tqdm
-
-    from datamodules.audio import log_mel_windows
     from datamodules.driving import read_driving
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
-    from datamodules.video import write_video
+    from lightning_modules.memory import place
     from lightning_modules.natural_motion import choose_motion
     from lightning_modules.personalised import load_personalised, pick_device
-    from lightning_modules.sampling import animate
 
     playback = Playback(fps, size)
+    if compile and (memory.eight_bit or memory.offload):
+        raise ValueError("`--compile` needs weights at hand. Got memory.eight_bit or memory.offload. Leave one out.")
     check_output(output, inputs=[source_image, driving_audio, driving_video])
     chosen_device = pick_device(device)
     picture = read_picture(source_image)
     driving = read_driving(driving_audio, driving_video)
-    backbone = load_personalised(base, adapter).to(chosen_device)
-    portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
-    Path(output).parent.mkdir(parents=True, exist_ok=True)
-    motion, hear = driving.motion, backbone.speech or log_mel_windows
-    if motion is None:
-        motion = choose_motion(backbone, portrait, driving.frames, head_motion, seed)
-    with tqdm(total=steps, desc=f"{driving.frames} frames", unit="step") as bar:
-        frames = animate(
-            backbone,
-            portrait,
-            hear(driving.waveform, driving.frames),
-            motion=motion,
-            steps=steps,
-            seed=seed,
-            guidance_scale=guidance_scale,
-            progress=bar.update,
-        )
-    write_video(
-        output,
-        playback.show(frames),
-        fps=fps,
-        waveform=driving.waveform[: playback.samples(len(frames))],
-        crf=10 if (size or backbone.shape.size) <= SMALL_PICTURE else 18,
-    )
-    print(f"{output}: {playback.count(len(frames)) / fps:.2f} s.")
+    try:
+        backbone = place(load_personalised(base, adapter), chosen_device, precision, memory)
+        portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        if driving.motion is None:
+            driving = replace(driving, motion=choose_motion(backbone, portrait, driving.frames, head_motion, seed))
+        if compile:
+            backbone.unet.compile()
+        options = {"steps": steps, "guidance_scale": guidance_scale, "seed": seed, "batch": memory.windows}
+        film(backbone, portrait, driving, playback, output, options)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        settings = {f"memory.{name}": value for name, value in vars(memory).items()}
+        settings |= {"precision": precision, "device": device}
+        raise advise(GENERATION, settings, on_gpu=chosen_device.type == "cuda") from error
+    print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")
+
+
+def film(
+    backbone: "Backbone",
+    portrait: "Tensor",
+    driving: "Driving",
+    playback: "Playback",
+    output: str | Path,
+    options: dict[str, float],
+) -> None:
+    """Write the mp4 while it is made: denoising and decoding work ahead of H.264, each in a thread of its own.
+
+    What is held at once does not grow with the sound, but for the sound itself and its features: 14 MB a minute.
+
+    Args:
+        backbone: The model, adapters merged.
+        portrait: RGB uint8 (3, height, width) at the model's size.
+        driving: The sound, and the head motion if the model is to be given one.
+        playback: Rate and size of the video.
+        output: The mp4.
+        options: Of `stream_latents`.
+    """
+    from tqdm import tqdm
+
+    from datamodules.ahead import work_ahead
+    from datamodules.audio import log_mel_windows
+    from datamodules.video import write_video
+    from lightning_modules.sampling import decode_stream, stream_latents
+
+    hear = backbone.speech or log_mel_windows
+    mel = hear(driving.waveform, driving.frames)
+    bar = {"desc": f"{len(mel)} frames", "unit": "frame", "unit_scale": 1 / options["steps"], "bar_format": BAR}
+    with tqdm(total=len(mel) * options["steps"], **bar) as shown:
+        latents = stream_latents(backbone, portrait, mel, motion=driving.motion, progress=shown.update, **options)
+        with closing(work_ahead(decode_stream(backbone, work_ahead(latents)))) as pieces:
+            write_video(
+                output,
+                playback.show(chain.from_iterable(pieces), len(mel)),
+                fps=playback.fps,
+                waveform=driving.waveform[: playback.samples(len(mel))],
+                crf=10 if (playback.size or backbone.shape.size) <= SMALL_PICTURE else 18,
+            )
 
 
 def check_output(output: str, inputs: list[str | None]) -> None:

@@ -226,6 +226,7 @@ def make_parser(argv: Sequence[str]) -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog="train.py", description=__doc__, exit_on_error=False)
     parser.add_argument("--config", action="config", help="Settings as YAML, e.g. configs/demo.yaml.")
+    parser.add_argument("--plan", action="store_true", help="Say what the run will need, and do not start it.")
     parser.add_function_arguments(train, skip={"settings"})
     if not {"-h", "--help"} & set(argv):
         parser.set_defaults(DEFAULTS)
@@ -233,8 +234,12 @@ def make_parser(argv: Sequence[str]) -> ArgumentParser:
     return parser
 
 
-def run(argv: Sequence[str]) -> Path:
-    """Parse the command line and train; a run that is resumed starts from its own settings."""
+def run(argv: Sequence[str]) -> Path | None:
+    """Parse the command line and train; a run that is resumed starts from its own settings.
+
+    Returns:
+        The folder of the run; None if it was only planned.
+    """
     parser = make_parser(argv)
     chosen = parser.parse_args(argv)
     if chosen.resume and not chosen.config:
@@ -243,16 +248,27 @@ def run(argv: Sequence[str]) -> Path:
     if chosen.config and not chosen.out_dir:
         chosen.out_dir = str(Path("runs") / Path(str(chosen.config[0])).stem)
     chosen.pop("config")
+    if chosen.pop("plan"):
+        from planning import plan_run
+
+        print(plan_run(chosen))
+        return None
     settings = parser.dump(chosen)
     from federation.seeding import seed_training
 
     seed_training(chosen.seed)  # weights that are drawn, not loaded, follow from the seed, too
-    return train(**parser.instantiate(chosen), settings=settings)
+    try:
+        return train(**parser.instantiate(chosen), settings=settings)
+    except (RuntimeError, MemoryError) as error:
+        from memory_advice import raise_if_run_is_out
+
+        raise_if_run_is_out(error, chosen)
+        raise
 
 
-def show_results(folder: Path) -> None:
+def show_results(folder: Path | None) -> None:
     """Name what a run left behind."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if folder is not None and os.environ.get("LOCAL_RANK", "0") == "0":
         print(f"The run is in {folder}; see it with: tensorboard --logdir {folder}")
         for video in sorted(folder.glob("*/samples/*.mp4")):
             print(f"Sample: {video}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -41,9 +41,12 @@ class Playback:
         """Return how many samples of sound last as long as the frames shown."""
         return self.count(frames) * SAMPLE_RATE // self.fps
 
-    def show(self, frames: Tensor) -> Iterator[Tensor]:
-        """Yield uint8 `(3, size, size)` for uint8 frames `(frames, 3, height, height)`, one by one: they are large."""
-        whole = Box(0, 0, frames.shape[-1])
-        for index in range(self.count(len(frames))):
-            nearest = min(round(index * FPS / self.fps), len(frames) - 1)
-            yield crop_and_resize(frames[nearest : nearest + 1], whole, self.size or whole.side)[0]
+    def show(self, frames: Iterable[Tensor], made: int) -> Iterator[Tensor]:
+        """Yield uint8 `(3, size, size)` for `made` frames `(3, height, height)`, one by one as they come."""
+        nearest = (min(round(index * FPS / self.fps), made - 1) for index in range(self.count(made)))
+        wanted = next(nearest)
+        for number, frame in enumerate(frames):
+            while wanted == number:
+                side = frame.shape[-1]
+                yield crop_and_resize(frame[None], Box(0, 0, side), self.size or side)[0]
+                wanted = next(nearest, None)

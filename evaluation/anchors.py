@@ -27,7 +27,7 @@ def static_copy(case: Case) -> Tensor:
 @torch.no_grad()
 def through_autoencoder(backbone: Backbone, frames: Tensor) -> Tensor:
     """Return uint8 frames encoded to the posterior mean and decoded again: the best that any denoiser can do."""
-    inputs = frames.to(backbone.vae.device) / 127.5 - 1
+    inputs = frames.to(backbone.device) / 127.5 - 1
     decoded = torch.cat([backbone.decode(backbone.encode(chunk)) for chunk in inputs.split(32)])
     return ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 

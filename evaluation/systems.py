@@ -101,6 +101,6 @@ def nearest_strangers(run: FinishedRun, backbone: Backbone) -> dict[str, str]:
     if len(owners) < 2:
         return {}
     portraits = torch.stack([run.data.splits(client)["train"][0].frames[0] for client in owners])
-    embedded = backbone.embed(portraits.to(backbone.vae.device) / 127.5 - 1)
+    embedded = backbone.embed(portraits.to(backbone.device) / 127.5 - 1)
     alike = (embedded @ embedded.T).fill_diagonal_(-2)
     return {client: owners[int(alike[row].argmax())] for row, client in enumerate(owners)}

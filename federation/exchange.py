@@ -54,13 +54,18 @@ def exchange_messages(messages: dict[str, bytes]) -> dict[str, bytes]:
 
 @torch.no_grad()
 def synchronise(module: Module) -> None:
-    """Give rank 0's parameters and buffers to every device, so that all start from the same module."""
+    """Give rank 0's parameters and buffers to every device, so that all start from the same module.
+
+    They travel as bytes, since backends do not know every type, and over GPUs even if they wait in host memory.
+    """
     if not is_parallel():
         return
+    over_gpus = distributed.get_backend() == "nccl"
     for tensor in chain(module.parameters(), module.buffers()):
-        value = tensor.detach().contiguous()
+        value = tensor.detach().contiguous().flatten().view(torch.uint8)
+        value = value.cuda() if over_gpus else value
         distributed.broadcast(value, src=0)
-        tensor.copy_(value)
+        tensor.copy_(value.view(tensor.dtype).view_as(tensor))
 
 
 def sum_wires(fabric: Fabric, state: RoundState, updates: list[ClientUpdate]) -> Aggregate:

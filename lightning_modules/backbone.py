@@ -20,7 +20,7 @@ from lightning_modules.diffusion import make_scheduler, noise_levels, velocity_o
 from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.model_folder import replace_folder
-from lightning_modules.parts import OPTIONAL, PARTS, BackboneShape, build_part, load_part
+from lightning_modules.parts import OPTIONAL, PARTS, BackboneShape, build_part, design_part, load_part
 from lightning_modules.pose import PoseReader
 from lightning_modules.reference import Conditions, Reference
 from lightning_modules.schedules import check_schedule
@@ -65,6 +65,11 @@ class Backbone(nn.Module):
         self.shape = shape
 
     @property
+    def device(self) -> torch.device:
+        """Return where the parts compute; weights may wait elsewhere (`stored_weights`)."""
+        return next(self.identity.parameters()).device
+
+    @property
     def unshuffle(self) -> int:
         """Pixels per side folded into channels before the autoencoder (1 for Stable Diffusion's)."""
         return int((self.vae.config.in_channels / 3) ** 0.5)
@@ -93,7 +98,7 @@ class Backbone(nn.Module):
         6), has_motion (), mouth (frames,) and has_mouth (); motion and mouth are zeros where nobody knows them. With a
         speech model also mel (frames, 10, features), in place of log-mel windows.
         """
-        frames = clip.frames.to(self.vae.device, self.vae.dtype) / 127.5 - 1
+        frames = clip.frames.to(self.device, self.vae.dtype) / 127.5 - 1
         chunks, length = frames.split(32), len(frames)
         heard = {} if self.speech is None else {"mel": self.speech(clip.waveform, length)}
         return heard | {
@@ -181,12 +186,26 @@ class Backbone(nn.Module):
             ValueError: If a part has missing or unexpected weights (diffusers would go on with a warning).
         """
         folder = Path(folder)
+        shape, scheduler, names = cls._open(folder)
+        return cls({name: load_part(name, folder / name) for name in names}, scheduler, shape)
+
+    @classmethod
+    def from_configs(cls, folder: str | Path) -> Backbone:
+        """Build what `from_pretrained` loads, without its weights.
+
+        Raises:
+            FileNotFoundError: If the folder is no base model.
+        """
+        shape, scheduler, names = cls._open(Path(folder))
+        return cls({name: design_part(name, Path(folder) / name) for name in names}, scheduler, shape).eval()
+
+    @staticmethod
+    def _open(folder: Path) -> tuple[BackboneShape, DDIMScheduler, list[str]]:
         if not (folder / "backbone.json").is_file():
             raise FileNotFoundError(f"No base model in {folder} (no backbone.json). Run `python pretrain.py`.")
         shape = BackboneShape.from_json((folder / "backbone.json").read_text())
-        scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
         names = [name for name in PARTS if name not in OPTIONAL or (folder / name).is_dir()]
-        return cls({name: load_part(name, folder / name) for name in names}, scheduler, shape)
+        return shape, DDIMScheduler.from_pretrained(folder / "scheduler"), names
 
     @classmethod
     def from_scratch(cls, shape: BackboneShape, configs: dict[str, dict]) -> Backbone:

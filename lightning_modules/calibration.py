@@ -31,7 +31,7 @@ def expect_copies(backbone: Backbone, batches: Iterable[dict[str, Tensor]]) -> N
     """
     still, moved = [], []
     for batch in batches:
-        batch = {name: part.to(backbone.vae.device) for name, part in batch.items()}
+        batch = {name: part.to(backbone.device) for name, part in batch.items()}
         known = batch["has_motion"]
         beside = backbone.beside(Reference.of_batch(batch), batch["motion"], known)
         copies = beside[:, :, : 2 * batch["latents"].shape[2]].unflatten(2, (2, -1))

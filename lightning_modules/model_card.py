@@ -34,7 +34,7 @@ def score_base(backbone: Backbone, people: dict[str, list[ClipLike]]) -> dict[st
     for clips in people.values():
         embedded = []
         for clip in clips:
-            frames = clip.frames.to(backbone.vae.device, backbone.vae.dtype) / 127.5 - 1
+            frames = clip.frames.to(backbone.device, backbone.vae.dtype) / 127.5 - 1
             back = torch.cat([backbone.decode(backbone.encode(chunk)) for chunk in frames.split(32)])
             quality.append(peak_signal_to_noise((back.clamp(-1, 1) + 1) / 2, (frames + 1) / 2).mean())
             embedded.append(backbone.embed(frames))

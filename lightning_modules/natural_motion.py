@@ -45,7 +45,7 @@ def choose_motion(backbone: Backbone, portrait: Tensor, frames: int, kind: HeadM
         raise ValueError(
             f"`--head_motion {kind}` needs a base model that has seen known head motion. This one has not; use free."
         )
-    frame = portrait.to(backbone.vae.device, backbone.vae.dtype) / 127.5 - 1
+    frame = portrait.to(backbone.device, backbone.vae.dtype) / 127.5 - 1
     own = backbone.pose(frame[None])[0].cpu().float()
     if kind == "still":
         return torch.cat([own[:5], own.new_zeros(1)]).expand(frames, -1)

@@ -102,6 +102,14 @@ def load_part(name: str, folder: Path) -> nn.Module:
     return module.eval()
 
 
+def design_part(name: str, folder: Path) -> nn.Module:
+    """Return what `load_part` would load, without its weights; the arguments and errors are the same."""
+    kind = find_kind(name, folder)
+    if not issubclass(kind, ModelMixin):
+        return kind.from_configs(folder)
+    return build_part(kind, kind.load_config(folder))
+
+
 def find_kind(name: str, folder: Path) -> type[nn.Module]:
     """Return the class that a part's own `config.json` names.
 

@@ -90,6 +90,7 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
         raise ValueError(f"The adapters in {', '.join(map(str, folders.values()))} do not belong together: {rounds}.")
     backbone.unet.set_adapters(list(folders))
     backbone.unet.fuse_lora()
+    backbone.unet.unload_lora()
     backbone.requires_grad_(False).eval()
 
 

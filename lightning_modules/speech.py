@@ -76,6 +76,14 @@ class SpeechEncoder(nn.Module):
             raise ValueError(f"{folder} lacks weights of wav2vec 2.0: {missing[:3]}.")
         return cls(model.eval(), Wav2Vec2FeatureExtractor.from_pretrained(folder))
 
+    @classmethod
+    def from_configs(cls, folder: str | Path) -> SpeechEncoder:
+        """Build what `from_pretrained` loads, without its weights."""
+        from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+        model = Wav2Vec2Model(Wav2Vec2Config.from_pretrained(folder))
+        return cls(model.eval(), Wav2Vec2FeatureExtractor.from_pretrained(folder))
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder in transformers' layout."""
         self.model.save_pretrained(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,15 +13,19 @@ from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 
 from lightning_modules import adapters
+from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone, ClipLike
 from lightning_modules.diffusion import NoisyLatents, add_noise, draw_timesteps
 from lightning_modules.losses import denoising_loss, identity_loss, temporal_consistency_loss
+from lightning_modules.memory import DTYPES, recompute_activations, save_memory
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.reference import Reference
 from lightning_modules.sampling import animate
 
 IDENTITY_LOSS_BELOW = 400
 """Timesteps under which a clean estimate shows a face at all (of 1000)."""
+
+NOTHING_SAVED = MemoryArgs()
 
 
 class Signals(NamedTuple):
@@ -52,6 +56,7 @@ class TalkingHead(LightningModule):
         trainable: `adapter`: the shared adapter is federated; `backbone`: all of the denoiser is.
         frozen_dtype: Storage of the frozen parts; 16 bit needs mixed precision to compute in.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
+        memory: What else saves memory.
     """
 
     def __init__(
@@ -77,25 +82,31 @@ class TalkingHead(LightningModule):
         freeze_a: bool = True,
         shared_start: str | None = None,
         trainable: Literal["adapter", "backbone"] = "adapter",
-        frozen_dtype: Literal["32", "16", "bf16"] = "32",
+        frozen_dtype: Precision = "32",
         gradient_checkpointing: bool = False,
+        memory: MemoryArgs = NOTHING_SAVED,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.base_hash = fingerprint(base)
-        self.backbone = Backbone.from_pretrained(base).requires_grad_(False)
-        self.backbone.to({"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}[frozen_dtype])
+        self.base_hash, self.backbone = self._open(base)
+        self.backbone.requires_grad_(False).to(DTYPES[frozen_dtype])
         self.trainable, self.freeze_a = trainable, freeze_a
         if gradient_checkpointing:
-            self.backbone.unet.enable_gradient_checkpointing()
+            recompute_activations(self.backbone)
         self.learning_rates = {"shared": shared_learning_rate, "personal": identity_learning_rate}
         self.weights = {"tdc": tdc_weight, "identity": identity_weight}
         self.losses: dict[str, float] = {}
         self._shared, self._personal = self._add_adapters(
             shared_rank, identity_rank, list(shared_targets), list(identity_targets)
         )
+        self.stored = save_memory(self.backbone, memory)
         if shared_start is not None:
             self.load_adapter(adapters.SHARED, shared_start)
+
+    @staticmethod
+    def _open(base: str) -> tuple[str, Backbone]:
+        """Return what a base model is known by, and the model."""
+        return fingerprint(base), Backbone.from_pretrained(base)
 
     def _add_adapters(
         self, shared_rank: int, identity_rank: int, shared_targets: list[str], identity_targets: list[str]
@@ -119,6 +130,13 @@ class TalkingHead(LightningModule):
         for parameter in [*shared, *personal]:
             parameter.data = parameter.data.float()  # a small step on a 16-bit weight rounds to nothing
         return shared, personal
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TalkingHead:
+        """Move or cast the model; weights that wait in host memory go back there."""
+        super()._apply(fn, recurse)
+        for weights in self.stored:
+            weights.settle()
+        return self
 
     # What the federation asks for (federation.protocols.FederatedModule)
 
@@ -218,7 +236,7 @@ class TalkingHead(LightningModule):
 
     def generate(self, portrait: Tensor, mel: Tensor, **options: Any) -> Tensor:
         """Make a portrait speak with the adapters as they are; arguments and result are those of `animate`."""
-        return animate(self.backbone, portrait, mel, **options)
+        return animate(self.backbone, portrait, mel, batch=self.hparams.memory.windows, **options)
 
     def export_adapter(self, name: Literal["shared", "identity"], folder: str | Path, **notes: object) -> None:
         """Write an adapter in peft format, with `adapter.json` naming the base it belongs to."""

@@ -132,7 +132,7 @@ def test_an_mp4_that_plays_everywhere_comes_out(command, capsys):
         assert audio.codec_context.name == "aac"
         sounding = float(audio.duration * audio.time_base)
     assert abs(sounding - FRAMES / 25) < 0.005, "The sound is cut to the length of the video."
-    assert "2/2" in capsys.readouterr().err
+    assert "12 frames: 100%" in capsys.readouterr().err
     assert [path.name for path in command.output.parent.iterdir()] == ["out.mp4"]
 
 
@@ -250,6 +250,9 @@ def test_unusable_files_are_one_line(command, inputs, capsys, flags, said):
         ({"guidance_scale": -1}, "guidance_scale"),
         ({"device": "toaster"}, "--device"),
         ({"colour": "red"}, "colour"),
+        ({"precision": "16", "device": "cpu"}, "--precision 16"),
+        ({"compile": True, "memory.offload": True}, "--compile"),
+        ({"memory.windows": 0}, "windows"),
     ],
 )
 def test_wrong_flags_are_one_line(command, capsys, flags, said):
@@ -269,6 +272,16 @@ def test_nothing_is_left_of_a_video_that_could_not_be_written(command, monkeypat
     monkeypatch.setattr("datamodules.playback.crop_and_resize", fail)
     assert command() == 2
     assert "No space left" in capsys.readouterr().err
+    assert not list(command.output.parent.glob("*"))
+
+
+def test_when_memory_runs_out_the_knob_to_turn_is_named(command, monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("lightning_modules.backbone.Backbone.decode", fail)
+    assert command(**{"memory.windows": 1}) == 2
+    assert "Turn, cheapest first: --memory.vae_slicing true" in capsys.readouterr().err.splitlines()[-1]
     assert not list(command.output.parent.glob("*"))
 
 

@@ -24,7 +24,7 @@ def test_sound_and_frames_end_together_and_never_late(frames, fps):
 @given(frames=st.integers(1, 60), fps=st.integers(1, 120))
 def test_the_frame_nearest_in_time_is_shown(frames, fps):
     numbered = torch.arange(frames, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
-    shown = [int(frame[0, 0, 0]) for frame in Playback(fps).show(numbered)]
+    shown = [int(frame[0, 0, 0]) for frame in Playback(fps).show(numbered, frames)]
     assert all(
         abs(number / 25 - index / fps) <= 0.02 + 1e-9 or number == frames - 1 for index, number in enumerate(shown)
     )
@@ -34,8 +34,8 @@ def test_the_frame_nearest_in_time_is_shown(frames, fps):
 
 def test_size_is_scaled_and_else_left(tmp_path):
     frames = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
-    assert {frame.shape for frame in Playback(size=96).show(frames)} == {(3, 96, 96)}
-    assert torch.equal(torch.stack(list(Playback().show(frames))), frames)
+    assert {frame.shape for frame in Playback(size=96).show(frames, 2)} == {(3, 96, 96)}
+    assert torch.equal(torch.stack(list(Playback().show(frames, 2))), frames)
 
 
 @pytest.mark.parametrize(("fps", "size"), [(0, None), (121, None), (25, 33), (25, 0), (25, 4098)])

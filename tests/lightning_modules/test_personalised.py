@@ -11,7 +11,7 @@ import torch
 from lightning_modules.adapters import attach_adapter
 from lightning_modules.backbone import Backbone
 from lightning_modules.personalised import find_adapters, load_personalised, pick_device
-from lightning_modules.sampling import sample_latents
+from lightning_modules.sampling import stream_latents
 from lightning_modules.talking_head import TalkingHead
 
 
@@ -33,10 +33,9 @@ def demo_run(finished_run, tmp_path):
 
 def sample(backbone: Backbone) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
-    frame, mel, noise = (
-        torch.randn(*shape, generator=generator) for shape in [(3, 64, 64), (10, 20, 80), (10, 4, 16, 16)]
-    )
-    return sample_latents(backbone, reference=backbone.look_at(frame), mel=mel, noise=noise, steps=2)
+    portrait = torch.randint(0, 256, (3, 64, 64), generator=generator, dtype=torch.uint8)
+    mel = torch.randn(10, 20, 80, generator=generator)
+    return torch.cat(list(stream_latents(backbone, portrait, mel, steps=2)))
 
 
 @pytest.mark.slow
@@ -55,6 +54,12 @@ def test_merged_adapters_act_like_attached_ones(demo_run, tiny_base):
     )
     assert (sample(attached) - both).abs().max() > 0.01
     assert (sample(load_personalised(tiny_base)) - sample(attached)).abs().max() > 0.01
+
+
+def test_nothing_is_left_of_a_merged_adapter(demo_run, tiny_base):
+    merged, plain = load_personalised(tiny_base, demo_run / "clients/alice"), load_personalised(tiny_base)
+    assert list(merged.state_dict()) == list(plain.state_dict())
+    assert not any(parameter.requires_grad for parameter in merged.parameters())
 
 
 @pytest.mark.slow

@@ -1,26 +1,11 @@
-"""Windows cover every frame, agree where they meet, and any length comes out."""
-
-from itertools import pairwise
+"""Any length comes out, all of it the same however much is denoised at once."""
 
 import pytest
 import torch
 
 from lightning_modules.backbone import Backbone
-from lightning_modules.sampling import animate, blend_weights, window_starts
-
-
-@pytest.mark.parametrize("frames", [1, 3, 8, 9, 17, 75])
-def test_windows_cover_every_frame_and_overlap(frames):
-    window = min(8, frames)
-    starts = window_starts(frames, window, overlap=min(3, window - 1))
-    covered = {frame for start in starts for frame in range(start, start + window)}
-    assert covered == set(range(frames))
-    assert all(later - earlier <= 5 for earlier, later in pairwise(starts))
-
-
-def test_every_frame_has_weight():
-    assert blend_weights(8).min() > 0
-    assert blend_weights(1).tolist() == [1.0]
+from lightning_modules.sampling import animate, decode_stream, draw_noise, stream_latents
+from lightning_modules.windowing import group_windows
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +18,10 @@ def backbone(tiny_base):
 def test_any_length_comes_out(backbone, frames):
     size, steps = backbone.shape.size, []
     portrait = torch.randint(0, 256, (3, size, size), dtype=torch.uint8)
-    video = animate(backbone, portrait, torch.randn(frames, 20, 80), steps=2, progress=lambda: steps.append(1))
+    video = animate(backbone, portrait, torch.randn(frames, 20, 80), steps=2, progress=steps.append)
     assert video.shape == (frames, 3, size, size)
     assert video.dtype == torch.uint8
-    assert len(steps) == 2
+    assert sum(steps) == 2 * frames
 
 
 def test_the_seed_decides(backbone):
@@ -45,6 +30,35 @@ def test_the_seed_decides(backbone):
     first, again, other = (animate(backbone, portrait, mel, steps=2, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.slow
+def test_windows_denoised_together_do_not_change_the_frames(backbone):
+    """Batches may be summed in another order, so this holds up to rounding."""
+    portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
+    mel, motion = torch.randn(30, 20, 80), 0.2 * torch.randn(30, 6)
+    few, many = (
+        torch.cat(list(stream_latents(backbone, portrait, mel, motion=motion, steps=3, batch=batch)))
+        for batch in (1, 8)
+    )
+    torch.testing.assert_close(few, many, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("frame", [(4, 16, 16), (4, 5, 5)])
+def test_noise_in_pieces_is_the_noise_drawn_at_once(frame):
+    groups = group_windows(100, window=8, overlap=3, batch=2)
+    pieces = list(draw_noise(groups, torch.zeros(1, *frame), seed=3))
+    assert len(pieces) == (len(groups) if frame == (4, 16, 16) else 1)
+    assert torch.equal(torch.cat(pieces), torch.randn(100, *frame, generator=torch.Generator().manual_seed(3)))
+
+
+def test_the_first_frames_come_before_the_last_are_begun(backbone):
+    """What is at work at once is a few groups, however long the clip."""
+    portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
+    taken: list[int] = []
+    stream = stream_latents(backbone, portrait, torch.randn(500, 20, 80), steps=2, batch=1, progress=taken.append)
+    next(decode_stream(backbone, stream))
+    assert sum(taken) < 2 * 50
 
 
 @pytest.mark.slow

@@ -1,0 +1,88 @@
+"""Makes a model need less memory, on a device and in training."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from lightning_modules.args import MemoryArgs, Precision
+from lightning_modules.backbone import Backbone
+from lightning_modules.stored_weights import StoredWeights, store_weights
+
+DTYPES: dict[Precision, torch.dtype] = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
+
+SENSITIVE = ("conv_in", "conv_out", "time_embedding")
+"""Few weights, on which every other depends: they are never kept in 8 bit."""
+
+ENCODERS = ("vae.encoder", "pose", "speech")
+"""Parts that only encode, with no gradient through them. The face encoder is none: the identity loss needs its."""
+
+
+def save_memory(backbone: Backbone, args: MemoryArgs) -> list[StoredWeights]:
+    """Apply the settings to a backbone whose adapters are merged, or attached and trainable.
+
+    Returns:
+        What has to `settle` whenever the whole model was moved to a device.
+
+    Raises:
+        ValueError: If the denoiser has no frozen weights to store.
+    """
+    if args.vae_slicing:
+        backbone.vae.enable_slicing()
+    if args.vae_tiling:
+        backbone.vae.enable_tiling()
+    stored = []
+    if args.park_encoders:
+        found = [part for name, part in backbone.named_modules() if name in ENCODERS]
+        stored += [one for part in found for one in store_weights(part, on_host=True)]
+    if args.eight_bit or args.offload:
+        if all(parameter.requires_grad for parameter in backbone.unet.parameters()):
+            raise ValueError(
+                "`memory.eight_bit` and `memory.offload` store frozen weights. Got a denoiser that is trained whole. "
+                "Leave them out, or train adapters."
+            )
+        for name, part in backbone.unet.named_children():
+            eight_bit = args.eight_bit and name not in SENSITIVE
+            stored += store_weights(part, eight_bit=eight_bit, on_host=args.offload)
+    return stored
+
+
+def place(backbone: Backbone, device: torch.device, precision: Precision, args: MemoryArgs) -> Backbone:
+    """Bring a backbone that is to speak onto its device, weights stored as they were asked for.
+
+    Raises:
+        ValueError: On 16 bit on a CPU, where half of what a model computes with has no such kernels.
+    """
+    if precision == "16" and device.type == "cpu":
+        raise ValueError("`--precision 16` needs a GPU. Got the CPU. Use 32 or bf16.")
+    nn.Module.to(backbone.requires_grad_(False), DTYPES[precision])
+    stored = save_memory(backbone, args)
+    backbone.to(device)
+    for weights in stored:
+        weights.settle()
+    return backbone
+
+
+def recompute_activations(backbone: Backbone) -> None:
+    """Have the backward pass recompute what happens inside of every residual block and transformer.
+
+    diffusers' own switch for the denoiser leaves out the motion modules, and within transformers all but their blocks,
+    which is most of the memory at 512 x 512 pixels.
+    """
+    backbone.unet.enable_gradient_checkpointing()
+    backbone.vae.enable_gradient_checkpointing()
+    for module in backbone.unet.modules():
+        if isinstance(module, Transformer2DModel | AnimateDiffTransformer3D):
+            module.gradient_checkpointing = False
+            module.forward = partial(_recomputed, module.forward)
+
+
+def _recomputed(forward: nn.Module, *args: object, **kwargs: object) -> object:
+    if torch.is_grad_enabled():
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return forward(*args, **kwargs)
