@@ -106,9 +106,8 @@ def differences(start: Tensor, together: TrainedClient, alone: TrainedClient) ->
 @pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 @pytest.mark.parametrize("sizes", [{"ann": 1, "bob": 1}, {"ann": 1, "bob": 2, "cleo": 1}])
-def test_talking_heads_trained_at_once_are_those_trained_alone(tiny_base, monkeypatch, sizes, dtype, bound):
+def test_talking_heads_trained_at_once_are_those_trained_alone(tiny_base, sizes, dtype, bound):
     """In float64, too, where a difference is a mistake: Adam makes much of a rounded gradient that is almost zero."""
-    monkeypatch.setattr("federation.client_training.read_vector", read_vector_exactly)
     trainer, state = make_trainer(tiny_base, dtype, sizes)
     newcomer = ClientState.capture(trainer.module.personal_parameters())
     together = GroupTrainer(trainer).train(state, dict.fromkeys(sizes, newcomer))
@@ -120,14 +119,9 @@ def test_talking_heads_trained_at_once_are_those_trained_alone(tiny_base, monkey
     assert differences(0, together[0], alone[1])["shared"] > 0.01  # no two clients learn the same
 
 
-def read_vector_exactly(parameters: list[nn.Parameter]) -> Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in parameters])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"identity_rank": 0}, {"gradient_checkpointing": True}, {"freeze_a": False}])
-def test_other_settings_train_at_once_too(tiny_base, monkeypatch, settings):
-    monkeypatch.setattr("federation.client_training.read_vector", read_vector_exactly)
+def test_other_settings_train_at_once_too(tiny_base, settings):
     sizes = {"ann": 1, "bob": 1}
     trainer, state = make_trainer(tiny_base, torch.float64, sizes, **settings)
     newcomer = ClientState.capture(trainer.module.personal_parameters())
