@@ -63,7 +63,11 @@ def make_rows(device: torch.device) -> dict[str, Measure]:
         return [Bar(f"matmul, {dtype}: TFLOP/s", rate(dtype) / 1e12, "", True) for dtype in (brain, half)]
 
     def one(check: Callable[..., Bar], *arguments: object) -> Measure:
-        return lambda: [check(*arguments)]
+        def measure() -> list[Bar]:
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # convolutions in whole float32
+                return [check(*arguments)]
+
+        return measure
 
     def generation(tiny_decoder: bool) -> Measure:
         return lambda: measure_generation(large, device, brain, rate(brain), tiny_decoder)
