@@ -67,6 +67,7 @@ def train(
     deployment: DeploymentArgs = NOWHERE,
     transport: Literal["local", "flower"] = "local",
     devices: int = 1,
+    clients_at_once: int = 1,
     strategy: str = "auto",
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
@@ -90,6 +91,8 @@ def train(
         deployment: Where the clients' devices are found, with `--transport flower`.
         transport: local trains all clients on this machine; flower asks people's devices (docs/deployment.md).
         devices: Processes that train clients at the same time.
+        clients_at_once: Clients that each device trains in one batch, which a GPU does in less time; results are the
+            same up to rounding, and memory grows with it.
         strategy: auto is client_parallel on several devices.
         accelerator: Where to compute.
         precision: 16-mixed needs a GPU.
@@ -102,10 +105,12 @@ def train(
         The folder of the run.
     """
     from deploying import join_devices
+    from federation.group_training import demand_groups
     from federation.privacy.keys import OperatingSystemKeys, SeededKeys
     from federation.rounds import FederatedRounds
     from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, save_text
 
+    demand_groups(module, federation, clients_at_once)
     folder = open_folder(out_dir, resume)
     fabric = make_fabric(accelerator, devices, strategy, precision)
     settled = (privacy, federation, aggregation, security, clipping)
@@ -133,6 +138,7 @@ def train(
         private=privacy.enabled,
         resume=resume is not None,
         remote=remote,
+        clients_at_once=clients_at_once,
     )
     try:
         rounds.run()

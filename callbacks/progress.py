@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from torch import Tensor
 from tqdm import tqdm
 from typing_extensions import override
 
@@ -26,6 +29,7 @@ class Progress(FederationCallback):
         self.rounds, self.local_steps, self.devices = rounds, local_steps, devices
         self.bar: tqdm | None = None
         self.epsilon: float | None = None
+        self.loss: Tensor | None = None
 
     @override
     def on_run_start(self, state: RoundState) -> None:
@@ -36,11 +40,13 @@ class Progress(FederationCallback):
             )
 
     @override
-    def on_step(self, state: RoundState, client: str, step: int, losses: dict[str, float]) -> None:
+    def on_step(self, state: RoundState, client: str, step: int, losses: dict[str, Tensor]) -> None:
         if self.bar is None:
             return
         self.bar.set_description_str(f"round {state.index + 1}/{self.rounds}, {client}", refresh=False)
-        self._show(f"loss {losses['loss']:.3f}")
+        self.loss = losses["loss"]
+        if time.time() - self.bar.last_print_t >= self.bar.mininterval:  # to show a loss is to wait for the device
+            self._show()
         end_of_round = self._steps_until(state.index + 1)
         self.bar.update(max(0, min(self.devices, end_of_round - self.bar.n)))
 
@@ -50,12 +56,13 @@ class Progress(FederationCallback):
         if self.bar is None:
             return
         self.epsilon = state.metrics.get("released/epsilon")
-        self._show(self.bar.postfix.split(",")[0] if self.bar.postfix else "")
+        self._show()
         self.bar.update(self._steps_until(state.index + 1) - self.bar.n)
         if state.index + 1 == self.rounds:
             self.bar.close()
 
-    def _show(self, loss: str) -> None:
+    def _show(self) -> None:
+        loss = "" if self.loss is None else f"loss {self.loss:.3f}"
         spent = "" if self.epsilon is None else f", epsilon {self.epsilon:.2f}"
         self.bar.set_postfix_str(loss + spent, refresh=False)
 

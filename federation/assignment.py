@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
+from typing import TypeVar
 
 from torch.distributed import distributed_c10d
 
 from federation.exchange import is_parallel
+
+Item = TypeVar("Item")
 
 _hand_outs = count()
 
@@ -26,8 +29,14 @@ def longest_first(
     return sorted(clients, key=lambda client: (-seconds.get(client, math.inf), -num_examples(client), client))
 
 
-def hand_out(clients: Sequence[str]) -> Iterator[str]:
-    """Yield this device's clients one by one; over all devices, each client is yielded exactly once.
+def form_groups(clients: Sequence[str], at_once: int, devices: int) -> list[tuple[str, ...]]:
+    """Cut an ordered cohort into groups of at most `at_once`, so small that every device gets one if it can."""
+    size = max(1, min(at_once, math.ceil(len(clients) / devices)))
+    return [tuple(clients[start : start + size]) for start in range(0, len(clients), size)]
+
+
+def hand_out(clients: Sequence[Item]) -> Iterator[Item]:
+    """Yield this device's clients, or groups of them, one by one; over all devices, each is yielded exactly once.
 
     Devices share nothing but a counter in the process group's store, so a slow client holds up nobody. Each device must
     start one hand-out per round, with the same order of clients.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,30 @@ class ClientState:
         if optimizer is not None:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": _copy(self.optimizer)})
 
+    def joined(self) -> ClientState:
+        """Return the same state as of one parameter, with all of them end to end, or of none."""
+        first = self.optimizer.get(0, {})
+        merged = {
+            name: self._gather(name) if _is_like(first[name], self.personal[0]) else first[name] for name in first
+        }
+        personal = [torch.cat([value.flatten() for value in self.personal])] if self.personal else []
+        return ClientState(personal, {0: merged} if first else {})
+
+    def split(self, shapes: list[torch.Size]) -> ClientState:
+        """Return a `joined` state as of parameters of these shapes."""
+        if not shapes:
+            return ClientState([])
+        (whole,), entries = self.personal, self.optimizer.get(0, {})
+        optimizer: dict[int, dict[str, Any]] = {position: {} for position in range(len(shapes)) if entries}
+        for name, value in entries.items():
+            values = _cut(value, shapes) if _is_like(value, whole) else [copy.copy(value) for _ in shapes]
+            for position, own in enumerate(values):
+                optimizer[position][name] = own
+        return ClientState(_cut(whole, shapes), optimizer)
+
+    def _gather(self, name: str) -> Tensor:
+        return torch.cat([self.optimizer[position][name].flatten() for position in range(len(self.personal))])
+
     def save(self, path: Path) -> None:
         """Write the state as safetensors, under a temporary name first."""
         tensors = {f"personal.{position}": value.contiguous() for position, value in enumerate(self.personal)}
@@ -86,3 +111,13 @@ def _copy(state: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
         }
         for position, values in state.items()
     }
+
+
+def _is_like(value: Any, parameter: Tensor) -> bool:
+    """Whether an optimizer keeps a value for each element of a parameter, unlike the number of its steps."""
+    return isinstance(value, Tensor) and value.shape == parameter.shape
+
+
+def _cut(vector: Tensor, shapes: list[torch.Size]) -> list[Tensor]:
+    pieces = vector.split([shape.numel() for shape in shapes])
+    return [piece.reshape(shape).clone() for piece, shape in zip(pieces, shapes, strict=True)]

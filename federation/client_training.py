@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
-from federation.aggregation import proximal_step
 from federation.args import AggregationArgs, FederationArgs
 from federation.client_states import ClientState
+from federation.local_optimizer import LocalOptimizer
 from federation.protocols import FederatedData, FederatedModule
 from federation.seeding import derive_seed, seed_training
 from federation.update import ClientSignals, ClientUpdate, RoundState
@@ -24,7 +24,7 @@ from federation.vectors import read_vector, write_vector
 SIGNAL_BATCHES = 2
 UNKNOWN = ClientSignals(identity=0.0, stability=0.0)
 
-StepHook = Callable[[RoundState, str, int, dict[str, float]], None]
+StepHook = Callable[[RoundState, str, int, dict[str, Tensor]], None]
 
 
 @dataclass
@@ -55,74 +55,81 @@ class ClientTrainer:
         self._fresh_precision = self.fabric.strategy.precision.state_dict()
 
     def train(self, state: RoundState, client: str, before: ClientState) -> TrainedClient:
-        """Train one client from the global adapter and its personal state.
+        """Train one client from the global adapter and its personal state; see `conclude` for what may fail."""
+        start = time.perf_counter()
+        self.load(state.global_adapter, before)
+        optimizers = self.module.configure_optimizers()
+        before.restore(self.module.personal_parameters(), optimizers.get("personal"))
+        losses = self._take_steps(state, client, self.local_optimizer(optimizers))
+        delta = read_vector(self.module.shared_parameters()) - state.global_adapter
+        after = ClientState.capture(self.module.personal_parameters(), optimizers.get("personal"))
+        update = ClientUpdate(client, delta, self.data.num_examples(client), UNKNOWN)
+        update.seconds = time.perf_counter() - start
+        return self.conclude(state, TrainedClient(update, after), before, losses)
+
+    def load(self, global_adapter: Tensor, personal: ClientState) -> None:
+        """Put a client's two adapters into the module."""
+        write_vector(self.module.shared_parameters(), global_adapter)
+        personal.restore(self.module.personal_parameters())
+
+    def batches(self, state: RoundState, client: str) -> Iterable[Any]:
+        """Return a client's batches of this round."""
+        seed = derive_seed(self.seed, state.index, client, "batches")
+        return self.data.client_dataloader(client, steps=self.federation.local_steps, seed=seed, split="train")
+
+    def seed_draws(self, state: RoundState, client: str) -> None:
+        """Seed all that chance decides in a client's training."""
+        seed_training(derive_seed(self.seed, state.index, client, "training"))
+
+    def local_optimizer(self, optimizers: dict[str, Optimizer]) -> LocalOptimizer:
+        """Return what steps a client; its gradient scaler starts anew."""
+        self.fabric.strategy.precision.load_state_dict(self._fresh_precision)
+        scaler = getattr(self.fabric.strategy.precision, "scaler", None)
+        return LocalOptimizer(optimizers, self.federation, self.aggregation.proximal_mu, scaler)
+
+    def conclude(
+        self, state: RoundState, trained: TrainedClient, before: ClientState, losses: list[dict[str, Tensor]]
+    ) -> TrainedClient:
+        """Score what a client has trained, while it is in the module, and describe its training.
 
         Fails closed: where a loss, the update or the personal adapter is not finite, the update is zero and the
         personal state stays as it was.
+
+        Raises:
+            ValueError: If the client's data did not give all batches.
         """
-        start = time.perf_counter()
-        self.load(state.global_adapter, before)
-        optimizers = self._fresh_optimizers(before)
-        losses = self._take_steps(state, client, optimizers)
-        delta = read_vector(self.module.shared_parameters()) - state.global_adapter
-        after = ClientState.capture(self.module.personal_parameters(), optimizers.get("personal"))
-        failed = not _all_finite([delta, *after.personal, torch.tensor(losses["loss"])])
-        if failed:
-            print(f"Client {client}, round {state.index}: training was not finite. Its update is zero.", flush=True)
-            delta, after = torch.zeros_like(delta), before
-        signals = UNKNOWN if failed else self._measure(client)
-        update = ClientUpdate(client, delta, self.data.num_examples(client), signals, contributes=not failed)
-        update.seconds = time.perf_counter() - start
-        update.metrics = _describe(update, losses, failed)
-        return TrainedClient(update, after)
+        update, start = trained.update, time.perf_counter()
+        if len(losses) != self.federation.local_steps:
+            raise ValueError(
+                f"The data of {update.client} must give {self.federation.local_steps} batches. Got {len(losses)}."
+            )
+        history = read_losses(losses)
+        update.contributes = _all_finite([update.delta, *trained.personal.personal, torch.tensor(history["loss"])])
+        if update.contributes:
+            update.signals = self._measure(update.client)
+        else:
+            who = f"Client {update.client}, round {state.index}"
+            print(f"{who}: training was not finite. Its update is zero.", flush=True)
+            update.delta, trained.personal = torch.zeros_like(update.delta), before
+        update.seconds += time.perf_counter() - start
+        update.metrics = _describe(update, history)
+        return trained
 
-    def load(self, global_adapter: Tensor, personal: ClientState, optimizer: Optimizer | None = None) -> None:
-        """Put a client's two adapters into the module."""
-        write_vector(self.module.shared_parameters(), global_adapter)
-        personal.restore(self.module.personal_parameters(), optimizer)
-
-    def _fresh_optimizers(self, before: ClientState) -> dict[str, Optimizer]:
-        """Return the shared optimizer without, the personal one with its state; a gradient scaler starts anew."""
-        optimizers = self.module.configure_optimizers()
-        before.restore(self.module.personal_parameters(), optimizers.get("personal"))
-        self.fabric.strategy.precision.load_state_dict(self._fresh_precision)
-        return optimizers
-
-    def _take_steps(self, state: RoundState, client: str, optimizers: dict[str, Optimizer]) -> dict[str, list[float]]:
-        """Take the local steps, or fewer when a loss is not finite, and return the losses of each step by name."""
-        steps, losses = self.federation.local_steps, defaultdict(list)
-        anchors = {parameter: parameter.detach().clone() for parameter in self.module.shared_parameters()}
-        batches_seed = derive_seed(self.seed, state.index, client, "batches")
-        batches = self.data.client_dataloader(client, steps=steps, seed=batches_seed, split="train")
-        seed_training(derive_seed(self.seed, state.index, client, "training"))
+    def _take_steps(self, state: RoundState, client: str, local: LocalOptimizer) -> list[dict[str, Tensor]]:
+        """Take the local steps and return the losses of each by name; they are read when all are taken."""
+        losses, batches = [], self.batches(state, client)
+        self.seed_draws(state, client)
         self.module.train()
-        for step, batch in enumerate(batches):
-            loss = self._step(self.fabric.to_device(batch), step, optimizers, anchors)
-            losses["loss"].append(loss)
-            if not math.isfinite(loss):
-                break
-            for name, value in self.module.losses.items():
-                losses[name].append(float(value)) if name != "loss" else None
-            self.on_step(state, client, step, {"loss": loss, **self.module.losses})
-        if len(losses["loss"]) != steps and math.isfinite(loss):
-            raise ValueError(f"The data of {client} must give {steps} batches. Got {len(losses['loss'])}.")
-        return losses
-
-    def _step(self, batch: object, step: int, optimizers: dict[str, Optimizer], anchors: dict[Tensor, Tensor]) -> float:
-        """Take one step of both adapters on one loss, each with its own gradient clip, and return the loss."""
         self.module.zero_grad(set_to_none=True)
-        with self.fabric.autocast():
-            loss = self.module.training_step(batch, step)
-        if not torch.isfinite(loss):
-            return loss.item()
-        self.fabric.backward(loss)
-        limits = {"shared": self.federation.shared_gradient_clip, "personal": self.federation.personal_gradient_clip}
-        for part, optimizer in optimizers.items():
-            self.fabric.clip_gradients(self.module, optimizer, max_norm=limits[part], error_if_nonfinite=False)
-        _step_together(getattr(self.fabric.strategy.precision, "scaler", None), list(optimizers.values()))
-        if self.federation.aggregation == "fedprox":
-            proximal_step(optimizers["shared"], anchors, self.aggregation.proximal_mu)
-        return loss.item()
+        for step, batch in enumerate(batches):
+            batch = self.fabric.to_device(self.module.on_before_batch_transfer(batch, 0))
+            with self.fabric.autocast():
+                loss = self.module.training_step(batch, step)
+            self.fabric.backward(loss)
+            local.step()
+            losses.append({"loss": loss.detach(), **self.module.losses})
+            self.on_step(state, client, step, losses[-1])
+        return losses
 
     @torch.no_grad()
     def _measure(self, client: str) -> ClientSignals:
@@ -137,19 +144,18 @@ class ClientTrainer:
             return self.module.signals([self.fabric.to_device(batch) for batch in batches])
 
 
-def _step_together(scaler: torch.amp.GradScaler | None, optimizers: list[Optimizer]) -> None:
-    """Step all optimizers of one backward pass; a scaler must update once, after all of them."""
-    for optimizer in optimizers:
-        optimizer.step() if scaler is None else scaler.step(optimizer)
-    if scaler is not None:
-        scaler.update()
+def read_losses(steps: list[dict[str, Tensor]]) -> dict[str, list[float]]:
+    """Return the losses of all steps by name; those after a `loss` that is not finite say nothing and are left out."""
+    values = {name: torch.stack([torch.as_tensor(step[name]) for step in steps]).tolist() for name in steps[0]}
+    good = next((step for step, loss in enumerate(values["loss"]) if not math.isfinite(loss)), len(steps))
+    return {name: some[: good + (name == "loss")] for name, some in values.items()}
 
 
 def _all_finite(tensors: list[Tensor]) -> bool:
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
-def _describe(update: ClientUpdate, losses: dict[str, list[float]], failed: bool) -> dict[str, float]:
+def _describe(update: ClientUpdate, losses: dict[str, list[float]]) -> dict[str, float]:
     """Return what the device sees of its own training: mean losses, the update's norm, scores, seconds."""
     return {
         **{name: sum(values) / len(values) for name, values in losses.items() if values},
@@ -157,5 +163,5 @@ def _describe(update: ClientUpdate, losses: dict[str, list[float]], failed: bool
         "identity_score": update.signals.identity,
         "stability_score": update.signals.stability,
         "seconds": update.seconds,
-        "failed": float(failed),
+        "failed": float(not update.contributes),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 
@@ -32,8 +34,8 @@ class FederationCallback:
     def on_round_start(self, state: RoundState) -> None:
         """Before any client trains; may shrink `state.clients` (visible sampling) or set `state.clip_norm`."""
 
-    def on_step(self, state: RoundState, client: str, step: int, losses: dict[str, float]) -> None:
-        """After each optimizer step of a client, on the device that trains it."""
+    def on_step(self, state: RoundState, client: str, step: int, losses: dict[str, Tensor]) -> None:
+        """After each optimizer step of a client, on the device that trains it; reading a loss waits for the device."""
 
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
         """When a client has trained: the client half of the pipeline, on the device that trained it."""

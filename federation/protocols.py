@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -15,8 +16,11 @@ from federation.update import ClientSignals
 class FederatedModule(Protocol):
     """A LightningModule with a shared part, which the federation averages, and a personal part, which stays."""
 
-    losses: dict[str, float]
-    """The last step's losses by name, for logging as `local/*`."""
+    losses: dict[str, Tensor]
+    """The last step's losses by name, for logging as `local/*`; on the device, so that nobody waits for them."""
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Return a batch as `training_step` takes it, still on the CPU; Lightning's own returns it as it is."""
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of one batch; draws only from torch's seeded generators."""
@@ -32,6 +36,22 @@ class FederatedModule(Protocol):
 
     def signals(self, batches: Iterable[Any]) -> ClientSignals:
         """Score the current weights on the client's own clips, both scores in [0, 1]."""
+
+
+class GroupedModule(FederatedModule, Protocol):
+    """A module that can train several clients at once; what chance decides is decided before a batch is moved."""
+
+    def configure_optimizers(self, parts: dict[str, list[Parameter]] | None = None) -> dict[str, Optimizer]:
+        """Return fresh optimizers of the module's parts, or of given ones in their place."""
+
+    def side_by_side(self, adapters: dict[str, list[Tensor]], batches: Sequence[Any]) -> AbstractContextManager[None]:
+        """Give each client's batch its own adapters until the end of the context, the backward pass included.
+
+        `adapters` holds for `shared` and `personal` one vector per client, with the part's parameters end to end.
+        """
+
+    def client_losses(self, batches: Sequence[Any]) -> list[dict[str, Tensor]]:
+        """Return each client's losses by name, computed together; `total` is what `training_step` would return."""
 
 
 class FederatedData(Protocol):

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from federation.aggregation import ServerOptimizer
 from federation.args import AggregationArgs, FederationArgs
-from federation.assignment import hand_out, longest_first
+from federation.assignment import form_groups, hand_out, longest_first
 from federation.checkpoints import RoundFolders, ServerState
 from federation.client_states import ClientState
-from federation.client_training import ClientTrainer
+from federation.client_training import ClientTrainer, TrainedClient
 from federation.exchange import exchange_messages, gather, sum_wires, wait_for_all
+from federation.group_training import GroupTrainer
 from federation.hooks import FederationCallback
 from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
@@ -46,6 +47,8 @@ class FederatedRounds:
         resume: Continue after the newest committed round, if any; otherwise `checkpoint_dir` must hold none.
         remote: The clients' devices, if they are elsewhere; then `data` only names the clients, client halves run
             there, and `pipeline` is the server's.
+        clients_at_once: Clients that a device trains in one batch, if `module` is a `GroupedModule`; results are those
+            of 1, up to rounding.
 
     Raises:
         ValueError: On another multi-device strategy, adapters that are not float32, or a folder that does not fit.
@@ -67,8 +70,9 @@ class FederatedRounds:
         private: bool = True,
         resume: bool = False,
         remote: RemoteCohort | None = None,
+        clients_at_once: int = 1,
     ) -> None:
-        self.remote, self.refusals = remote, 0
+        self.remote, self.refusals, self.clients_at_once = remote, 0, clients_at_once
         self.fabric, self.data, self.rounds, self.private = fabric, data, federation.rounds, private
         self.pipeline, self.observers = list(pipeline), list(observers)
         self.module = prepare_module(fabric, module)
@@ -137,15 +141,22 @@ class FederatedRounds:
     def _train_cohort(self, state: RoundState) -> list[ClientUpdate]:
         """Train the clients this device is handed and return their updates in roster order."""
         updates = []
-        for client in hand_out(longest_first(state.clients, self.seconds, self.data.num_examples)):
-            trained = self.trainer.train(state, client, self._personal(client))
-            trained.personal.save(self.folders.new_client_file(client, state.index + 1))
-            self._call("on_client_update", state, trained.update)
-            updates.append(trained.update)
+        ordered = longest_first(state.clients, self.seconds, self.data.num_examples)
+        for group in hand_out(form_groups(ordered, self.clients_at_once, self.fabric.world_size)):
+            for trained in self._train(state, group):
+                trained.personal.save(self.folders.new_client_file(trained.update.client, state.index + 1))
+                self._call("on_client_update", state, trained.update)
+                updates.append(trained.update)
         updates.sort(key=lambda update: update.client)
         self._call("on_cohort_ready", state, updates)
         self._gather_metrics(state, updates)
         return updates
+
+    def _train(self, state: RoundState, group: Sequence[str]) -> list[TrainedClient]:
+        """Train one client, or several at once."""
+        if len(group) == 1:
+            return [self.trainer.train(state, group[0], self._personal(group[0]))]
+        return GroupTrainer(self.trainer).train(state, {client: self._personal(client) for client in group})
 
     def _step_server(self, state: RoundState, updates: list[ClientUpdate]) -> Tensor:
         """Form the sum, undo the pipeline and return the next global adapter; an empty cohort moves nothing.
@@ -236,7 +247,7 @@ class FederatedRounds:
         path = self.folders.client_file(client) if client is not None else None
         return ClientState.load(path) if path is not None else self.newcomer
 
-    def _on_step(self, state: RoundState, client: str, step: int, losses: dict[str, float]) -> None:
+    def _on_step(self, state: RoundState, client: str, step: int, losses: dict[str, Tensor]) -> None:
         self._call("on_step", state, client, step, losses)
 
     def _call(self, hook: str, *args: object) -> None:

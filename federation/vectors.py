@@ -10,8 +10,8 @@ from torch.nn import Parameter
 
 
 def read_vector(parameters: Sequence[Parameter]) -> Tensor:
-    """Return a copy of the parameters' values, float32 on CPU, shape (d,)."""
-    return torch.cat([parameter.detach().to("cpu", torch.float32).flatten() for parameter in parameters])
+    """Return a copy of the parameters' values on the CPU, shape (d,), in their own type; a run's are float32."""
+    return torch.cat([parameter.detach().cpu().flatten() for parameter in parameters])
 
 
 @torch.no_grad()

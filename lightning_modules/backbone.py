@@ -137,19 +137,22 @@ class Backbone(nn.Module):
         who = self.identity(reference.identity).unsqueeze(1).expand(-1, frames, -1, -1)
         moves = self.motion(motion) * has_motion.view(-1, 1, 1, 1).to(motion)
         streams = [tokens.flatten(0, 1).unsqueeze(1) for tokens in (who, self.audio(mel), moves)]
-        beside = self.beside(reference, motion, has_motion) if beside is None else beside
+        if beside is None:
+            beside = self.beside(reference, motion, has_motion.nonzero().flatten())
         return Conditions(streams, beside, has_motion)
 
     @torch.no_grad()
-    def beside(self, reference: Reference, motion: Tensor, has_motion: Tensor) -> Tensor:
-        """Return the channels of `Conditions.beside`, for arguments of `conditions`; no adapter changes them."""
-        known = has_motion > 0
+    def beside(self, reference: Reference, motion: Tensor, posed: Tensor) -> Tensor:
+        """Return the channels of `Conditions.beside`, for arguments of `conditions`; no adapter changes them.
+
+        `posed` holds the positions (n,) of the clips whose motion is known: a mask would make the host wait for it.
+        """
         still = reference.latents.unsqueeze(1).expand(-1, motion.shape[1], -1, -1, -1)
         moved, surface = still.clone(), torch.zeros_like(still[:, :, :SURFACE_CHANNELS])
-        if known.any():
-            laid = lay_on(reference.frame[known], reference.motion[known], motion[known])
-            moved[known] = self.encode(laid.to(self.vae.dtype)).to(moved)
-            surface[known] = face_surface(motion[known], *still.shape[-2:]).to(surface)
+        if len(posed):
+            laid = lay_on(reference.frame[posed], reference.motion[posed], motion[posed])
+            moved[posed] = self.encode(laid.to(self.vae.dtype)).to(moved)
+            surface[posed] = face_surface(motion[posed], *still.shape[-2:]).to(surface)
         return torch.cat([still, moved, surface], dim=2)
 
     def predict(self, z_t: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:

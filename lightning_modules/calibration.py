@@ -32,12 +32,12 @@ def expect_copies(backbone: Backbone, batches: Iterable[dict[str, Tensor]]) -> N
     still, moved = [], []
     for batch in batches:
         batch = {name: part.to(backbone.device) for name, part in batch.items()}
-        known = batch["has_motion"]
+        known = batch["has_motion"].nonzero().flatten()
         beside = backbone.beside(Reference.of_batch(batch), batch["motion"], known)
         copies = beside[:, :, : 2 * batch["latents"].shape[2]].unflatten(2, (2, -1))
         errors = (copies - batch["latents"].unsqueeze(2)).square().mean(dim=(1, 3, 4, 5))
         still.append(errors[:, 0])
-        moved.append(errors[known > 0, 1])
+        moved.append(errors[known, 1])
     away = torch.cat(still).mean().sqrt().item()
     posed = torch.cat(moved)
     spread = (away, posed.mean().sqrt().item() if len(posed) else away)

@@ -106,7 +106,8 @@ def add_noise(scheduler: DDIMScheduler, z_0: Tensor, eps: Tensor, timestep: Tens
 
 def noise_levels(scheduler: DDIMScheduler, timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return a_t and s_t at training timesteps (batch,), each (batch, 1, 1, 1, 1), of the type of `like`."""
-    signal = scheduler.alphas_cumprod.to(like.device)[timestep].to(like.dtype).view(-1, 1, 1, 1, 1)
+    levels = scheduler.alphas_cumprod.to(like.device, non_blocking=True)  # the host need not wait for 1000 numbers
+    signal = levels[timestep].to(like.dtype).view(-1, 1, 1, 1, 1)
     return signal.sqrt(), (1 - signal).sqrt()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -63,7 +64,7 @@ def lay_on(reference: Tensor, own: Tensor, motion: Tensor) -> Tensor:
         motion: That of the frames (batch, frames, 6).
     """
     batch, frames = motion.shape[:2]
-    places = _places(*reference.shape[-2:]).to(reference)
+    places = _places(*reference.shape[-2:], reference.device).to(reference.dtype)
     face = unproject(places, motion.view(batch, frames, 1, 1, -1))
     attached = ((STILL_BEYOND[1] - _radius(face)) / (STILL_BEYOND[1] - STILL_BEYOND[0])).clamp(0, 1)
     sources = places + attached * (project(face, own.view(batch, 1, 1, 1, -1)) - places)
@@ -74,27 +75,34 @@ def lay_on(reference: Tensor, own: Tensor, motion: Tensor) -> Tensor:
 
 def face_surface(motion: Tensor, height: int, width: int) -> Tensor:
     """Tell what is where in each frame (batch, frames, 3, h, w), in [-1, 1]: see `SURFACE_CHANNELS`."""
-    face = unproject(_places(height, width).to(motion), motion[:, :, None, None])
+    places = _places(height, width, motion.device).to(motion.dtype)
+    face = unproject(places, motion[:, :, None, None])
     return torch.cat([face, 1 - _radius(face)], dim=-1).clamp(-1, 1).movedim(-1, 2)
 
 
-def _places(height: int, width: int) -> Tensor:
+def _places(height: int, width: int, device: torch.device) -> Tensor:
     """Return the middle of every cell (h, w, 2) as (x, y) in [-1, 1]."""
-    rows, columns = ((2 * torch.arange(n) + 1) / n - 1 for n in (height, width))
+    rows, columns = ((2 * torch.arange(n, device=device) + 1) / n - 1 for n in (height, width))
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
 
 
 def _radius(face: Tensor) -> Tensor:
-    return (face / face.new_tensor(HEAD_SIZE)).norm(dim=-1, keepdim=True)
+    return (face / _constant(HEAD_SIZE, face.dtype, face.device)).norm(dim=-1, keepdim=True)
 
 
 def _bulge(face: Tensor) -> tuple[Tensor, Tensor]:
     """Return how far the surface stands out at points of the face, and the share in [0, 1] by which it turns along."""
-    inside = (1 - (face / face.new_tensor(HEAD_SIZE)).square().sum(-1)).clamp_min(0).sqrt()
+    inside = (1 - (face / _constant(HEAD_SIZE, face.dtype, face.device)).square().sum(-1)).clamp_min(0).sqrt()
     return HEAD_DEPTH * inside, inside
 
 
 def _centre(motion: Tensor) -> Tensor:
     yaw, pitch, roll = (motion[..., :3] * math.radians(30)).sin().unbind(-1)
     turned = torch.stack([NECK[0] * yaw + NECK[1] * roll, -NECK[0] * pitch], dim=-1)
-    return motion.new_tensor(HEAD_CENTRE) + motion[..., 3:5] + turned
+    return _constant(HEAD_CENTRE, motion.dtype, motion.device) + motion[..., 3:5] + turned
+
+
+@cache
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return numbers on a device, copied there once: the host waits for every copy."""
+    return torch.tensor(values, dtype=dtype, device=device)

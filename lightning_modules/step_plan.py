@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.backbone import Backbone
+from lightning_modules.draws import with_draws
 from lightning_modules.footprint import Footprint, measure_step
 from lightning_modules.talking_head import TalkingHead
 
@@ -59,7 +60,7 @@ def plan_step(
     with torch.device("meta"):
         head = PlannedHead(**init_args | {"shared_start": None}).train()
         batch = meta_batch(head.backbone, clips, frames, size)
-        footprint = measure_step(lambda: head.training_step(batch, 0), autocast)
+        footprint = measure_step(lambda: head.training_step(with_draws(batch), 0), autocast)
     hosted = {id(p): p.nbytes for stored in head.stored if stored.on_host for p in stored.layer.parameters()}
     frozen = [tensor for tensor in (*head.parameters(), *head.buffers()) if not tensor.requires_grad]
     trained = sum(parameter.numel() for parameter in head.parameters() if parameter.requires_grad)

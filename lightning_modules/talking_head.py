@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,15 +16,14 @@ from torch.optim import AdamW, Optimizer
 from lightning_modules import adapters
 from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone, ClipLike
-from lightning_modules.diffusion import NoisyLatents, add_noise, draw_timesteps
+from lightning_modules.diffusion import NoisyLatents, add_noise
+from lightning_modules.draws import join_batches, with_draws
 from lightning_modules.losses import denoising_loss, identity_loss, temporal_consistency_loss
 from lightning_modules.memory import DTYPES, recompute_activations, save_memory
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.reference import Reference
 from lightning_modules.sampling import animate
-
-IDENTITY_LOSS_BELOW = 400
-"""Timesteps under which a clean estimate shows a face at all (of 1000)."""
+from lightning_modules.stacked import StackedAdapters
 
 NOTHING_SAVED = MemoryArgs()
 
@@ -95,7 +95,8 @@ class TalkingHead(LightningModule):
             recompute_activations(self.backbone)
         self.learning_rates = {"shared": shared_learning_rate, "personal": identity_learning_rate}
         self.weights = {"tdc": tdc_weight, "identity": identity_weight}
-        self.losses: dict[str, float] = {}
+        self.losses: dict[str, Tensor] = {}
+        self._stacked: dict[str, StackedAdapters] = {}
         self._shared, self._personal = self._add_adapters(
             shared_rank, identity_rank, list(shared_targets), list(identity_targets)
         )
@@ -148,40 +149,69 @@ class TalkingHead(LightningModule):
         """Return the identity adapter."""
         return self._personal
 
-    def configure_optimizers(self) -> dict[str, Optimizer]:
-        """Return fresh optimizers of the shared and the personal part."""
-        parts = {"shared": self._shared, "personal": self._personal}
+    def configure_optimizers(self, parts: dict[str, list[Parameter]] | None = None) -> dict[str, Optimizer]:
+        """Return fresh optimizers of the shared and the personal part, or of others in their place."""
+        parts = {"shared": self._shared, "personal": self._personal} if parts is None else parts
         return {
-            name: AdamW(parameters, lr=self.learning_rates[name], weight_decay=0.0)
+            name: AdamW(parameters, self.learning_rates[name], weight_decay=0.0, fused=parameters[0].is_cuda or None)
             for name, parameters in parts.items()
             if parameters
         }
 
+    def on_before_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        """Return a batch, still on the CPU, with all that chance decides of its training step."""
+        return with_draws(batch)
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the weighted loss of one batch and leave its terms in `losses`.
 
-        The batch is `datamodules.clients`': latents (batch, frames, C, h, w), mel, motion, and of the reference frame
-        its picture, latents, identity and motion. The motion is hidden in half of the clips, so that one adapter serves
-        both ways of generating.
+        The batch is `datamodules.clients`', through `on_before_batch_transfer`: latents (batch, frames, C, h, w), mel,
+        motion, and of the reference frame its picture, latents, identity and motion.
         """
-        clean = batch["latents"]
-        timestep = draw_timesteps(len(clean), clean.device)
-        noisy = add_noise(self.backbone.scheduler, clean, torch.randn_like(clean), timestep)
-        shown = batch["has_motion"] * (torch.rand(len(clean), device=clean.device) < 0.5).to(clean)
-        velocity = self._predict(noisy, batch, shown)
+        terms = self.client_losses([batch])[0]
+        self.losses = {name: term.detach() for name, term in terms.items()}
+        return terms["total"]
+
+    def client_losses(self, batches: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+        """Return the terms and the `total` loss of each client's batch; the model sees all batches as one.
+
+        Several clients must be in `side_by_side`.
+        """
+        batch = join_batches(batches) if len(batches) > 1 else batches[0]
+        noisy = add_noise(self.backbone.scheduler, batch["latents"], batch["eps"], batch["timestep"])
+        beside = self.backbone.beside(Reference.of_batch(batch), batch["motion"], batch["posed"])
+        velocity = self._predict(noisy, batch, batch["shown"], beside)
+        clips, visible = ([len(one[name]) for one in batches] for name in ("latents", "visible"))
         terms = {
-            "denoising": denoising_loss(*noisy.regress(velocity)),
-            "tdc": temporal_consistency_loss(noisy.noise_from(velocity), noisy.eps),
-            "identity": self._identity_term(noisy, velocity, batch["identity"]),
+            "denoising": _each(denoising_loss, clips, *noisy.regress(velocity)),
+            "tdc": _each(temporal_consistency_loss, clips, noisy.noise_from(velocity), noisy.eps),
+            "identity": self._identity_terms(noisy, velocity, batch, visible),
         }
-        loss = terms["denoising"] + sum(weight * terms[name] for name, weight in self.weights.items())
-        self.losses = {name: term.item() for name, term in terms.items()} | {"total": loss.item()}
-        return loss
+        return [self._with_total(dict(zip(terms, own, strict=True))) for own in zip(*terms.values(), strict=True)]
+
+    @contextmanager
+    def side_by_side(self, adapters: dict[str, list[Tensor]], batches: Sequence[dict[str, Tensor]]) -> Iterator[None]:
+        """Give several clients' adapters to the denoiser, for `client_losses` and the backward pass.
+
+        Args:
+            adapters: For `shared` and `personal` one vector per client, all parameters of the part end to end.
+            batches: The clients' batches, in the same order.
+        """
+        clips = [len(batch["latents"]) for batch in batches]
+        parameters = {"shared": self._shared, "personal": self._personal}
+        if not self._stacked:
+            self._stacked = {part: StackedAdapters(self.backbone.unet, parameters[part]) for part in adapters}
+        with ExitStack() as stack:
+            for part, vectors in adapters.items():
+                stack.enter_context(self._stacked[part].put(torch.stack(vectors), clips))
+            yield
 
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return a batch with what no adapter changes, for `denoising_error` under one adapter after the other."""
         reference = Reference.of_batch(batch)
-        return batch | {"beside": self.backbone.beside(reference, batch["motion"], batch["has_motion"])}
+        return batch | {
+            "beside": self.backbone.beside(reference, batch["motion"], batch["has_motion"].nonzero().flatten())
+        }
 
     @torch.no_grad()
     def denoising_error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
@@ -219,14 +249,25 @@ class TalkingHead(LightningModule):
         conditions = self.backbone.conditions(Reference.of_batch(batch), *driving, beside)
         return self.backbone.predict(noisy.z_t, noisy.timestep, conditions)
 
-    def _identity_term(self, noisy: NoisyLatents, velocity: Tensor, reference: Tensor) -> Tensor:
-        """Compare the middle frame's estimate with the reference where noise is low enough to show a face."""
-        visible = (noisy.timestep < IDENTITY_LOSS_BELOW).nonzero().flatten()
-        if not self.weights["identity"] or not len(visible):
-            return velocity.new_zeros(())
-        middle = velocity.shape[1] // 2
-        latents = noisy.clean_from(velocity)[visible, middle]
-        return identity_loss(self.backbone.embed(self.backbone.decode(latents)), reference[visible])
+    def _identity_terms(
+        self, noisy: NoisyLatents, velocity: Tensor, batch: dict[str, Tensor], visible: list[int]
+    ) -> list[Tensor]:
+        """Compare middle frames' estimates with the references, where noise is low enough to show a face.
+
+        `visible` counts these clips for each client; one without any has nothing to compare.
+        """
+        nothing = velocity.new_zeros(())
+        if not self.weights["identity"] or not sum(visible):
+            return [nothing] * len(visible)
+        middle, rows = velocity.shape[1] // 2, batch["visible"]
+        faces = self.backbone.embed(self.backbone.decode(noisy.clean_from(velocity)[rows, middle]))
+        terms = _each(identity_loss, visible, faces, batch["identity"][rows])
+        return [term if count else nothing for term, count in zip(terms, visible, strict=True)]
+
+    def _with_total(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        return terms | {
+            "total": terms["denoising"] + sum(weight * terms[name] for name, weight in self.weights.items())
+        }
 
     # What generate.py and the callbacks ask for
 
@@ -245,3 +286,8 @@ class TalkingHead(LightningModule):
     def load_adapter(self, name: Literal["shared", "identity"], folder: str | Path) -> None:
         """Load an adapter written by `export_adapter`."""
         adapters.load_adapter(self.backbone.unet, name, Path(folder))
+
+
+def _each(loss: Callable[..., Tensor], counts: list[int], *tensors: Tensor) -> list[Tensor]:
+    """Return the loss of each client, whose clips come one client after the other."""
+    return [loss(*parts) for parts in zip(*(tensor.split(counts) for tensor in tensors), strict=True)]

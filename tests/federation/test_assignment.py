@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lightning.fabric import Fabric
 
-from federation.assignment import hand_out, longest_first
+from federation.assignment import form_groups, hand_out, longest_first
 from federation.exchange import gather
 from tests.tiny import run_on
 
@@ -16,6 +16,14 @@ def test_the_longest_come_first_and_unknown_ones_before_them():
     examples = {"ann": 10, "bob": 30, "cleo": 20, "dan": 5}.__getitem__
     assert longest_first(["ann", "bob", "cleo", "dan"], {}, examples) == ["bob", "cleo", "ann", "dan"]
     assert longest_first(["ann", "bob", "cleo"], {"ann": 3.0, "bob": 1.0}, examples) == ["cleo", "ann", "bob"]
+
+
+def test_groups_keep_the_order_and_leave_no_device_idle():
+    assert form_groups("abcdefgh", at_once=1, devices=2) == [(client,) for client in "abcdefgh"]
+    assert form_groups("abcdefgh", at_once=3, devices=1) == [("a", "b", "c"), ("d", "e", "f"), ("g", "h")]
+    assert form_groups("abcdefgh", at_once=8, devices=2) == [tuple("abcd"), tuple("efgh")]
+    assert form_groups("ab", at_once=8, devices=4) == [("a",), ("b",)]
+    assert form_groups("", at_once=8, devices=4) == []
 
 
 def take_all(fabric: Fabric) -> list[list[list[str]]]:

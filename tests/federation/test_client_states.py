@@ -55,3 +55,23 @@ def test_another_shape_is_refused():
     state = ClientState([torch.zeros(2)])
     with pytest.raises(ValueError, match="must fit its personal adapter"):
         state.restore([nn.Parameter(torch.zeros(3))])
+
+
+def test_joined_and_split_again_is_the_same_state():
+    parameters, optimizer = trained(AdamW, lr=0.1)
+    state = ClientState.capture(parameters, optimizer)
+    joined = state.joined()
+    assert [tuple(value.shape) for value in joined.personal] == [(11,)]
+    again = joined.split([parameter.shape for parameter in parameters])
+    assert all(torch.equal(one, other) for one, other in zip(again.personal, state.personal, strict=True))
+    for position, values in state.optimizer.items():
+        assert again.optimizer[position].keys() == values.keys()
+        assert all(torch.equal(again.optimizer[position][name], value) for name, value in values.items())
+
+
+@pytest.mark.parametrize("state", [ClientState([]), ClientState([torch.ones(2, 3), torch.ones(4)])])
+def test_a_state_without_optimizer_can_be_joined(state, tmp_path):
+    again = state.joined().split([value.shape for value in state.personal])
+    assert [value.tolist() for value in again.personal] == [value.tolist() for value in state.personal]
+    assert again.optimizer == {}
+    again.save(tmp_path / "state.safetensors")

@@ -11,7 +11,7 @@ from lightning.fabric.plugins.precision import MixedPrecision
 
 from federation.args import AggregationArgs, FederationArgs
 from federation.client_states import ClientState
-from federation.client_training import TrainedClient, _step_together
+from federation.client_training import TrainedClient, read_losses
 from federation.rounds import FederatedRounds
 from federation.update import RoundState
 from tests.tiny import Recorder, TinyData, TinyModule, tiny_fabric, tiny_rounds
@@ -169,16 +169,8 @@ def test_the_gradient_scaler_starts_anew_for_each_client(tmp_path):
     assert scales == [2.0**39, 2.0**39]
 
 
-def test_two_optimizers_share_one_scaler():
-    """Powers of two scale exactly, so the steps must equal those without a scaler, bit for bit."""
-    results = []
-    for scaler in (None, torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=1)):
-        parameters = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))]
-        optimizers = [torch.optim.SGD([parameter], lr=0.1) for parameter in parameters]
-        loss = sum(parameter.pow(2).sum() for parameter in parameters)
-        (loss if scaler is None else scaler.scale(loss)).backward()
-        for optimizer in optimizers if scaler is not None else []:
-            scaler.unscale_(optimizer)
-        _step_together(scaler, optimizers)
-        results.append(torch.cat([parameter.detach() for parameter in parameters]))
-    assert torch.equal(*results)
+def test_losses_end_with_the_first_that_is_not_finite():
+    values = [1.0, 2.0, float("inf"), 3.0]
+    steps = [{"loss": torch.tensor(value), "flip": torch.tensor(2 * value)} for value in values]
+    assert read_losses(steps) == {"loss": values[:3], "flip": [2.0, 4.0]}
+    assert read_losses(steps[:2]) == {"loss": values[:2], "flip": [2.0, 4.0]}

@@ -25,7 +25,7 @@ def configs(tiny_base, tmp_path_factory) -> str:
 def dearest_step(monkeypatch) -> None:
     """Have a real step draw a time at which the identity loss shows a face, and show all head motion, as plans do."""
     monkeypatch.setattr(
-        "lightning_modules.talking_head.draw_timesteps", lambda batch, device: torch.zeros(batch, device=device).long()
+        "lightning_modules.draws.draw_timesteps", lambda batch, device: torch.zeros(batch, device=device).long()
     )
     monkeypatch.setattr(torch, "rand", lambda *shape, device=None: torch.zeros(*shape, device=device))
 

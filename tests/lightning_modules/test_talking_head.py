@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from benchmarks.synthetic import Size
+from federation.args import FederationArgs
+from federation.local_optimizer import LocalOptimizer
 from federation.update import ClientSignals
 from lightning_modules.talking_head import TalkingHead
 
@@ -14,8 +17,9 @@ def untrained(tiny_base):
 
 
 def make_batch(head, clips=2, frames=4):
+    """Return a batch with the draws of its step."""
     channels = head.backbone.vae.config.latent_channels
-    return {
+    batch = {
         "latents": torch.randn(clips, 1, channels, 16, 16).repeat(1, frames, 1, 1, 1),
         "reference_frame": torch.randint(256, (clips, 3, 64, 64), dtype=torch.uint8),
         "reference": torch.randn(clips, channels, 16, 16),
@@ -27,6 +31,7 @@ def make_batch(head, clips=2, frames=4):
         "mouth": torch.rand(clips, frames),
         "has_mouth": torch.ones(clips),
     }
+    return head.on_before_batch_transfer(batch, 0)
 
 
 @pytest.mark.slow
@@ -78,14 +83,14 @@ def test_the_whole_denoiser_can_be_federated(tiny_base):
 def test_losses_are_named_and_weighed(tiny_base):
     head = TalkingHead(str(tiny_base), identity_rank=0, tdc_weight=0.5, identity_weight=0.0)
     loss = head.training_step(make_batch(head), 0)
-    assert loss.item() == pytest.approx(head.losses["denoising"] + 0.5 * head.losses["tdc"])
+    assert loss.item() == pytest.approx((head.losses["denoising"] + 0.5 * head.losses["tdc"]).item())
     assert head.losses["identity"] == 0.0
 
 
 @pytest.mark.slow
 def test_the_identity_loss_reaches_the_adapters(tiny_base, monkeypatch):
     head = TalkingHead(str(tiny_base), tdc_weight=0.0, identity_weight=1.0)
-    monkeypatch.setattr("lightning_modules.talking_head.draw_timesteps", lambda n, d: torch.full((n,), 100))
+    monkeypatch.setattr("lightning_modules.draws.draw_timesteps", lambda n, d: torch.full((n,), 100))
     monkeypatch.setattr("lightning_modules.talking_head.denoising_loss", lambda *_: torch.zeros(()))
     head.training_step(make_batch(head), 0).backward()
     assert head.losses["identity"] > 0
@@ -99,6 +104,7 @@ def test_adapters_overfit_one_batch(tiny_base):
     timestep, eps = torch.tensor([400]), torch.randn(batch["latents"].shape)
     before = head.denoising_error(batch, timestep, eps)
     for step in range(60):
+        batch = head.on_before_batch_transfer(batch, 0)
         head.training_step(batch, step).backward()
         for optimizer in optimizers.values():
             optimizer.step()
@@ -160,3 +166,43 @@ def test_a_prepared_batch_scores_the_same(untrained):
     torch.testing.assert_close(untrained.denoising_error(prepared, timestep, eps), expected, rtol=0, atol=0)
     prepared["beside"] = prepared["beside"] + 1
     assert untrained.denoising_error(prepared, timestep, eps) != expected
+
+
+@pytest.mark.slow
+def test_a_step_never_asks_the_device_for_a_number(tiny_configs):
+    """On the meta device, which has none to give: whatever would make a host wait for a GPU raises here."""
+    head = Size(tiny_configs, pixels=64, frames=4).build_head("meta")
+    everything = {"posed": torch.tensor([0]), "visible": torch.tensor([0])}
+    batches = [make_batch(head, clips) | everything for clips in (2, 1)]
+    batches = [{name: part.to("meta") for name, part in batch.items()} for batch in batches]
+    vectors = {
+        part: [torch.nn.Parameter(torch.zeros(sum(p.numel() for p in own), device="meta")) for _ in batches]
+        for part, own in (("shared", head.shared_parameters()), ("personal", head.personal_parameters()))
+    }
+    local = LocalOptimizer(head.configure_optimizers(), FederationArgs(aggregation="fedprox"), proximal_mu=1.0)
+    head.training_step(batches[0], 0).backward()
+    local.step()
+    with head.side_by_side(vectors, batches):
+        torch.autograd.backward([loss["total"] for loss in head.client_losses(batches)])
+    assert all(vector.grad is not None for own in vectors.values() for vector in own)
+    with pytest.raises(RuntimeError, match="meta"):
+        head.training_step(batches[0] | {"posed": batches[0]["has_motion"].nonzero().flatten()}, 0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_step_never_makes_the_host_wait(tiny_base):
+    head = TalkingHead(str(tiny_base))
+    batches = [make_batch(head) for _ in range(3)]
+    head.cuda()
+    local = LocalOptimizer(head.configure_optimizers(), FederationArgs(), 0.0, torch.amp.GradScaler("cuda"))
+    try:
+        for step, batch in enumerate(batches):
+            torch.cuda.set_sync_debug_mode("error" if step else "default")  # constants are copied in the first step
+            batch = {name: part.to("cuda", non_blocking=True) for name, part in batch.items()}
+            with torch.autocast("cuda", torch.float16):
+                loss = head.training_step(batch, step)
+            local.scale(loss).backward()
+            local.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -1,0 +1,50 @@
+"""The GPU benchmark at toy size: every path runs, and a row that fails leaves the others alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.gpu import Row, measure_gpu, take_row, write_rows
+from benchmarks.report import Bar
+
+
+def test_a_row_that_fails_says_why():
+    def fail() -> list[Bar]:
+        raise torch.OutOfMemoryError("no memory\nleft")
+
+    row = take_row("large", fail)
+    assert (row.bars, row.failure) == ([], "OutOfMemoryError: no memory left")
+    bars = [Bar.at_least("rate", 2.0, 1.0)]
+    assert take_row("small", lambda: bars).bars == bars
+
+
+def test_figures_and_failures_are_written(tmp_path, capsys):
+    rows = [Row("small", [Bar.at_least("rate", 0.5, 1.0)], 1.0), Row("large", [], 2.0, "OutOfMemoryError: no memory")]
+    write_rows(tmp_path / "device.json", rows, toy=True)
+    written = json.loads((tmp_path / "device.json").read_text())
+    assert written["toy"]
+    assert written["rows"][0]["bars"] == [{"name": "rate", "value": 0.5, "bar": ">= 1", "met": False}]
+    table = (tmp_path / "device.md").read_text()
+    assert table.startswith("Toy size")
+    assert "MISSED" in table
+    assert "FAILED: OutOfMemoryError: no memory" in table
+    assert table == capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, whose figures are results")
+def test_toy_figures_need_a_place_of_their_own():
+    with pytest.raises(ValueError, match="--out"):
+        measure_gpu()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU runs at full size")
+def test_every_row_runs_at_toy_size(tmp_path):
+    rows = measure_gpu(out=str(tmp_path / "toy.json"), minutes=60.0)
+    assert {row.name: row.failure for row in rows if row.failure} == {}
+    assert all(row.bars for row in rows)
+    for row in rows[:5]:
+        assert all(bar.met for bar in row.bars), row  # what must be right is right at any size

@@ -1,0 +1,48 @@
+"""Clips and scalers of a client's two parts; the proximal step is tested where clients train."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import Parameter
+from torch.optim import SGD
+
+from federation.args import FederationArgs
+from federation.local_optimizer import LocalOptimizer
+
+
+def make_local(scaler: torch.amp.GradScaler | None = None, **clips: float) -> tuple[LocalOptimizer, list[Parameter]]:
+    parameters = [Parameter(torch.ones(3)), Parameter(torch.ones(2))]
+    optimizers = {part: SGD([one], lr=0.1) for part, one in zip(("shared", "personal"), parameters, strict=True)}
+    return LocalOptimizer(optimizers, FederationArgs(**clips), proximal_mu=0.0, scaler=scaler), parameters
+
+
+def take_step(local: LocalOptimizer, parameters: list[Parameter]) -> torch.Tensor:
+    local.scale(sum(parameter.pow(2).sum() for parameter in parameters)).backward()
+    local.step()
+    return torch.cat([parameter.detach() for parameter in parameters])
+
+
+def test_two_optimizers_share_one_scaler():
+    """Powers of two scale exactly, so the steps must equal those without a scaler, bit for bit."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=1)
+    assert torch.equal(take_step(*make_local(scaler)), take_step(*make_local()))
+    assert scaler.get_scale() == 2.0**11
+
+
+def test_an_overflow_moves_nothing_and_lowers_the_scale():
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    assert torch.equal(take_step(*make_local(scaler)), torch.ones(5))
+    assert scaler.get_scale() == 2.0**126
+
+
+def test_each_part_has_its_own_clip():
+    moved = 1 - take_step(*make_local(shared_gradient_clip=0.5, personal_gradient_clip=0.25))
+    assert moved[:3].norm().item() == pytest.approx(0.05, rel=1e-4)
+    assert moved[3:].norm().item() == pytest.approx(0.025, rel=1e-4)
+
+
+def test_a_step_leaves_no_gradient():
+    local, parameters = make_local()
+    take_step(local, parameters)
+    assert [parameter.grad for parameter in parameters] == [None, None]
