@@ -18,6 +18,7 @@ from federation.args import AggregationArgs, FederationArgs
 from federation.client_states import ClientState
 from federation.protocols import FederatedData, FederatedModule
 from federation.seeding import derive_seed, seed_training
+from federation.time_limit import TimeLimit
 from federation.update import ClientSignals, ClientUpdate, RoundState
 from federation.vectors import read_vector, write_vector
 
@@ -54,16 +55,22 @@ class ClientTrainer:
     def __post_init__(self) -> None:
         self._fresh_precision = self.fabric.strategy.precision.state_dict()
 
-    def train(self, state: RoundState, client: str, before: ClientState) -> TrainedClient:
+    def train(self, state: RoundState, client: str, before: ClientState, seconds: float = math.inf) -> TrainedClient:
         """Train one client from the global adapter and its personal state.
 
         Fails closed: where a loss, the update or the personal adapter is not finite, the update is zero and the
         personal state stays as it was.
+
+        Args:
+            state: The round.
+            client: Whose clips are trained on.
+            before: Its personal state.
+            seconds: How long all of it may take. A client that is slower takes fewer local steps, at least one.
         """
-        start = time.perf_counter()
+        start, limit = time.perf_counter(), TimeLimit(seconds)
         self.load(state.global_adapter, before)
         optimizers = self._fresh_optimizers(before)
-        losses = self._take_steps(state, client, optimizers)
+        losses = self._take_steps(state, client, optimizers, limit)
         delta = read_vector(self.module.shared_parameters()) - state.global_adapter
         after = ClientState.capture(self.module.personal_parameters(), optimizers.get("personal"))
         failed = not _all_finite([delta, *after.personal, torch.tensor(losses["loss"])])
@@ -88,10 +95,13 @@ class ClientTrainer:
         self.fabric.strategy.precision.load_state_dict(self._fresh_precision)
         return optimizers
 
-    def _take_steps(self, state: RoundState, client: str, optimizers: dict[str, Optimizer]) -> dict[str, list[float]]:
-        """Take the local steps, or fewer when a loss is not finite, and return the losses of each step by name."""
+    def _take_steps(
+        self, state: RoundState, client: str, optimizers: dict[str, Optimizer], limit: TimeLimit
+    ) -> dict[str, list[float]]:
+        """Take the local steps, or fewer when a loss is not finite or time is over, and return each step's losses."""
         steps, losses = self.federation.local_steps, defaultdict(list)
         anchors = {parameter: parameter.detach().clone() for parameter in self.module.shared_parameters()}
+        after = SIGNAL_BATCHES if self.federation.aggregation == "isfa" else 0
         batches_seed = derive_seed(self.seed, state.index, client, "batches")
         batches = self.data.client_dataloader(client, steps=steps, seed=batches_seed, split="train")
         seed_training(derive_seed(self.seed, state.index, client, "training"))
@@ -100,11 +110,14 @@ class ClientTrainer:
             loss = self._step(self.fabric.to_device(batch), step, optimizers, anchors)
             losses["loss"].append(loss)
             if not math.isfinite(loss):
-                break
+                return losses
             for name, value in self.module.losses.items():
                 losses[name].append(float(value)) if name != "loss" else None
             self.on_step(state, client, step, {"loss": loss, **self.module.losses})
-        if len(losses["loss"]) != steps and math.isfinite(loss):
+            if not limit.has_room(after) and step + 1 < steps:
+                print(f"Client {client}, round {state.index}: time for {step + 1} of {steps} steps.", flush=True)
+                return losses
+        if len(losses["loss"]) != steps:
             raise ValueError(f"The data of {client} must give {steps} batches. Got {len(losses['loss'])}.")
         return losses
 
