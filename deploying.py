@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -134,8 +134,18 @@ def read_settings(config: str, overrides: Sequence[str] = ()) -> Settings:
     return Settings(**{field.name: made[field.name] for field in fields(Settings)})
 
 
-def load_training(config: str, home: str, clips: str, client: str) -> LocalTraining:
+def load_training(
+    config: str, home: str, clips: str, client: str, accelerator: str | None = None, local_steps: int | None = None
+) -> LocalTraining:
     """Return a device's training: the model, and the clips of its one client, encoded once and kept in its home.
+
+    Args:
+        config: The settings that the session was signed for.
+        home: Of the device.
+        clips: Folder with the client's folder of recordings.
+        client: Its name.
+        accelerator: This device's own, instead of the settings'.
+        local_steps: This device's own; what it sends is clipped to the same norm, whatever it took to get there.
 
     Raises:
         ValueError: If the settings or the model are not those that the session was signed for.
@@ -145,7 +155,7 @@ def load_training(config: str, home: str, clips: str, client: str) -> LocalTrain
     settings = read_settings(config, own)
     found = digest_deployment(settings.module, settings.seed, *settings.settled)
     demand_settings(read_session(folder / "session.json"), found)
-    fabric = make_fabric(settings.accelerator, 1, "auto", settings.precision)
+    fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)
     if fabric.device.type == "cpu":
         torch.set_num_threads(1)  # as `client_parallel` does: more threads add numbers in another order
     fabric.launch()
@@ -153,8 +163,10 @@ def load_training(config: str, home: str, clips: str, client: str) -> LocalTrain
     module = prepare_module(fabric, settings.module)
     if hasattr(settings.data, "encoded"):
         settings.data.encoded(client, "train")  # now, so that the first round only trains
+    steps = settings.federation.local_steps if local_steps is None else local_steps
+    federation = replace(settings.federation, local_steps=steps)
     trainer = ClientTrainer(
-        fabric, module, settings.data, settings.federation, settings.aggregation, settings.seed, lambda *step: None
+        fabric, module, settings.data, federation, settings.aggregation, settings.seed, lambda *step: None
     )
     newcomer = ClientState.capture(module.personal_parameters())
     return LocalTraining(client, trainer, PersonalStates(folder / "states", newcomer))

@@ -10,6 +10,7 @@ from federation.deployment.client_half import ClientHalf
 from federation.deployment.clock import Clock
 from federation.deployment.device_books import DeviceBooks
 from federation.deployment.orders import STAGE_OF, Begin, context_of
+from federation.deployment.signed_norm import SignedNorm
 from federation.deployment.trainer import Trainer
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.errors import ContextMismatchError, MalformedMessageError, OrderError
@@ -34,8 +35,8 @@ class Device:
     half: ClientHalf
     trainer: Trainer
     books: DeviceBooks
-    clip_norm: float | None
-    """S as signed; None where it moves, within its signed range."""
+    norm: SignedNorm
+    """S as signed, or as it follows from that where it moves."""
     rounds: int
     """Of the session, as signed."""
     clock: Clock = field(default_factory=Clock)
@@ -65,7 +66,7 @@ class Device:
     @property
     def size(self) -> int:
         """Return the length d of the adapter: the vector holds its weight, too, and the clip bit if S moves."""
-        return self.client.session.config.dimension - (1 if self.clip_norm is not None else 2)
+        return self.client.session.config.dimension - 1 - self.norm.clipping.adaptive
 
     def _start(self, begin: Begin) -> bytes:
         """Advertise, and begin to train; an attempt that is repeated is not begun twice."""
@@ -121,7 +122,4 @@ class Device:
         """Refuse a round or a clip norm that was not signed."""
         if begin.round >= self.rounds:
             raise ContextMismatchError(f"The session has {self.rounds} rounds. Got round {begin.round + 1}.")
-        if self.clip_norm is not None and begin.broadcast.clip_norm != self.clip_norm:
-            raise ContextMismatchError(
-                f"The clip norm must be the one that was signed, {self.clip_norm}. Got {begin.broadcast.clip_norm}."
-            )
+        self.norm.demand(begin.round, begin.broadcast)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from federation.deployment.broadcast import Broadcast
+from federation.deployment.broadcast import STEP_CHARACTERS, Broadcast
 from federation.secure_aggregation.errors import MalformedMessageError
 from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.requests import Confirmations, KeyList, SealedShares, SurvivorSets
@@ -60,8 +60,13 @@ def context_of(order: bytes) -> bytes:
     return HEADER.unpack_from(order)[2]
 
 
-def longest_order(session: Session) -> int:
-    """Return the bytes of the longest order of a session; a device reads no more."""
-    numbers = NUMBERS.size + 4 * session.config.dimension + LONGEST_NAME
+def longest_order(session: Session, rounds: int = 0) -> int:
+    """Return the bytes of the longest order of a session; a device reads no more.
+
+    Args:
+        session: Its numbers of coordinates and clients.
+        rounds: Those whose steps a moving clip norm has behind it at most.
+    """
+    numbers = NUMBERS.size + 4 * session.config.dimension + LONGEST_NAME + STEP_CHARACTERS * rounds
     lists = HEADER.size + 256 * len(session.roster.clients)
     return max(numbers, lists)

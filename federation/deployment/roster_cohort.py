@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import time
+
 import numpy as np
 
 from federation.deployment.attempt import RemoteAttempt
@@ -9,11 +12,16 @@ from federation.deployment.broadcast import Broadcast
 from federation.deployment.nodes import Nodes
 from federation.deployment.orders import Begin
 from federation.deployment.patience import Patience
+from federation.privacy.clip_norm import STEPS_NOTE
 from federation.remote import RemoteCohort, RoundRefusedError
 from federation.secure_aggregation.errors import ProtocolError
 from federation.secure_aggregation.masks import from_ring
 from federation.secure_aggregation.session import Session
 from federation.update import Aggregate, RoundState
+
+LOGGER = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 2.0
 
 
 class RosterCohort(RemoteCohort):
@@ -35,13 +43,40 @@ class RosterCohort(RemoteCohort):
                 f"The session is signed for {self.session.config.dimension} coordinates. Got {state.wire_size}. Sign a "
                 "session for this configuration."
             )
-        broadcast = Broadcast(state.clip_norm, state.notes.get("ledger_head") or "", state.global_adapter)
+        steps = tuple(map(tuple, state.notes.get(STEPS_NOTE, ())))
+        broadcast = Broadcast(state.clip_norm, state.notes.get("ledger_head") or "", state.global_adapter, steps)
         begin = Begin(state.index, state.attempt, self.patience.training, broadcast)
+        self._wait_for_nodes()
         try:
             self._attempt = RemoteAttempt(self.session, self.nodes, self.patience, begin)
             state.survivors = self._attempt.collect()
         except (ProtocolError, OSError) as error:
             raise RoundRefusedError(f"{error} It has cost nothing.") from error
+        if missing := sorted(set(self.session.roster.clients) - set(state.survivors)):
+            LOGGER.warning("Round %d goes on without %s.", state.index + 1, ", ".join(missing))
+
+    def _wait_for_nodes(self) -> None:
+        """Wait as long as for an answer until enough nodes are there: a carrier that starts anew finds them again.
+
+        Without that, a restart would use up all the refusals that a run bears before anybody is back.
+        """
+        deadline, said = time.monotonic() + self.patience.answer, ""
+        while reason := self._missing():
+            if time.monotonic() + PAUSE_SECONDS > deadline:
+                return
+            if reason != said:
+                LOGGER.warning("Waiting for devices: %s", reason)
+            said = reason
+            time.sleep(PAUSE_SECONDS)
+
+    def _missing(self) -> str:
+        """Return why no attempt can begin yet, empty if one can."""
+        least = self.session.config.least_clients
+        try:
+            found = len(self.nodes.everybody())
+        except OSError as error:
+            return str(error)
+        return "" if found >= least else f"at least {least} nodes must be there. Got {found}."
 
     def release(self, state: RoundState) -> Aggregate:
         """Return the sum; a failure here leaves the attempt charged."""

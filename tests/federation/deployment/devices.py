@@ -23,6 +23,7 @@ from federation.deployment.device import Device
 from federation.deployment.device_books import DeviceBooks
 from federation.deployment.orders import Begin
 from federation.deployment.patience import Patience
+from federation.deployment.signed_norm import SignedNorm
 from federation.deployment.trainer import Trainer
 from federation.privacy.accountant import Release
 from federation.privacy.device_ledger import DeviceLedger
@@ -97,7 +98,7 @@ def make_device(
         ClientHalf(client, session.roster.clients, make_pipeline(keys, sample_rate), seed=0),
         FatedTrainer(client, fate),
         DeviceBooks(ledger, session, Release(1.0, sample_rate)),
-        CLIP_NORM,
+        SignedNorm(CLIP_NORM, ClippingArgs()),
         ROUNDS,
         HandClock(),
     )

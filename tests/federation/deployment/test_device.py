@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from federation.args import ClippingArgs
 from federation.deployment import device as device_file
 from federation.deployment.device import WORK_SECONDS
+from federation.deployment.signed_norm import SignedNorm
 from federation.privacy.composition import Epsilon
 from federation.privacy.device_ledger import DeviceLedger
 from federation.privacy.keys import SeededKeys
@@ -178,7 +178,7 @@ def test_another_request_of_the_same_stage_ends_the_attempt(session, tmp_path):
 
 def test_the_noise_is_prepared_before_the_first_round(session, tmp_path):
     device = make_device("client-0000", session, tmp_path)
-    device.half.warm_up(device.size, device.clip_norm)
+    device.half.warm_up(device.size, device.norm.first)
     noise = device.half.pipeline[-1]
     prepared = dict(noise._samplers)
     device.half.encode(make_order(), None)
@@ -186,6 +186,8 @@ def test_the_noise_is_prepared_before_the_first_round(session, tmp_path):
     assert noise._samplers == prepared
 
 
-def test_a_moving_clip_norm_is_taken_within_its_range(session, tmp_path):
-    device = replace(make_device("client-0000", session, tmp_path), clip_norm=None)
+def test_a_moving_clip_norm_takes_a_coordinate(session, tmp_path):
+    device = make_device("client-0000", session, tmp_path)
+    assert device.size == SIZE
+    device.norm = SignedNorm(1.0, ClippingArgs(adaptive=True))
     assert device.size == SIZE - 1

@@ -13,7 +13,8 @@ from federation.deployment.orders import Begin, context_of, longest_order
 from federation.secure_aggregation.errors import MalformedMessageError, ProtocolError
 from tests.federation.secure_aggregation.parties import make_session, plan
 
-BROADCAST = Broadcast(0.05, "ab" * 32, torch.tensor([1.0, -2.5, 124.0]))  # 124 holds the separator's byte
+STEPS = ((0.25, 5), (-1e-3, 124))
+BROADCAST = Broadcast(0.05, "ab" * 32, torch.tensor([1.0, -2.5, 124.0]), STEPS)  # 124 holds the separator's byte
 
 
 def test_an_order_comes_back():
@@ -21,6 +22,7 @@ def test_an_order_comes_back():
     read = Begin.decode(begin.encode(), 3)
     assert (read.position, read.training) == ((3, 1), 12.5)
     assert (read.broadcast.clip_norm, read.broadcast.ledger_head) == (0.05, "ab" * 32)
+    assert read.broadcast.clip_steps == STEPS
     assert torch.equal(read.broadcast.adapter, BROADCAST.adapter)
     assert read.encode() == begin.encode()
 
@@ -43,15 +45,18 @@ NAN = struct.pack("<f", math.nan)
     [
         b"",
         b"1.0",
-        b"1.0||",
-        b"1.0|" + bytes(8),
-        b"1|" + b"|" + bytes(8),
-        b"+1.0||" + bytes(8),
-        b"nan||" + bytes(8),
-        b"1.0|" + b"zz" * 32 + b"|" + bytes(8),
-        b"1.0||" + bytes(9),
-        b"1.0||" + NAN + bytes(4),
-        b"0" * 40 + b"||" + bytes(8),
+        b"1.0|||",
+        b"1.0||" + bytes(8),
+        b"1|||" + bytes(8),
+        b"+1.0|||" + bytes(8),
+        b"nan|||" + bytes(8),
+        b"1.0|" + b"zz" * 32 + b"||" + bytes(8),
+        b"1.0|||" + bytes(9),
+        b"1.0|||" + NAN + bytes(4),
+        b"0" * 40 + b"|||" + bytes(8),
+        b"1.0||" + b"00" * 11 + b"|" + bytes(8),
+        b"1.0||" + b"AB" * 12 + b"|" + bytes(8),
+        b"1.0||" + b"7ff80000000000000000000a|" + bytes(8),
     ],
 )
 def test_another_spelling_is_refused(content):
@@ -73,4 +78,5 @@ def test_a_request_tells_its_context():
 
 def test_the_longest_order_fits():
     session = make_session(plan(dimension=4))
-    assert len(Begin(0, 0, 1.0, BROADCAST).encode()) <= longest_order(session)
+    order = Begin(0, 0, 1.0, Broadcast(0.1 + 0.2, "ab" * 32, torch.zeros(2), ((0.1, 2**32 - 1),) * 20))
+    assert len(order.encode()) <= longest_order(session, rounds=20)
