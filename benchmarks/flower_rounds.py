@@ -21,7 +21,7 @@ import yaml
 from commandline import run_command
 from deploy.certificates import make_certificates
 from deploy.enrol import make_home
-from deploy.loopback import CLIENTS, CONNECTION, free_port, start_superlink, start_supernode
+from deploy.loopback import CLIENTS, CONNECTION, free_port, register, start_superlink, start_supernode
 from deploy.processes import Processes
 from federation.deployment.device import WORK_SECONDS
 from federation.deployment.socket_service import SocketService
@@ -64,6 +64,7 @@ def time_nothing(folder: Path, rounds: int, content: bytes) -> list[float]:
         with Processes(folder / "logs") as processes:
             start_superlink(processes, folder, port, environment)
             for number, (client, home) in enumerate(homes.items(), start=1):
+                register(home / "node.pub", client, environment)
                 start_supernode(processes, client, home, folder, (port, port + number), environment)
             for client in homes:
                 processes.wait_for(f"supernode-{client}", "SuperNode ID", seconds=300)

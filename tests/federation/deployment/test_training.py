@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from federation.deployment.trainer import decode_update, encode_update
 from federation.deployment.training_process import TrainingProcess
 from federation.time_limit import TimeLimit
 from federation.vectors import read_vector
+from tests.deploy.test_processes import is_alive
 from tests.tiny import TinyData, TinyModule, tiny_fabric, tiny_rounds
 
 
@@ -140,3 +143,34 @@ def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path, capfd):
         process.wait_until_loaded()
     process.close()
     assert not capfd.readouterr().err
+
+
+FRONT = """
+import sys, time
+from functools import partial
+from pathlib import Path
+from federation.deployment.training_process import TrainingProcess
+from tests.federation.deployment.test_training import load_training
+
+if __name__ == "__main__":
+    process = TrainingProcess("ann", partial(load_training, Path(sys.argv[1])))
+    process.wait_until_loaded()
+    print(process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_training_ends_with_a_device_that_is_killed(tmp_path):
+    (tmp_path / "front.py").write_text(FRONT)
+    command = [sys.executable, str(tmp_path / "front.py"), str(tmp_path / "states")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    front = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    training = int(front.stdout.readline())
+    assert is_alive(training)
+    front.kill()
+    front.communicate()
+    deadline = time.monotonic() + 60
+    while is_alive(training) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(training)
