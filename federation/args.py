@@ -111,8 +111,8 @@ class SecurityArgs:
     """Share of the clients that may fall silent in a round. The noise is made for both shares; a round that fewer
     clients survive is refused."""
     epoch_rounds: int = 1
-    """Rounds whose keys devices agree on at once: all but the first then take three messages for five. A device that
-    lost its keys, or missed the first, sits out the rest; whom an epoch's rounds are betrayed to count together."""
+    """With `--transport flower`: rounds whose keys devices agree on at once, so that all but the first take three
+    messages, not five. A device that restarts or misses the first sits out the rest."""
 
     def __post_init__(self) -> None:
         _demand(0 <= self.colluding_share < 1, "--security.colluding_share", "in [0, 1)", self.colluding_share)

@@ -10,17 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 
+from federation.deployment.attempt import RemoteAttempt
 from federation.deployment.device import Device
 from federation.deployment.frames import FrameError, receive_frame, send_frame
+from federation.deployment.nodes import Nodes
+from federation.deployment.patience import Patience
 from federation.deployment.socket_service import SocketService
 from federation.secure_aggregation.bundles import unbundle
 from federation.secure_aggregation.errors import ProtocolError
 from federation.secure_aggregation.messages import Advertise, Confirm, MaskedInput, ShareKeys, Unmask
 from federation.secure_aggregation.session import Session, later_context
-from tests.federation.deployment.devices import begin_attempt, make_order
+from tests.federation.deployment.devices import make_order
 
 LONGEST = 1 << 20
-ROUNDS = 3
+ROUNDS = 2
 LENGTH_BYTES = 4
 
 
@@ -113,9 +116,9 @@ class TappedDevices:
         yield from ((node, answer) for node, answer in answers.items() if answer is not None)
 
 
-def run_epoch(session: Session, nodes: object) -> None:
-    """Run an epoch of three rounds over a transport; a round that is refused is passed over."""
-    attempt = begin_attempt(session, nodes, make_order(rounds=ROUNDS))
+def run_epoch(session: Session, nodes: Nodes, answer: float = 30.0) -> None:
+    """Run an epoch of two rounds over a transport; a round that is refused is passed over."""
+    attempt = RemoteAttempt(session, nodes, Patience(answer, training=1.0), make_order(rounds=ROUNDS))
     for index in range(ROUNDS):
         with suppress(ProtocolError):
             attempt.enter(make_order(index, rounds=ROUNDS)) if index else attempt.collect()
