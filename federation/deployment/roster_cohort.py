@@ -15,6 +15,9 @@ from federation.secure_aggregation.masks import from_ring
 from federation.secure_aggregation.session import Session
 from federation.update import Aggregate, RoundState
 
+FIRST_MESSAGES, LATER_MESSAGES = 5, 3
+"""What a device sends in the first round of an epoch, and in each later one."""
+
 
 class RosterCohort(RemoteCohort):
     """Plays the server of every attempt over a transport; the whole roster is asked, whoever answers.
@@ -43,9 +46,11 @@ class RosterCohort(RemoteCohort):
         try:
             if self._attempt is not None and self._attempt.server.holds_keys(state.index):
                 state.survivors = self._attempt.enter(begin)
+                state.metrics["released/messages"] = float(LATER_MESSAGES)
             else:
                 self._attempt = RemoteAttempt(self.session, self.nodes, self.patience, begin)
                 state.survivors = self._attempt.collect()
+                state.metrics["released/messages"] = float(FIRST_MESSAGES)
         except (ProtocolError, OSError) as error:
             self._attempt = None
             raise RoundRefusedError(f"{error} It has cost nothing.") from error
