@@ -66,7 +66,7 @@ def join_devices(
     Raises:
         ValueError: If what devices would refuse is asked for, or the session was signed for other settings.
     """
-    privacy, federation, *_ = settled
+    privacy, federation, _, security, _ = settled
     if devices != 1 or not privacy.enabled or federation.sampling == "visible":
         raise ValueError(
             "`--transport flower` needs `--devices 1`, privacy on and sampling that is hidden or all. Got "
@@ -78,7 +78,8 @@ def join_devices(
     demand_settings(session, digest_deployment(module, seed, *settled))
     home, socket = Path(deployment.flower_home).absolute(), Path(deployment.socket).absolute()
     nodes = RelayNodes(socket, partial(run_relay, home, deployment.connection, socket))
-    return DeployedCohort(session, nodes, Patience(deployment.answer_seconds, deployment.training_seconds))
+    patience = Patience(deployment.answer_seconds, deployment.training_seconds)
+    return DeployedCohort(session, nodes, patience, min(security.epoch_rounds, federation.rounds))
 
 
 def digest_deployment(module: FederatedModule, seed: int, *settled: object) -> bytes:

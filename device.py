@@ -65,9 +65,8 @@ def serve(
         training.wait_until_loaded()
         allowed = {os.getuid()} if users is None else set(users)
         path = Path(socket) if socket else place.socket
-        service = SocketService(
-            path, device.answer, longest=longest_order(session, device.rounds), users=allowed, group=group
-        )
+        longest = longest_order(session, device.epoch_rounds, device.rounds)
+        service = SocketService(path, device.answer, longest=longest, users=allowed, group=group)
         print(f"{client} is ready: process {os.getpid()}, training in process {training.pid}.", flush=True)
         service.serve()
     finally:
@@ -124,6 +123,7 @@ def make_device(config: str, place: DeviceHome, session: Session, client: str, t
             clients,
         ),
         federation.rounds,
+        epoch_rounds=settings.security.epoch_rounds,
     )
 
 

@@ -22,6 +22,8 @@ from federation.update import Aggregate, RoundState
 LOGGER = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 2.0
+FIRST_MESSAGES, LATER_MESSAGES = 5, 3
+"""What a device sends in the first round of an epoch, and in each later one."""
 
 
 class RosterCohort(RemoteCohort):
@@ -31,10 +33,13 @@ class RosterCohort(RemoteCohort):
         session: Signed; the server takes it as it is.
         nodes: The transport.
         patience: How long to wait.
+        epoch_rounds: Rounds whose keys are agreed on at once. A refused round ends its epoch: its own keys have served,
+            and devices that lost theirs come back only with new ones.
     """
 
-    def __init__(self, session: Session, nodes: Nodes, patience: Patience) -> None:
-        self.session, self.nodes, self.patience = session, nodes, patience
+    def __init__(self, session: Session, nodes: Nodes, patience: Patience, epoch_rounds: int = 1) -> None:
+        self.session, self.nodes, self.patience, self.epoch_rounds = session, nodes, patience, epoch_rounds
+        self._attempt: RemoteAttempt | None = None
 
     def collect(self, state: RoundState) -> None:
         """Have the devices train and mask, and name those whose vectors are in the masked sum."""
@@ -45,12 +50,18 @@ class RosterCohort(RemoteCohort):
             )
         steps = tuple(map(tuple, state.notes.get(STEPS_NOTE, ())))
         broadcast = Broadcast(state.clip_norm, state.notes.get("ledger_head") or "", state.global_adapter, steps)
-        begin = Begin(state.index, state.attempt, self.patience.training, broadcast)
+        begin = Begin(state.index, state.attempt, self.patience.training, broadcast, self.epoch_rounds)
         self._wait_for_nodes()
         try:
-            self._attempt = RemoteAttempt(self.session, self.nodes, self.patience, begin)
-            state.survivors = self._attempt.collect()
+            if self._attempt is not None and self._attempt.server.holds_keys(state.index):
+                state.survivors = self._attempt.enter(begin)
+                state.metrics["released/messages"] = float(LATER_MESSAGES)
+            else:
+                self._attempt = RemoteAttempt(self.session, self.nodes, self.patience, begin)
+                state.survivors = self._attempt.collect()
+                state.metrics["released/messages"] = float(FIRST_MESSAGES)
         except (ProtocolError, OSError) as error:
+            self._attempt = None
             raise RoundRefusedError(f"{error} It has cost nothing.") from error
         if missing := sorted(set(self.session.roster.clients) - set(state.survivors)):
             LOGGER.warning("Round %d goes on without %s.", state.index + 1, ", ".join(missing))
@@ -83,6 +94,7 @@ class RosterCohort(RemoteCohort):
         try:
             total = self._attempt.release()
         except (ProtocolError, OSError) as error:
+            self._attempt = None
             raise RoundRefusedError(f"{error} It stays charged, as devices may have opened their shares.") from error
         state.metrics["released/upload_bytes"] = float(total.nbytes)
         state.metrics["released/survivors"] = float(len(state.survivors))

@@ -90,6 +90,7 @@ def make_device(
     fate: Fate = "done",
     sample_rate: float = 1.0,
     epsilon: float = float("inf"),
+    epoch_rounds: int = 1,
 ) -> Device:
     keys = keys or OperatingSystemKeys()
     ledger = DeviceLedger(folder / f"{client}.jsonl", epsilon, 1e-5)
@@ -101,6 +102,7 @@ def make_device(
         SignedNorm(CLIP_NORM, ClippingArgs()),
         ROUNDS,
         HandClock(),
+        epoch_rounds,
     )
 
 
@@ -130,8 +132,10 @@ class DeviceNodes:
             yield node, message
 
 
-def make_order(index: int = 0, attempt: int = 0, head: str = "", clip_norm: float = CLIP_NORM) -> Begin:
-    return Begin(index, attempt, TRAINING, Broadcast(clip_norm, head, torch.linspace(-1, 1, SIZE)))
+def make_order(
+    index: int = 0, attempt: int = 0, head: str = "", clip_norm: float = CLIP_NORM, rounds: int = 1
+) -> Begin:
+    return Begin(index, attempt, TRAINING, Broadcast(clip_norm, head, torch.linspace(-1, 1, SIZE)), rounds)
 
 
 def begin_attempt(session: Session, nodes: DeviceNodes, begin: Begin | None = None) -> RemoteAttempt:

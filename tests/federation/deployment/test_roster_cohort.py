@@ -83,6 +83,7 @@ def make_device(client: str, session: Session, folder: Path) -> Device:
         SignedNorm(CLIP_NORM, ClippingArgs()),
         FEDERATION.rounds,
         HandClock(),
+        epoch_rounds=FEDERATION.rounds,
     )
 
 
@@ -119,11 +120,15 @@ class Names:
 
 
 def run_rounds(
-    folder: Path, nodes: DeviceNodes | None, session: Session | None = None, answer_seconds: float = 600.0
+    folder: Path,
+    nodes: DeviceNodes | None,
+    session: Session | None = None,
+    epoch_rounds: int = 1,
+    answer_seconds: float = 600.0,
 ) -> tuple[Attempts, torch.Tensor]:
     """Run the federation, on these devices or in this process, and return what was summed and the global adapter."""
     attempts, keys = Attempts(), SeededKeys(SEED)
-    remote = nodes and RosterCohort(session, nodes, Patience(answer_seconds, 600.0))
+    remote = nodes and RosterCohort(session, nodes, Patience(answer_seconds, 600.0), epoch_rounds)
     masks = [] if nodes else [SecureAggregation(keys, SECURITY, DIGEST)]
     rounds = FederatedRounds(
         tiny_fabric(),
@@ -146,10 +151,11 @@ def make_nodes(folder: Path, session: Session) -> DeviceNodes:
 
 
 @pytest.mark.slow
-def test_devices_elsewhere_give_the_same_bits(tmp_path):
+@pytest.mark.parametrize("epoch_rounds", [1, 2])
+def test_devices_elsewhere_give_the_same_bits(tmp_path, epoch_rounds):
     session = make_roster_session()
     here, adapter = run_rounds(tmp_path / "here", None)
-    there, other = run_rounds(tmp_path / "there", make_nodes(tmp_path / "devices", session), session)
+    there, other = run_rounds(tmp_path / "there", make_nodes(tmp_path / "devices", session), session, epoch_rounds)
     assert len(here.sums) == FEDERATION.rounds
     assert here.sums == there.sums
     assert adapter.numpy().tobytes() == other.numpy().tobytes()
@@ -189,6 +195,18 @@ def test_a_refused_round_costs_nothing_and_the_next_attempt_goes_on(tmp_path, ca
     assert "Round 1, attempt 1, is refused: At least 3 clients must be left. Got 2." in capsys.readouterr().out
     charged = nodes.devices[100].books.ledger._charged
     assert [key[1:] for key in charged] == [(0, 1), (1, 0), (2, 0)]
+
+
+@pytest.mark.slow
+def test_in_an_epoch_too_a_refused_round_is_tried_again_with_new_keys(tmp_path):
+    session = make_roster_session()
+    nodes = Flaky(make_nodes(tmp_path / "devices", session).devices)
+    nodes.lost = {5: (100, 101), 11: (103,)}  # two of the second round's vectors, and one of the third's
+    attempts, _ = run_rounds(tmp_path, nodes, session, epoch_rounds=3)
+    assert attempts.released == [(0, 0, 4), (1, 1, 4), (2, 0, 3)]
+    tags = [next(iter(orders.values()))[:4] for orders in nodes.orders]
+    asked = [b"BEG0", b"KEY1", b"SEA2", b"SUR3", b"SIG4"]
+    assert tags == [*asked, b"CNT0", *asked, b"CNT0", *asked[3:]]
 
 
 def test_without_devices_the_run_ends_and_says_how_to_go_on(tmp_path):

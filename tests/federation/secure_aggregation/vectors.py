@@ -64,7 +64,7 @@ def shares_of(parties: Parties, name: str) -> dict[str, object]:
     return {
         "own share of the self mask secret": f"{mask_share:066x}",
         "own share of the mask private key": f"{key_share:066x}",
-        "pairwise mask AES keys": {other: link.mask.hex() for other, link in links.items()},
+        "pairwise mask AES keys": {other: link.mask(attempt.context).hex() for other, link in links.items()},
         "channel keys, outgoing": {other: link.outgoing.hex() for other, link in links.items()},
     }
 
