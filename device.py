@@ -61,7 +61,7 @@ def serve(
         training.wait_until_loaded()
         allowed = {os.getuid()} if users is None else set(users)
         path = Path(socket) if socket else place.socket
-        longest = longest_order(session, device.epoch_rounds)
+        longest = longest_order(session, epoch_rounds=device.epoch_rounds)
         service = SocketService(path, device.answer, longest=longest, users=allowed, group=group)
         print(f"{client} is ready: process {os.getpid()}, training in process {training.pid}.", flush=True)
         service.serve()

@@ -86,8 +86,8 @@ def context_of(order: bytes) -> bytes:
     return HEADER.unpack_from(order)[2]
 
 
-def longest_order(session: Session, rounds: int = 1) -> int:
+def longest_order(session: Session, epoch_rounds: int = 1) -> int:
     """Return the bytes of the longest order of a session with epochs of so many rounds; a device reads no more."""
     numbers = NUMBERS.size + 4 * session.config.dimension + LONGEST_NAME
     lists = HEADER.size + 256 * len(session.roster.clients)
-    return max(numbers + lists, rounds * lists)
+    return max(numbers + lists, epoch_rounds * lists)

@@ -95,4 +95,4 @@ def test_the_longest_order_fits():
     keys = KeyList({client: Advertise(client, bytes(32), bytes(32), bytes(32)) for client in everybody})
     shares = SealedShares(dict.fromkeys(everybody, bytes(SEALED_BYTES)))
     assert len(Continue(begin, shares.encode(0, bytes(32))).encode()) <= longest_order(session)
-    assert 64 * len(keys.encode(0, bytes(32))) <= longest_order(session, rounds=64)
+    assert 64 * len(keys.encode(0, bytes(32))) <= longest_order(session, epoch_rounds=64)
