@@ -86,14 +86,14 @@ def context_of(order: bytes) -> bytes:
     return HEADER.unpack_from(order)[2]
 
 
-def longest_order(session: Session, epoch: int = 1, rounds: int = 0) -> int:
+def longest_order(session: Session, epoch_rounds: int = 1, rounds: int = 0) -> int:
     """Return the bytes of the longest order of a session; a device reads no more.
 
     Args:
         session: Its numbers of coordinates and clients.
-        epoch: Rounds of an epoch.
+        epoch_rounds: Rounds of an epoch.
         rounds: Those whose steps a moving clip norm has behind it at most.
     """
     numbers = NUMBERS.size + 4 * session.config.dimension + LONGEST_NAME + STEP_CHARACTERS * rounds
     lists = HEADER.size + 256 * len(session.roster.clients)
-    return max(numbers + lists, epoch * lists)
+    return max(numbers + lists, epoch_rounds * lists)

@@ -125,7 +125,7 @@ class SecureClient:
     def unmask(self, request: bytes) -> bytes:
         """Check the others' signatures and return message 5. The budget is to be charged before."""
         reply = self._answer(Stage.UNMASK, request, lambda: self._attempt.unmask(request))
-        self._epoch.current = None
+        self._drop()
         return reply
 
     @property
@@ -133,8 +133,11 @@ class SecureClient:
         return self._epoch.current if self._epoch is not None else None
 
     def _give_up(self) -> None:
-        """End the attempt; the secrets of later rounds stay."""
         self._gave_up = True
+        self._drop()
+
+    def _drop(self) -> None:
+        """Forget the secrets of the attempt; those of later rounds stay."""
         if self._epoch is not None:
             self._epoch.current = None
 

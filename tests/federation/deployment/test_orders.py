@@ -100,6 +100,6 @@ def test_the_longest_order_fits():
     keys = KeyList({client: Advertise(client, bytes(32), bytes(32), bytes(32)) for client in everybody})
     shares = SealedShares(dict.fromkeys(everybody, bytes(SEALED_BYTES)))
     assert len(Continue(begin, shares.encode(0, bytes(32))).encode()) <= longest_order(session)
-    assert 64 * len(keys.encode(0, bytes(32))) <= longest_order(session, epoch=64)
+    assert 64 * len(keys.encode(0, bytes(32))) <= longest_order(session, epoch_rounds=64)
     order = Begin(0, 0, 1.0, Broadcast(0.1 + 0.2, "ab" * 32, torch.zeros(2), ((0.1, 2**32 - 1),) * 20))
     assert len(order.encode()) <= longest_order(session, rounds=20)

@@ -47,7 +47,7 @@ def test_over_flower_devices_send_the_typed_messages_and_nothing_else(tmp_path):
                 start_supernode(processes, client, homes[number - 1], tmp_path, (port, port + number), environment)
             for client in CLIENTS:
                 processes.wait_for(f"supernode-{client}", "SuperNode ID", seconds=300)
-            run_epoch(session, nodes, answer=120.0)
+            run_epoch(session, nodes, answer=300.0)
             seen = [read_uplink(tapped.taps[node].sent, node, session) for node in devices]
     finally:
         nodes.close()

@@ -157,6 +157,8 @@ def test_rounds_only_rise_and_an_old_order_changes_nothing():
         assert refuses(ann.enter, *old, BROADCAST)
     assert_exact(parties)
     assert refuses(ann.enter, 2, 2, BROADCAST), "its keys have served"
+    assert refuses(ann.advertise, 2, 1, BROADCAST), "no attempt has two sets of keys"
+    assert ann.advertise(2, 2, BROADCAST)
 
 
 def test_a_client_that_restarts_waits_for_the_next_epoch(tmp_path):
