@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def join_devices(
     Raises:
         ValueError: If what devices would refuse is asked for, or the session was signed for other settings.
     """
-    privacy, federation, *_ = settled
+    privacy, federation, _, security, _ = settled
     if devices != 1 or not privacy.enabled or federation.sampling == "visible":
         raise ValueError(
             "`--transport flower` needs `--devices 1`, privacy on and sampling that is hidden or all. Got "
@@ -78,7 +78,8 @@ def join_devices(
     demand_settings(session, digest_deployment(module, seed, *settled))
     home, socket = Path(deployment.flower_home).absolute(), Path(deployment.socket).absolute()
     nodes = RelayNodes(socket, partial(run_relay, home, deployment.connection, socket))
-    return DeployedCohort(session, nodes, Patience(deployment.answer_seconds, deployment.training_seconds))
+    patience = Patience(deployment.answer_seconds, deployment.training_seconds)
+    return DeployedCohort(session, nodes, patience, min(security.epoch_rounds, federation.rounds))
 
 
 def digest_deployment(module: FederatedModule, seed: int, *settled: object) -> bytes:
@@ -134,8 +135,18 @@ def read_settings(config: str, overrides: Sequence[str] = ()) -> Settings:
     return Settings(**{field.name: made[field.name] for field in fields(Settings)})
 
 
-def load_training(config: str, home: str, clips: str, client: str) -> LocalTraining:
+def load_training(
+    config: str, home: str, clips: str, client: str, accelerator: str | None = None, local_steps: int | None = None
+) -> LocalTraining:
     """Return a device's training: the model, and the clips of its one client, encoded once and kept in its home.
+
+    Args:
+        config: The settings that the session was signed for.
+        home: Of the device.
+        clips: Folder with the client's folder of recordings.
+        client: Its name.
+        accelerator: This device's own, instead of the settings'.
+        local_steps: This device's own; what it sends is clipped to the same norm, whatever it took to get there.
 
     Raises:
         ValueError: If the settings or the model are not those that the session was signed for.
@@ -145,7 +156,7 @@ def load_training(config: str, home: str, clips: str, client: str) -> LocalTrain
     settings = read_settings(config, own)
     found = digest_deployment(settings.module, settings.seed, *settings.settled)
     demand_settings(read_session(folder / "session.json"), found)
-    fabric = make_fabric(settings.accelerator, 1, "auto", settings.precision)
+    fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)
     if fabric.device.type == "cpu":
         torch.set_num_threads(1)  # as `client_parallel` does: more threads add numbers in another order
     fabric.launch()
@@ -153,8 +164,10 @@ def load_training(config: str, home: str, clips: str, client: str) -> LocalTrain
     module = prepare_module(fabric, settings.module)
     if hasattr(settings.data, "encoded"):
         settings.data.encoded(client, "train")  # now, so that the first round only trains
+    steps = settings.federation.local_steps if local_steps is None else local_steps
+    federation = replace(settings.federation, local_steps=steps)
     trainer = ClientTrainer(
-        fabric, module, settings.data, settings.federation, settings.aggregation, settings.seed, lambda *step: None
+        fabric, module, settings.data, federation, settings.aggregation, settings.seed, lambda *step: None
     )
     newcomer = ClientState.capture(module.personal_parameters())
     return LocalTraining(client, trainer, PersonalStates(folder / "states", newcomer))

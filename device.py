@@ -12,7 +12,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from commandline import run_command
 
@@ -30,6 +30,8 @@ def serve(
     socket: str | None = None,
     users: list[int] | None = None,
     group: int | None = None,
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] | None = None,
+    local_steps: int | None = None,
 ) -> None:
     """Run a device until it is interrupted.
 
@@ -40,6 +42,9 @@ def serve(
         socket: Where the relay knocks, alone in its folder; HOME/door/socket if not given, for this user's relay only.
         users: User ids that may connect to the socket; this user's if not given.
         group: Group id of the socket and its folder, which this user and the relay's share.
+        accelerator: Where to train; as in the config if not given.
+        local_steps: Optimizer steps of this device in a round, to spare it; the config's if not given. One that is slow
+            takes fewer by itself, as many as there is time for.
     """
     from deploying import load_training
     from device_home import DeviceHome
@@ -50,18 +55,18 @@ def serve(
     logging.getLogger().setLevel(logging.WARNING)
     place = DeviceHome(Path(home))
     session, client = place.open_session()
-    load = partial(load_training, settings, str(place.folder), clips, client)
+    load = partial(load_training, settings, str(place.folder), clips, client, accelerator, local_steps)
     training = TrainingProcess(client, load)
     service = None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         device = make_device(settings, place, session, client, training)
-        if device.clip_norm is not None:
-            device.half.warm_up(device.size, device.clip_norm)
+        device.half.warm_up(device.size, device.norm.first)
         training.wait_until_loaded()
         allowed = {os.getuid()} if users is None else set(users)
         path = Path(socket) if socket else place.socket
-        service = SocketService(path, device.answer, longest=longest_order(session), users=allowed, group=group)
+        longest = longest_order(session, device.epoch_rounds, device.rounds)
+        service = SocketService(path, device.answer, longest=longest, users=allowed, group=group)
         print(f"{client} is ready: process {os.getpid()}, training in process {training.pid}.", flush=True)
         service.serve()
     finally:
@@ -81,6 +86,7 @@ def make_device(config: str, place: DeviceHome, session: Session, client: str, t
     from federation.deployment.client_half import ClientHalf
     from federation.deployment.device import Device
     from federation.deployment.device_books import DeviceBooks
+    from federation.deployment.signed_norm import SignedNorm
     from federation.privacy.accountant import Release
     from federation.privacy.keys import OperatingSystemKeys, SeededKeys
     from federation.privacy.owner import Terms
@@ -109,8 +115,15 @@ def make_device(config: str, place: DeviceHome, session: Session, client: str, t
         ClientHalf(client, session.roster.clients, [*sampling, *steps], settings.seed),
         training,
         DeviceBooks(place.open_ledger(limits, client, session.config.adversary), session, release),
-        None if settings.clipping.adaptive else privacy.clip_norm,
+        SignedNorm(
+            privacy.clip_norm,
+            settings.clipping,
+            federation.sample_rate if federation.sampling == "hidden" else 1.0,
+            session.config.least_survivors,
+            clients,
+        ),
         federation.rounds,
+        epoch_rounds=settings.security.epoch_rounds,
     )
 
 

@@ -104,6 +104,7 @@ def train(
     Returns:
         The folder of the run.
     """
+    from callbacks.contributions import Contributions
     from deploying import join_devices
     from federation.group_training import demand_groups
     from federation.privacy.keys import OperatingSystemKeys, SeededKeys
@@ -121,6 +122,7 @@ def train(
     data = data if remote is None else remote.enrolled
     keys = OperatingSystemKeys() if privacy.key_source == "os" else SeededKeys(seed)
     pipeline = private(keys, *settled, owner, clients=len(data.clients), out_dir=folder, remote=remote is not None)
+    shown = [] if remote is None else [Contributions(aggregation.beta)]  # a simulation shows all that clients do
     fabric.launch()
     if fabric.is_global_zero and settings:
         save_text(folder / "config.yaml", settings)
@@ -131,7 +133,7 @@ def train(
         federation=federation,
         aggregation=aggregation,
         pipeline=pipeline,
-        observers=make_observers(fabric, module, data, public, observers, federation, folder),
+        observers=[*shown, *make_observers(fabric, module, data, public, observers, federation, folder)],
         checkpoint_dir=folder / "checkpoints",
         seed=seed,
         clip_norm=privacy.clip_norm,

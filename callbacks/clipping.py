@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from federation.args import ClippingArgs
 from federation.hooks import FederationCallback
-from federation.privacy.clip_norm import append_clip_bit, check_clip_norm, next_clip_norm
+from federation.privacy.clip_norm import STEPS_NOTE, append_clip_bit, check_clip_norm, replay_clip_norm
 from federation.privacy.keys import KeySource
 from federation.privacy.sensitivity import clip_to_grid, decode
 from federation.update import Aggregate, ClientUpdate, RoundState
@@ -52,9 +52,10 @@ class ClipUpdate(FederationCallback):
         size = state.global_adapter.numel() + 1
         aggregate.vector = decoded[:size]
         if self.clipping.adaptive:
-            contributors = self.contributing * aggregate.num_clients
+            step = (float(decoded[size]), aggregate.num_clients)
             state.metrics["released/clip_norm"] = state.clip_norm
-            state.clip_norm = next_clip_norm(state.clip_norm, float(decoded[size]), contributors, self.clipping)
+            state.clip_norm = replay_clip_norm(state.clip_norm, [step], self.contributing, self.clipping)
+            state.notes = {**state.notes, STEPS_NOTE: [*state.notes.get(STEPS_NOTE, []), step]}
 
     def _prepare(self, state: RoundState) -> None:
         """Refuse a clip norm outside its public range, whoever sets it."""

@@ -48,12 +48,13 @@ class DistributedNoise(FederationCallback):
 
     @override
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
-        """Compare the noise with what the sum holds beside it; both are public.
+        """Say how large the noise is, and compare it with what the sum holds beside it; both are public.
 
         The figure never exceeds (D/8)^(1/4): a weaker signal cannot be told from the noise's own ups and downs.
         """
         size = aggregate.vector.size
         noise = float(size * aggregate.num_clients * self._plan(state).variance)
+        aggregate.noise = state.grid.step * math.sqrt(noise / size)
         resolution = 2 * noise * math.sqrt(2 / size)  # the squared length of the noise varies this much by itself
         signal = max(float(np.dot(aggregate.vector, aggregate.vector)) - noise, resolution)
         state.metrics["released/noise_to_signal"] = math.sqrt(noise / signal)

@@ -53,6 +53,8 @@ def run_loopback(
     with Processes(place / "logs") as processes:
         start_superlink(processes, place, port, environment)
         for client, home in homes.items():
+            register(home / "node.pub", client, environment)
+        for client, home in homes.items():
             if owner is not None:
                 shutil.copy(owner, home / "owner.json")
             start_device(processes, client, home, clips, settings, environment)
@@ -60,6 +62,7 @@ def run_loopback(
             start_supernode(processes, client, home, place, (port, port + PORT_OF_NODES + number), environment)
         for client in homes:
             processes.wait_for(f"device-{client}", "is ready", seconds=600)
+            processes.wait_for(f"supernode-{client}", "SuperNode ID", seconds=300)
         train = [sys.executable, str(ROOT / "train.py"), "--config", settings, "--transport", "flower"]
         subprocess.run([*train, "--out_dir", str(place / "run")], env=environment, check=True)
     if (place / "run" / "global").exists():
@@ -102,15 +105,14 @@ def enrol_everybody(place: Path, config: str) -> dict[str, Path]:
 
 
 def start_superlink(processes: Processes, place: Path, port: int, environment: dict[str, str]) -> None:
-    """Start a SuperLink that admits registered nodes alone, and register the devices' keys."""
+    """Start a SuperLink that admits registered nodes alone, and knows them again when it is started anew."""
     certificates = place / "certificates"
     command = [flower_command("flower-superlink"), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--ssl-ca-certfile", str(certificates / "ca.crt"), "--ssl-certfile", str(certificates / "server.pem")]
     command += ["--ssl-keyfile", str(certificates / "server.key"), "--enable-supernode-auth"]
-    processes.start("superlink", [*command, "--disable-runtime-dependency-installation"], environment)
+    command += ["--disable-runtime-dependency-installation", "--database", str(place / "superlink.db")]
+    processes.start("superlink", command, environment)
     wait_for_port(processes, port, seconds=120)
-    for client in CLIENTS:
-        register(place / "devices" / client / "node.pub", client, environment)
 
 
 def register(key: Path, name: str, environment: dict[str, str]) -> None:

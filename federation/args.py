@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+MOST_EPOCH_ROUNDS = 64
+"""An epoch's first two messages are this many times as long, and devices hold as many secrets."""
+
 
 def _demand(met: bool, option: str, what: str, got: float) -> None:
     if not met:
@@ -107,10 +110,15 @@ class SecurityArgs:
     dropout_share: float = 0.1
     """Share of the clients that may fall silent in a round. The noise is made for both shares; a round that fewer
     clients survive is refused."""
+    epoch_rounds: int = 1
+    """With `--transport flower`: rounds whose keys devices agree on at once, so that all but the first take three
+    messages, not five. A device that restarts or misses the first sits out the rest."""
 
     def __post_init__(self) -> None:
         _demand(0 <= self.colluding_share < 1, "--security.colluding_share", "in [0, 1)", self.colluding_share)
         _demand(0 <= self.dropout_share < 1, "--security.dropout_share", "in [0, 1)", self.dropout_share)
+        rounds = self.epoch_rounds
+        _demand(1 <= rounds <= MOST_EPOCH_ROUNDS, "--security.epoch_rounds", f"1 to {MOST_EPOCH_ROUNDS}", rounds)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from federation.client_states import ClientState
 from federation.local_optimizer import LocalOptimizer
 from federation.protocols import FederatedData, FederatedModule
 from federation.seeding import derive_seed, seed_training
+from federation.time_limit import TimeLimit
 from federation.update import ClientSignals, ClientUpdate, RoundState
 from federation.vectors import read_vector, write_vector
 
@@ -54,13 +55,20 @@ class ClientTrainer:
     def __post_init__(self) -> None:
         self._fresh_precision = self.fabric.strategy.precision.state_dict()
 
-    def train(self, state: RoundState, client: str, before: ClientState) -> TrainedClient:
-        """Train one client from the global adapter and its personal state; see `conclude` for what may fail."""
-        start = time.perf_counter()
+    def train(self, state: RoundState, client: str, before: ClientState, seconds: float = math.inf) -> TrainedClient:
+        """Train one client from the global adapter and its personal state; see `conclude` for what may fail.
+
+        Args:
+            state: The round.
+            client: Whose clips are trained on.
+            before: Its personal state.
+            seconds: How long all of it may take. A client that is slower takes fewer local steps, at least one.
+        """
+        start, limit = time.perf_counter(), TimeLimit(seconds)
         self.load(state.global_adapter, before)
         optimizers = self.module.configure_optimizers()
         before.restore(self.module.personal_parameters(), optimizers.get("personal"))
-        losses = self._take_steps(state, client, self.local_optimizer(optimizers))
+        losses = self._take_steps(state, client, self.local_optimizer(optimizers), limit)
         delta = read_vector(self.module.shared_parameters()) - state.global_adapter
         after = ClientState.capture(self.module.personal_parameters(), optimizers.get("personal"))
         update = ClientUpdate(client, delta, self.data.num_examples(client), UNKNOWN)
@@ -94,15 +102,8 @@ class ClientTrainer:
 
         Fails closed: where a loss, the update or the personal adapter is not finite, the update is zero and the
         personal state stays as it was.
-
-        Raises:
-            ValueError: If the client's data did not give all batches.
         """
         update, start = trained.update, time.perf_counter()
-        if len(losses) != self.federation.local_steps:
-            raise ValueError(
-                f"The data of {update.client} must give {self.federation.local_steps} batches. Got {len(losses)}."
-            )
         history = read_losses(losses)
         update.contributes = _all_finite([update.delta, *trained.personal.personal, torch.tensor(history["loss"])])
         if update.contributes:
@@ -115,9 +116,20 @@ class ClientTrainer:
         update.metrics = _describe(update, history)
         return trained
 
-    def _take_steps(self, state: RoundState, client: str, local: LocalOptimizer) -> list[dict[str, Tensor]]:
-        """Take the local steps and return the losses of each by name; they are read when all are taken."""
-        losses, batches = [], self.batches(state, client)
+    def demand_batches(self, client: str, got: int) -> None:
+        """Raise ValueError unless a client's data gave a batch for every local step."""
+        if got != self.federation.local_steps:
+            raise ValueError(f"The data of {client} must give {self.federation.local_steps} batches. Got {got}.")
+
+    def _take_steps(
+        self, state: RoundState, client: str, local: LocalOptimizer, limit: TimeLimit
+    ) -> list[dict[str, Tensor]]:
+        """Take the local steps, or those there is time for, and return the losses of each by name.
+
+        They are read when all are taken, unless time is limited: then the device is waited for in every step.
+        """
+        losses, batches, steps = [], self.batches(state, client), self.federation.local_steps
+        after = SIGNAL_BATCHES if self.federation.aggregation == "isfa" else 0
         self.seed_draws(state, client)
         self.module.train()
         self.module.zero_grad(set_to_none=True)
@@ -129,6 +141,12 @@ class ClientTrainer:
             local.step()
             losses.append({"loss": loss.detach(), **self.module.losses})
             self.on_step(state, client, step, losses[-1])
+            if limit.is_set and step + 1 < steps:
+                loss.item()
+                if not limit.has_room(after):
+                    print(f"Client {client}, round {state.index}: time for {step + 1} of {steps} steps.", flush=True)
+                    return losses
+        self.demand_batches(client, len(losses))
         return losses
 
     @torch.no_grad()

@@ -114,6 +114,7 @@ class GroupTrainer:
 
     def _dismiss(self, state: RoundState, member: Member, before: ClientState, seconds: float) -> TrainedClient:
         """Return a client's result, scored in the module as if it had been trained there."""
+        self.alone.demand_batches(member.client, len(member.losses))
         shared = member.adapters["shared"].detach().cpu()
         own = [vector for part, vector in member.adapters.items() if part == "personal"]
         joined = ClientState.capture(own, member.local.optimizers.get("personal"))

@@ -69,6 +69,8 @@ class Aggregate:
     vector: np.ndarray | None = None
     """The decoded sum of [weight * delta, beta * weight], float64, shape (d + 1,); (D,) until the clip has read its
     bit."""
+    noise: float = 0.0
+    """Standard deviation of the noise in each coordinate of the decoded sum; public."""
     direction: Tensor | None = None
     """The weighted mean update, float32, shape (d,)."""
 

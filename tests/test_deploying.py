@@ -56,7 +56,10 @@ def make_deployment(folder, module, seed=0, settled=None):
 
 
 def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, module):
-    cohort = join_devices(make_deployment(tmp_path, module), module, 0, settle(), devices=1)
+    settled = settle(security=SecurityArgs(epoch_rounds=3), federation=FederationArgs(rounds=2))
+    deployment = make_deployment(tmp_path, module, settled=settled)
+    cohort = join_devices(deployment, module, 0, settled, devices=1)
+    assert cohort.epoch_rounds == 2
     assert cohort.enrolled.clients == list(NAMES[:4])
     assert cohort.enrolled.splits("ann") == {"train": [], "val": [], "test": []}
     cohort.nodes.close()

@@ -1,4 +1,4 @@
-"""One attempt at a round with devices that may fail at every stage: it ends with a sum or is refused, and in time."""
+"""Attempts at rounds with devices that may fail at every stage: each ends with a sum or is refused, and in time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from federation.deployment.nodes import Nodes
-from federation.deployment.orders import Begin
+from federation.deployment.orders import Begin, Continue
 from federation.deployment.patience import Patience
 from federation.deployment.recognition import recognise
+from federation.secure_aggregation.bundles import unbundle
 from federation.secure_aggregation.errors import OrderError, ProtocolError
 from federation.secure_aggregation.server import SecureServer
 from federation.secure_aggregation.session import Session
@@ -20,10 +21,13 @@ LOGGER = logging.getLogger(__name__)
 
 
 class RemoteAttempt:
-    """Drives the five stages of `SecureServer` over a transport.
+    """Drives the five stages of `SecureServer` over a transport, and three for each later round of its epoch.
 
     Whoever fails a stage is out of those that follow; failures add up, and with too few clients left the attempt ends
     without a sum. Lasts at most five answers and one training, whatever the devices do.
+
+    In a later round everybody is asked who was there when keys were agreed on. What answers to a node's number then is
+    taken for the device that signed; another could spoil the round, and learn nothing.
 
     Args:
         session: Agreed before the first round; its whole roster is asked.
@@ -35,8 +39,8 @@ class RemoteAttempt:
     def __init__(self, session: Session, nodes: Nodes, patience: Patience, begin: Begin) -> None:
         broadcast = begin.broadcast.encode()
         self.roster, self.context = session.roster, session.context(*begin.position, broadcast)
-        self.server = SecureServer(session, *begin.position, broadcast, session.roster.clients)
-        self.nodes, self.patience, self.begin = nodes, patience, begin.encode()
+        self.server = SecureServer(session, *begin.position, broadcast, session.roster.clients, begin.rounds)
+        self.nodes, self.patience, self.begin, self.rounds = nodes, patience, begin.encode(), begin.rounds
         self._clients: dict[int, str] = {}
         self._requests: Mapping[str, bytes] = {}
 
@@ -48,10 +52,24 @@ class RemoteAttempt:
         Raises:
             ProtocolError: If too few clients are left. The attempt is over and has cost nothing.
         """
-        short, long = self.patience.answer, self.patience.answer + self.patience.training
+        short = self.patience.answer
         self._take(self._recognise(self._ask(dict.fromkeys(self.nodes.everybody(), self.begin), short)))
-        for seconds in (short, long, short):
-            self._take(self._ask_clients(seconds))
+        self._take(self._ask_clients(short))
+        return self._collect()
+
+    def enter(self, begin: Begin) -> tuple[str, ...]:
+        """Run a later round of the epoch in the place of `collect`; raises ProtocolError as it does.
+
+        Only if `server.holds_keys` says so; every round at most once.
+        """
+        requests = self.server.enter(*begin.position, begin.broadcast.encode())
+        self._requests = {client: Continue(begin, request).encode() for client, request in requests.items()}
+        return self._collect()
+
+    def _collect(self) -> tuple[str, ...]:
+        """Have everybody mask, and confirm who survived."""
+        self._take(self._ask_clients(self.patience.answer + self.patience.training))
+        self._take(self._ask_clients(self.patience.answer))
         return self.server.survivors
 
     def release(self) -> np.ndarray:
@@ -84,7 +102,7 @@ class RemoteAttempt:
         """Yield the first messages of devices that sign as clients of the roster; no other node is asked again."""
         for node, message in answers:
             try:
-                client = recognise(message, self.roster, self.context)
+                client = recognise(unbundle(message, self.rounds)[0], self.roster, self.context)
                 others = {known for place, known in self._clients.items() if place != node}
                 if client in others or self._clients.get(node, client) != client:
                     raise OrderError(f"A client has one device, and a device one client. It speaks for {client}, too.")

@@ -1,8 +1,10 @@
-"""What all clients are given alike, and their masks depend on: clip norm, ledger head, global adapter."""
+"""What all clients are given alike, and their masks depend on: clip norm and its steps, ledger head, global adapter."""
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
+from itertools import starmap
 
 import numpy as np
 import torch
@@ -13,11 +15,14 @@ from federation.secure_aggregation.errors import MalformedMessageError
 HEAD_CHARACTERS = 64
 """Of a ledger's head in hexadecimal; a run without a ledger has none."""
 LONGEST_NUMBER = 32
+STEP = struct.Struct(">dI")
+"""Of a moving clip norm: the noisy sum of a round's clip bits, and the clients in it."""
+STEP_CHARACTERS = 2 * STEP.size
 
 
 @dataclass(frozen=True)
 class Broadcast:
-    """The three things a client may not be given another of than the rest.
+    """What no client may be given another of than the rest.
 
     A client with another adapter has masks that do not cancel, so its update stays hidden (Pasquini et al. 2022,
     arXiv 2111.07380; spec part 6.20).
@@ -29,10 +34,14 @@ class Broadcast:
     """Of the server's ledger, hexadecimal; empty where there is none."""
     adapter: Tensor
     """The global adapter, float32, shape (d,)."""
+    clip_steps: tuple[tuple[float, int], ...] = ()
+    """What moved S in the rounds so far, as released; empty where it stands still."""
 
     def encode(self) -> bytes:
         """Return the bytes that are sent and hashed."""
-        return f"{self.clip_norm!r}|{self.ledger_head}|".encode() + self.adapter.numpy(force=True).tobytes()
+        steps = b"".join(starmap(STEP.pack, self.clip_steps)).hex()
+        head = f"{self.clip_norm!r}|{self.ledger_head}|{steps}|"
+        return head.encode() + self.adapter.numpy(force=True).tobytes()
 
     @classmethod
     def decode(cls, content: bytes, size: int) -> Broadcast:
@@ -45,18 +54,19 @@ class Broadcast:
         Raises:
             MalformedMessageError: On another length, another spelling, or numbers that are not finite.
         """
-        numbers, _, values = content.partition(b"|")
-        head, separator, values = values.partition(b"|")
-        expected = 4 * size
-        if len(numbers) > LONGEST_NUMBER or len(head) not in (0, HEAD_CHARACTERS) or len(values) != expected:
-            raise MalformedMessageError(f"A broadcast has an adapter of {expected} bytes. Got {len(values)}.")
+        numbers, head, steps, values = [*content.split(b"|", 3), b"", b"", b""][:4]
+        if len(numbers) > LONGEST_NUMBER or len(head) not in (0, HEAD_CHARACTERS) or len(values) != 4 * size:
+            raise MalformedMessageError(f"A broadcast has an adapter of {4 * size} bytes. Got {len(values)}.")
         try:
-            clip_norm, text = float(numbers), head.decode("ascii")
-            int(text or "0", 16)
-        except ValueError:
-            raise MalformedMessageError("A broadcast begins with a clip norm and a hash. This one does not.") from None
-        adapter = np.frombuffer(values, np.float32).copy()
-        finite = np.isfinite(clip_norm) and np.isfinite(adapter).all()
-        if repr(clip_norm).encode() != numbers or not separator or not finite:
+            moved = tuple(STEP.iter_unpack(bytes.fromhex(steps.decode("ascii"))))
+            adapter = torch.from_numpy(np.frombuffer(values, np.float32).copy())
+            broadcast = cls(float(numbers), head.decode("ascii"), adapter, moved)
+            int(broadcast.ledger_head or "0", 16)
+        except (ValueError, struct.error):
+            raise MalformedMessageError(
+                "A broadcast begins with a clip norm, a hash and steps. This one does not."
+            ) from None
+        finite = np.isfinite([broadcast.clip_norm, *(bits for bits, _ in moved)]).all() and adapter.isfinite().all()
+        if not finite or broadcast.encode() != content:
             raise MalformedMessageError("A broadcast holds finite numbers in their one spelling. This one does not.")
-        return cls(clip_norm, text, torch.from_numpy(adapter))
+        return broadcast

@@ -9,7 +9,8 @@ from threading import Lock
 from federation.deployment.client_half import ClientHalf
 from federation.deployment.clock import Clock
 from federation.deployment.device_books import DeviceBooks
-from federation.deployment.orders import STAGE_OF, Begin, context_of
+from federation.deployment.orders import STAGE_OF, Begin, Continue, context_of
+from federation.deployment.signed_norm import SignedNorm
 from federation.deployment.trainer import Trainer
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.errors import ContextMismatchError, MalformedMessageError, OrderError
@@ -34,11 +35,13 @@ class Device:
     half: ClientHalf
     trainer: Trainer
     books: DeviceBooks
-    clip_norm: float | None
-    """S as signed; None where it moves, within its signed range."""
+    norm: SignedNorm
+    """S as signed, or as it follows from that where it moves."""
     rounds: int
     """Of the session, as signed."""
     clock: Clock = field(default_factory=Clock)
+    epoch_rounds: int = 1
+    """Rounds whose keys a server may ask for at once, as signed."""
 
     def __post_init__(self) -> None:
         self._lock = Lock()
@@ -57,15 +60,20 @@ class Device:
         if order[:4] == Begin.TAG:
             with self._lock:
                 return self._start(Begin.decode(order, self.size))
+        if order[:4] == Continue.TAG:
+            later = Continue.decode(order, self.size)
+            with self._lock:
+                self._enter(later.begin)
+            return self._mask(later.request)
         stage = STAGE_OF.get(order[:4])
         if stage is None:
-            raise MalformedMessageError("An order is of one of five types. Got another.")
+            raise MalformedMessageError("An order is of one of six types. Got another.")
         return self._mask(order) if stage is Stage.MASK_INPUT else self._continue(stage, order)
 
     @property
     def size(self) -> int:
         """Return the length d of the adapter: the vector holds its weight, too, and the clip bit if S moves."""
-        return self.client.session.config.dimension - (1 if self.clip_norm is not None else 2)
+        return self.client.session.config.dimension - 1 - self.norm.clipping.adaptive
 
     def _start(self, begin: Begin) -> bytes:
         """Advertise, and begin to train; an attempt that is repeated is not begun twice."""
@@ -74,13 +82,25 @@ class Device:
         if context != self._context:
             self._demand_agreed(begin)
             self.half.check(begin)
-        message = self.client.advertise(*begin.position, broadcast)
+        message = self.client.advertise(*begin.position, broadcast, begin.rounds)
         if context != self._context:
-            self._context, self._survivors = b"", 0
-            self.books.reserve(begin)
-            self.trainer.start(begin)
-            self._begin, self._context, self._due = begin, context, self.clock.now() + begin.training
+            self._train(begin, context)
         return message
+
+    def _enter(self, begin: Begin) -> None:
+        """Begin to train for a later round of the epoch; an order that is repeated begins nothing twice."""
+        self._demand_agreed(begin)
+        self.half.check(begin)
+        context = self.client.enter(*begin.position, begin.broadcast.encode())
+        if context != self._context:
+            self._train(begin, context)
+
+    def _train(self, begin: Begin, context: bytes) -> None:
+        """Keep room in the budget, and begin to train; a refusal leaves the device without an attempt."""
+        self._context, self._survivors = b"", 0
+        self.books.reserve(begin)
+        self.trainer.start(begin)
+        self._begin, self._context, self._due = begin, context, self.clock.now() + begin.training
 
     def _mask(self, order: bytes) -> bytes:
         """Wait for the end of training, and return the masked vector a fixed time later."""
@@ -118,10 +138,11 @@ class Device:
         return self._due
 
     def _demand_agreed(self, begin: Begin) -> None:
-        """Refuse a round or a clip norm that was not signed."""
+        """Refuse a round, an epoch or a clip norm that was not signed."""
         if begin.round >= self.rounds:
             raise ContextMismatchError(f"The session has {self.rounds} rounds. Got round {begin.round + 1}.")
-        if self.clip_norm is not None and begin.broadcast.clip_norm != self.clip_norm:
+        if not 1 <= begin.rounds <= self.epoch_rounds:
             raise ContextMismatchError(
-                f"The clip norm must be the one that was signed, {self.clip_norm}. Got {begin.broadcast.clip_norm}."
+                f"An epoch of this session has up to {self.epoch_rounds} rounds. Got {begin.rounds}."
             )
+        self.norm.demand(begin.round, begin.broadcast)

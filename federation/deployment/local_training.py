@@ -25,7 +25,10 @@ class LocalTraining:
         return sum(parameter.numel() for parameter in self.trainer.module.shared_parameters())
 
     def run(self, order: bytes) -> bytes:
-        """Train for an attempt and return the update for the device's front; the personal adapter is kept here."""
+        """Train for an attempt and return the update for the device's front; the personal adapter is kept here.
+
+        It ends before the attempt's deadline, with the steps that there was time for.
+        """
         begin = Begin.decode(order, self.size)
         state = RoundState(
             index=begin.round,
@@ -36,6 +39,6 @@ class LocalTraining:
             exchange=dict,
             attempt=begin.attempt,
         )
-        trained = self.trainer.train(state, self.client, self.states.before(begin.round))
+        trained = self.trainer.train(state, self.client, self.states.before(begin.round), begin.training)
         self.states.keep(begin.round, trained.personal)
         return encode_update(begin, trained.update)

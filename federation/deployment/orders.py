@@ -1,20 +1,20 @@
-"""What a server may say to a device: begin an attempt, or one of the four requests of secure aggregation."""
+"""What a server may say to a device: begin or continue an epoch, or one of the requests of secure aggregation."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
 
-from federation.deployment.broadcast import Broadcast
+from federation.deployment.broadcast import STEP_CHARACTERS, Broadcast
 from federation.secure_aggregation.errors import MalformedMessageError
-from federation.secure_aggregation.framing import HEADER
+from federation.secure_aggregation.framing import HEADER, INDEX
 from federation.secure_aggregation.requests import Confirmations, KeyList, SealedShares, SurvivorSets
 from federation.secure_aggregation.roster import LONGEST_NAME
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
 
-NUMBERS = struct.Struct(">4sIII")
-"""Type, round, attempt, milliseconds of training."""
+NUMBERS = struct.Struct(">4sIIII")
+"""Type, round, attempt, milliseconds of training, rounds of the epoch."""
 STAGE_OF = {
     KeyList.TAG: Stage.SHARE_KEYS,
     SealedShares.TAG: Stage.MASK_INPUT,
@@ -33,6 +33,8 @@ class Begin:
     training: float
     """Seconds until every device masks what it has."""
     broadcast: Broadcast
+    rounds: int = 1
+    """Rounds whose keys are agreed on with this one, itself included."""
 
     @property
     def position(self) -> tuple[int, int]:
@@ -41,7 +43,7 @@ class Begin:
 
     def encode(self) -> bytes:
         """Return the order."""
-        numbers = NUMBERS.pack(self.TAG, self.round, self.attempt, round(1000 * self.training))
+        numbers = NUMBERS.pack(self.TAG, *self.position, round(1000 * self.training), self.rounds)
         return numbers + self.broadcast.encode()
 
     @classmethod
@@ -49,8 +51,32 @@ class Begin:
         """Parse an order for adapters of `size` numbers; raises MalformedMessageError."""
         if len(order) < NUMBERS.size or order[:4] != cls.TAG:
             raise MalformedMessageError("An attempt begins with an order of type BEG0. Got another type.")
-        _, index, attempt, milliseconds = NUMBERS.unpack_from(order)
-        return cls(index, attempt, milliseconds / 1000, Broadcast.decode(order[NUMBERS.size :], size))
+        _, index, attempt, milliseconds, rounds = NUMBERS.unpack_from(order)
+        return cls(index, attempt, milliseconds / 1000, Broadcast.decode(order[NUMBERS.size :], size), rounds)
+
+
+@dataclass(frozen=True)
+class Continue:
+    """The order that begins an attempt at a later round of an epoch, with the request for the masked vector."""
+
+    TAG = b"CNT0"
+    begin: Begin
+    request: bytes
+    """Of stage MASK_INPUT, for one device."""
+
+    def encode(self) -> bytes:
+        """Return the order."""
+        begin = self.begin.encode()
+        return self.TAG + INDEX.pack(len(begin)) + begin + self.request
+
+    @classmethod
+    def decode(cls, order: bytes, size: int) -> Continue:
+        """Parse an order for adapters of `size` numbers; raises MalformedMessageError."""
+        start = len(cls.TAG) + INDEX.size
+        if len(order) < start or order[:4] != cls.TAG:
+            raise MalformedMessageError("A later round begins with an order of type CNT0. Got another type.")
+        end = start + INDEX.unpack_from(order, len(cls.TAG))[0]
+        return cls(Begin.decode(order[start:end], size), order[end:])
 
 
 def context_of(order: bytes) -> bytes:
@@ -60,8 +86,14 @@ def context_of(order: bytes) -> bytes:
     return HEADER.unpack_from(order)[2]
 
 
-def longest_order(session: Session) -> int:
-    """Return the bytes of the longest order of a session; a device reads no more."""
-    numbers = NUMBERS.size + 4 * session.config.dimension + LONGEST_NAME
+def longest_order(session: Session, epoch_rounds: int = 1, rounds: int = 0) -> int:
+    """Return the bytes of the longest order of a session; a device reads no more.
+
+    Args:
+        session: Its numbers of coordinates and clients.
+        epoch_rounds: Rounds of an epoch.
+        rounds: Those whose steps a moving clip norm has behind it at most.
+    """
+    numbers = NUMBERS.size + 4 * session.config.dimension + LONGEST_NAME + STEP_CHARACTERS * rounds
     lists = HEADER.size + 256 * len(session.roster.clients)
-    return max(numbers, lists)
+    return max(numbers + lists, epoch_rounds * lists)

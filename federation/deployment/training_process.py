@@ -19,6 +19,7 @@ from federation.update import ClientUpdate
 LOGGER = logging.getLogger(__name__)
 
 READY = b"ready"
+FAILED = b"failed: "
 LOADING_SECONDS = 600.0
 ENDING_SECONDS = 5.0
 
@@ -45,12 +46,13 @@ class TrainingProcess(Trainer):
         """Return when the model is there.
 
         Raises:
-            ValueError: If the process ended before, for a reason that stands above in the log.
+            ValueError: If it cannot be loaded, with the reason that can be mended; for any other the log has more.
         """
         self._connection.poll(LOADING_SECONDS)
         self._receive()
         if not self._loaded:
-            raise ValueError("The training process must load its model. It ended instead; its last lines say why.")
+            reason = self._failure or "It ended instead, or is late; its last lines say why."
+            raise ValueError(f"The training process must load its model. {reason}")
 
     @override
     def start(self, begin: Begin) -> None:
@@ -59,10 +61,8 @@ class TrainingProcess(Trainer):
         Nothing is sent to a process that does not listen: the front would wait for it.
         """
         self._receive()
-        if self._busy or not self._process.is_alive():
-            LOGGER.warning("The training process %s and is replaced.", "is late" if self._busy else "has ended")
-            self.close()
-            self._launch()
+        if self._busy or self._ended:
+            self._replace()
         elif not self._loaded:
             LOGGER.warning("The training process is still loading its model.")
         else:
@@ -73,6 +73,8 @@ class TrainingProcess(Trainer):
     @override
     def take(self, begin: Begin) -> ClientUpdate | None:
         content = self._receive()
+        if self._ended:
+            self._replace()  # now, so that it may have its model when the next attempt begins
         return None if content is None else decode_update(content, self.client, begin)
 
     def _receive(self) -> bytes | None:
@@ -80,12 +82,15 @@ class TrainingProcess(Trainer):
         try:
             while self._connection.poll(0):
                 content = self._connection.recv_bytes()
-                if content != READY:
+                if content.startswith(FAILED):
+                    self._failure = content.removeprefix(FAILED).decode()
+                elif content == READY:
+                    self._loaded = True
+                else:
                     self._busy = False
                     return content
-                self._loaded = True
         except (EOFError, OSError):
-            self._busy = False
+            self._busy, self._ended = False, True
         return None
 
     def close(self) -> None:
@@ -97,18 +102,29 @@ class TrainingProcess(Trainer):
             self._process.kill()
             self._process.join()
 
+    def _replace(self) -> None:
+        reason = self._failure or ("It has ended." if self._ended else "It is late.")
+        LOGGER.warning("The training process is replaced. %s", reason)
+        self.close()
+        self._launch()
+
     def _launch(self) -> None:
         self._connection, theirs = self._context.Pipe()
         self._process = self._context.Process(target=serve_training, args=(theirs, self.load), daemon=True)
         self._process.start()
         theirs.close()
-        self._busy = self._loaded = False
+        self._busy = self._loaded = self._ended = False
+        self._failure = ""
 
 
 def serve_training(connection: Connection, load: Callable[[], LocalTraining]) -> None:
     """Load the model and train for every order until the front is gone; runs in the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the front ends this one
-    training = load()
+    try:
+        training = load()
+    except (OSError, ValueError) as error:  # one line at the front; anything else is a bug and keeps its traceback
+        connection.send_bytes(FAILED + str(error).encode())
+        return
     connection.send_bytes(READY)
     while True:
         try:

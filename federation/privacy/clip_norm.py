@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from federation.privacy.sensitivity import Grid, shorten
 
 MAX_STEP = 2.0
 """Noise can make the bits' mean any number; beyond 2 in size it would only be noise."""
+STEPS_NOTE = "clip_steps"
+"""Note of a run whose S moves: what moved it, round by round, from which devices work S out for themselves."""
 
 
 def clip_grid(clip_norm: float, size: int, clipping: ClippingArgs) -> Grid:
@@ -52,6 +55,23 @@ def next_clip_norm(clip_norm: float, bits: float, contributors: float, clipping:
     excess = bits / (_scale(clip_norm, clipping) * contributors)
     moved = clip_norm * math.exp(-clipping.learning_rate * min(max(excess, -MAX_STEP), MAX_STEP))
     return min(max(moved, clipping.smallest), clipping.largest)
+
+
+def replay_clip_norm(
+    first: float, steps: Iterable[tuple[float, int]], contributing: float, clipping: ClippingArgs
+) -> float:
+    """Return S after the rounds whose clip bits were released, as everybody can work it out.
+
+    Args:
+        first: S of the first round.
+        steps: For each round the noisy sum of the bits, and the clients in that sum.
+        contributing: Probability that a client in a sum has data in it.
+        clipping: The public rule.
+    """
+    clip_norm = first
+    for bits, clients in steps:
+        clip_norm = next_clip_norm(clip_norm, bits, contributing * clients, clipping)
+    return clip_norm
 
 
 def check_clip_norm(clip_norm: float, clipping: ClippingArgs) -> None:

@@ -15,8 +15,8 @@ class KeySource(ABC):
     """Hands out one key stream per (client, round, attempt, purpose).
 
     Purposes of a client are `coin`, `rounding` and `noise`, and in secure aggregation `identity`, `channel`, `mask`,
-    `self mask` and `shares`. Ask for each stream once and draw from it in order: a seeded source answers the same
-    question with the same stream.
+    `self mask` and `shares`, the last four with ` of round 3` behind them for a later round of an epoch. Ask for each
+    stream once and draw from it in order: a seeded source answers the same question with the same stream.
     """
 
     protects: bool

@@ -1,4 +1,4 @@
-"""The server's record of every attempt and every released round: on disk before keys are agreed or a sum exists."""
+"""The server's record of every attempt and every released round: on disk before a device is asked or a sum exists."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from federation.privacy.keys import KeySource
 from federation.secure_aggregation.client_attempt import ClientAttempt
+from federation.secure_aggregation.client_epoch import ClientEpoch
 from federation.secure_aggregation.errors import ChangedRequestError, MalformedMessageError, OrderError, SessionError
 from federation.secure_aggregation.memory import Answer, Memory
 from federation.secure_aggregation.session import Session
@@ -23,12 +24,16 @@ class SecureClient:
     whatever it does not expect: from then on it sends nothing more before a later attempt. It reads and writes nothing
     but `memory`.
 
+    An attempt may agree on keys for the rounds after it, too: an *epoch*. Then `advertise` and `share_keys` answer for
+    all of its rounds, and each later one begins with `enter` and goes on with `mask_input`.
+
     Args:
         name: As in the roster.
         identity: Its Ed25519 key.
         session: Already verified against the key pinned on the device.
         keys: Source of all its secrets.
-        memory: What outlasts the process. Secrets do not: after a restart an attempt can repeat what it said, no more.
+        memory: What outlasts the process. Secrets do not: after a restart an attempt can repeat what it said, no more,
+            and the client waits for the next epoch.
 
     Raises:
         SessionError: If the roster does not hold the client with this identity.
@@ -41,7 +46,7 @@ class SecureClient:
         if session.roster.identities[index] != identity.public_key().public_bytes_raw():
             raise SessionError(f"The roster holds another identity key for {name}. Enrol this device again.")
         self.name, self.identity, self.session, self.keys, self.memory = name, identity, session, keys, memory
-        self._attempt: ClientAttempt | None = None
+        self._epoch: ClientEpoch | None = None
         self._stage = Stage.ADVERTISE
         self._gave_up = False
 
@@ -50,12 +55,18 @@ class SecureClient:
         """Return the clients in the sum, known from `confirm` until `unmask` has answered: what a ledger charges."""
         return self._attempt.survivors if self._attempt is not None else ()
 
-    def advertise(self, round: int, attempt: int, broadcast: bytes) -> bytes:
-        """Begin an attempt and return message 1.
+    def advertise(self, round: int, attempt: int, broadcast: bytes, rounds: int = 1) -> bytes:
+        """Begin an attempt, which ends the last epoch, and return message 1.
+
+        Args:
+            round: From 0.
+            attempt: From 0; rises whenever the round is tried again.
+            broadcast: What the server gave to this client, and must have given to all.
+            rounds: Of the epoch, this one included.
 
         Raises:
             OrderError: If this round and attempt are not later than the latest ones. The attempt in progress goes on.
-            ChangedRequestError: If the attempt was begun with another broadcast.
+            ChangedRequestError: If the attempt was begun with another broadcast or for another number of rounds.
         """
         context = self.session.context(round, attempt, broadcast)
         latest = self.memory.position(self.session.id)
@@ -64,14 +75,38 @@ class SecureClient:
         if (round, attempt) != latest:
             # On disk before anything else, so that no crash can lead to two sets of keys for one attempt.
             self.memory.begin(self.session.id, (round, attempt))
-            self._attempt, self._stage, self._gave_up = None, Stage.ADVERTISE, False
-            begun = ClientAttempt(self.name, self.identity, self.session, (round, attempt), broadcast, self.keys)
-            self._attempt = begun
-        return self._answer(Stage.ADVERTISE, context, lambda own: own.advertise())
+            self._epoch, self._stage, self._gave_up = None, Stage.ADVERTISE, False
+            position = (round, attempt)
+            self._epoch = ClientEpoch(self.name, self.identity, self.session, position, context, self.keys, rounds)
+        request = context + rounds.to_bytes(4, "big")
+        return self._answer(Stage.ADVERTISE, request, lambda: self._epoch.advertise())
 
     def share_keys(self, request: bytes) -> bytes:
         """Check everybody's keys and return message 2; raises ProtocolError and gives up if anything is wrong."""
-        return self._answer(Stage.SHARE_KEYS, request, lambda own: own.share_keys(request))
+        return self._answer(Stage.SHARE_KEYS, request, lambda: self._epoch.share_keys(request))
+
+    def enter(self, round: int, attempt: int, broadcast: bytes) -> bytes:
+        """Go on to a later round of the epoch and return the context of this attempt at it.
+
+        Its keys serve this attempt and no other, those of earlier rounds are gone. To enter it again changes nothing.
+
+        Raises:
+            OrderError: If there are no keys for this round, or they have served. The attempt in progress goes on.
+            ChangedRequestError: If this attempt was entered with another broadcast. It is given up.
+        """
+        latest = self.memory.position(self.session.id)
+        if self._epoch is None or self._stage < Stage.MASK_INPUT or (round, attempt) < latest:
+            raise OrderError(f"{self.name} shares no keys for round {round}. It waits for the next epoch.")
+        context = self._epoch.context(round, attempt, broadcast)
+        if (round, attempt) != latest:
+            self._epoch.demand(round)
+            self.memory.begin(self.session.id, (round, attempt))
+            self._epoch.enter(round, context)
+            self._stage, self._gave_up = Stage.MASK_INPUT, False
+        elif context != self._epoch.entered:
+            self._give_up()
+            raise ChangedRequestError(f"{self.name} entered this attempt with another broadcast, so it gives up.")
+        return context
 
     def mask_input(self, request: bytes, vector: np.ndarray) -> bytes:
         """Return message 3: the masked vector.
@@ -81,19 +116,32 @@ class SecureClient:
             vector: uint32, shape (D,); left as it is. To a repeated request the stored reply is given, whatever the
                 vector: two vectors under the same masks would show their difference.
         """
-        return self._answer(Stage.MASK_INPUT, request, lambda own: own.mask_input(request, vector))
+        return self._answer(Stage.MASK_INPUT, request, lambda: self._attempt.mask_input(request, vector))
 
     def confirm(self, request: bytes) -> bytes:
         """Check the survivor set and return message 4."""
-        return self._answer(Stage.CONFIRM, request, lambda own: own.confirm(request))
+        return self._answer(Stage.CONFIRM, request, lambda: self._attempt.confirm(request))
 
     def unmask(self, request: bytes) -> bytes:
         """Check the others' signatures and return message 5. The budget is to be charged before."""
-        reply = self._answer(Stage.UNMASK, request, lambda own: own.unmask(request))
-        self._attempt = None
+        reply = self._answer(Stage.UNMASK, request, lambda: self._attempt.unmask(request))
+        self._drop()
         return reply
 
-    def _answer(self, stage: Stage, request: bytes, work: Callable[[ClientAttempt], bytes]) -> bytes:
+    @property
+    def _attempt(self) -> ClientAttempt | None:
+        return self._epoch.current if self._epoch is not None else None
+
+    def _give_up(self) -> None:
+        self._gave_up = True
+        self._drop()
+
+    def _drop(self) -> None:
+        """Forget the secrets of the attempt; those of later rounds stay."""
+        if self._epoch is not None:
+            self._epoch.current = None
+
+    def _answer(self, stage: Stage, request: bytes, work: Callable[[], bytes]) -> bytes:
         """Return the stored reply to a repeated request, or do the work and store its reply before it is sent."""
         try:
             known = self._recall(stage, request)
@@ -104,12 +152,14 @@ class SecureClient:
                     f"Stage {stage.name} was asked for while {self._stage.name} was expected, or its attempt was "
                     "begun by a process that is gone. Try again with a later attempt."
                 )
-            reply = work(self._attempt)
+            reply = work()
             self.memory.keep(self.session.id, stage, Answer(hashlib.sha256(request).digest(), reply))
             self._stage = Stage(stage + 1)
             return reply
         except Exception:
-            self._attempt, self._gave_up = None, True
+            self._give_up()
+            if stage < Stage.MASK_INPUT:
+                self._epoch = None  # what came with one round's wrong keys is not used in the others
             raise
 
     def _recall(self, stage: Stage, request: bytes) -> bytes | None:

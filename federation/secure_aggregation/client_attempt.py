@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federation.privacy.keys import KeySource
+from federation.privacy.stream import KeyStream
 from federation.secure_aggregation.errors import MalformedMessageError, SurvivorSetError, TooFewClientsError
 from federation.secure_aggregation.graph import Graph
 from federation.secure_aggregation.keys import KeyPair, demand_distinct
@@ -27,9 +27,8 @@ class ClientAttempt:
         client: The client's name.
         identity: Its Ed25519 key, whose public half is in the roster.
         session: Agreed before the first round.
-        position: Round and attempt.
-        broadcast: What the server gave to this client, and must have given to all.
-        keys: Source of both key pairs, the self mask and the coefficients of its shares.
+        context: What both key pairs and the shares are bound to.
+        stream: Source of both key pairs, the self mask and the coefficients of its shares, by purpose.
     """
 
     def __init__(
@@ -37,39 +36,39 @@ class ClientAttempt:
         client: str,
         identity: Ed25519PrivateKey,
         session: Session,
-        position: tuple[int, int],
-        broadcast: bytes,
-        keys: KeySource,
+        context: bytes,
+        stream: Callable[[str], KeyStream],
     ) -> None:
         self.client, self.identity, self.roster, self.config = client, identity, session.roster, session.config
         self.index = session.roster.index(client)
-        self.context = session.context(*position, broadcast)
-        self._channel = KeyPair.generate(keys.stream(client, *position, "channel"))
-        self._mask = KeyPair.generate(keys.stream(client, *position, "mask"))
-        self._secret = keys.stream(client, *position, "self mask").bytes(32)
-        self._coefficients = keys.stream(client, *position, "shares")
+        self.setup = self.context = context
+        """What the first two messages carry, and what the others do; in later rounds of an epoch not the same."""
+        self._channel = KeyPair.generate(stream("channel"))
+        self._mask = KeyPair.generate(stream("mask"))
+        self._secret = stream("self mask").bytes(32)
+        self._coefficients = stream("shares")
         self.survivors: tuple[str, ...] = ()
 
     def advertise(self) -> bytes:
         """Return the public keys and the commitment, signed."""
-        commitment = commit(self._secret, self.client, self.context)
+        commitment = commit(self._secret, self.client, self.setup)
         entry = Advertise(self.index, self._channel.public, self._mask.public, commitment)
-        self._advertised = sign_advertised(entry, self.identity, self.context)
-        return self._advertised.encode(self.context)
+        self._advertised = sign_advertised(entry, self.identity, self.setup)
+        return self._advertised.encode(self.setup)
 
     def share_keys(self, request: bytes) -> bytes:
         """Return shares of both secrets, sealed for each neighbour, once all keys are found to be sound."""
-        self._key_list = KeyList.decode(request, self.index, self.context, len(self.roster.clients))
+        self._key_list = KeyList.decode(request, self.index, self.setup, len(self.roster.clients))
         advertised = self._key_list.advertised
         self._demand_sound(advertised)
         self._graph = Graph(sorted(advertised), self.config.neighbours, self._key_list.digest())
         for other in self._graph.neighbours(self.index):
-            verify_advertised(advertised[other], self.roster, self.context)
+            verify_advertised(advertised[other], self.roster, self.setup)
         self._links = {other: self._link(advertised[other]) for other in self._graph.neighbours(self.index)}
         mask_shares, key_shares = self._split(self._secret), self._split(self._mask.private.private_bytes_raw())
         self._held = {self.index: (mask_shares[self.index], key_shares[self.index])}
         sealed = {other: link.seal(mask_shares[other], key_shares[other]) for other, link in self._links.items()}
-        return ShareKeys(self.index, sealed).encode(self.context)
+        return ShareKeys(self.index, sealed).encode(self.setup)
 
     def mask_input(self, request: bytes, vector: np.ndarray) -> bytes:
         """Return the vector under the own mask and one with every neighbour that sent shares; the argument stays."""
@@ -85,8 +84,8 @@ class ClientAttempt:
         own = self_key(self._secret, self.client, self.context)
         add_keystreams(
             masked,
-            added=[own, *(self._links[other].mask for other in sealed if other > self.index)],
-            subtracted=[self._links[other].mask for other in sealed if other < self.index],
+            added=[own, *(self._links[other].mask(self.context) for other in sealed if other > self.index)],
+            subtracted=[self._links[other].mask(self.context) for other in sealed if other < self.index],
         )
         # From here on the client needs nothing but the shares it holds for others.
         del self._secret, self._mask, self._channel, self._links, self._coefficients
@@ -142,7 +141,7 @@ class ClientAttempt:
 
     def _link(self, entry: Advertise) -> Link:
         neighbour = self.roster.clients[entry.client]
-        return Link.derive(self._channel, self._mask, entry, self.client, neighbour, self.context)
+        return Link.derive(self._channel, self._mask, entry, self.client, neighbour, self.setup)
 
     def _split(self, secret: bytes) -> dict[int, int]:
         """Return a share of a secret for each holder; the point of a share is the holder's index plus one."""

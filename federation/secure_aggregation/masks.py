@@ -26,13 +26,18 @@ _ZEROS = bytes(4 * BLOCK_WORDS)
 
 
 def pairwise_key(own: KeyPair, public: bytes, client: str, other: str, context: bytes) -> bytes:
-    """Return the AES key that two clients share in this attempt: HKDF-SHA256 of their X25519 secret.
+    """Return the AES key that two clients share in this attempt, from the key pair of one and the other's public key.
 
     The client whose name comes first adds the keystream, the other subtracts it.
     """
+    return derive_pairwise(own.shared_secret(public), client, other, context)
+
+
+def derive_pairwise(secret: bytes, client: str, other: str, context: bytes) -> bytes:
+    """Return the AES key that follows from two clients' X25519 secret: HKDF-SHA256, bound to attempt and both names."""
     lower, upper = sorted((client, other))
     info = join(PAIRWISE, context, lower.encode(), upper.encode())
-    return HKDF(SHA256(), length=32, salt=PAIRWISE, info=info).derive(own.shared_secret(public))
+    return HKDF(SHA256(), length=32, salt=PAIRWISE, info=info).derive(secret)
 
 
 def self_key(secret: bytes, client: str, context: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The server of secure aggregation for one attempt at one round: it is sent masked vectors and learns their sum."""
+"""The server of secure aggregation: in every attempt at a round it is sent masked vectors and learns their sum."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from federation.secure_aggregation.errors import (
 )
 from federation.secure_aggregation.messages import Advertise, Confirm, MaskedInput, ShareKeys, Unmask
 from federation.secure_aggregation.server_attempt import ServerAttempt
+from federation.secure_aggregation.server_epoch import ServerEpoch
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
 
@@ -34,35 +35,50 @@ class SecureServer:
     A client that sends nothing before its stage is closed has dropped out, as has one that sends what it should not.
     Vectors are added as they come; none is kept.
 
+    In an epoch of several rounds the first two messages are about all of them. `enter` goes on to each later round,
+    with three stages and everybody who was in the first two, whether it fell silent since or not.
+
     Args:
         session: Agreed before the first round.
         round: From 0.
         attempt: From 0; rises whenever the round is tried again.
         broadcast: What every client was given.
         cohort: Names of the clients that are asked to advertise.
+        rounds: Of the epoch, this one included.
 
     Raises:
         SessionError: If a client is not enrolled, or there are more than the session allows.
     """
 
-    def __init__(self, session: Session, round: int, attempt: int, broadcast: bytes, cohort: Sequence[str]) -> None:
+    def __init__(
+        self, session: Session, round: int, attempt: int, broadcast: bytes, cohort: Sequence[str], rounds: int = 1
+    ) -> None:
         if len(set(cohort)) != len(cohort) or len(cohort) > session.config.clients:
             raise SessionError(f"A cohort has up to {session.config.clients} distinct clients. Got {len(cohort)}.")
-        self.stage: Stage | None = Stage.ADVERTISE
-        """What clients send next; None once the attempt was given up."""
-        self.excluded: dict[str, str] = {}
-        """Why clients are out, by name."""
-        self.suspects: tuple[str, ...] = ()
-        """Whose shares did not fit; they sent wrong ones, or were dealt them."""
         self._roster = session.roster
-        self._own = ServerAttempt(session, session.context(round, attempt, broadcast))
-        self._expected = {session.roster.index(client) for client in cohort}
-        self._accepted: dict[tuple[Stage, int], bytes] = {}
+        self._epoch = ServerEpoch(session, round, session.context(round, attempt, broadcast), rounds)
+        self._expect(Stage.ADVERTISE, {session.roster.index(client) for client in cohort})
 
     @property
     def survivors(self) -> tuple[str, ...]:
         """Return the clients whose vectors are in the sum so far."""
         return tuple(self._roster.clients[index] for index in sorted(self._own.survivors))
+
+    def holds_keys(self, round: int) -> bool:
+        """Whether a later round can be entered: its keys are agreed on, and the attempt before it was not given up."""
+        return self.stage is not None and self.stage >= Stage.MASK_INPUT and self._epoch.holds(round)
+
+    def enter(self, round: int, attempt: int, broadcast: bytes) -> dict[str, bytes]:
+        """Go on to a later round of the epoch and return the requests for masked vectors by client.
+
+        Raises:
+            OrderError: If there are no keys for it. Then a new epoch has to begin.
+        """
+        if not self.holds_keys(round):
+            raise OrderError(f"There are no keys for round {round}. Begin a new epoch.")
+        requests = self._epoch.enter(round, attempt, broadcast)
+        self._expect(Stage.MASK_INPUT, set(requests))
+        return self._by_name(requests)
 
     def receive(self, sender: str, message: bytes) -> None:
         """Take a message; the transport vouches for who sent it.
@@ -82,7 +98,7 @@ class SecureServer:
             elif self.stage is None or stage >= self.stage:
                 if stage != self.stage or index not in self._expected or sender in self.excluded:
                     raise OrderError(f"{sender} was not asked for {stage.name}.")
-                self._read(stage, index, message)
+                self._epoch.read(stage, index, message)
                 self._accepted[stage, index] = _fingerprint(stage, message)
         except ProtocolError as error:
             self.excluded.setdefault(sender, str(error))
@@ -117,7 +133,7 @@ class SecureServer:
         requests = self._open_next(closed)
         self.stage = Stage(closed + 1)
         self._expected = set(requests)
-        return {self._roster.clients[index]: request for index, request in sorted(requests.items())}
+        return self._by_name(requests)
 
     def result(self) -> np.ndarray:
         """Return the sum of the survivors' vectors modulo 2^32, uint32, shape (D,).
@@ -129,19 +145,32 @@ class SecureServer:
             raise OrderError("There is no sum before all five stages are closed.")
         return self._own.total
 
-    def _read(self, stage: Stage, index: int, message: bytes) -> None:
-        own = self._own
-        readers = (own.read_advertised, own.read_shares, own.read_masked, own.read_confirmed, own.read_answers)
-        readers[stage - 1](index, message)
+    @property
+    def _own(self) -> ServerAttempt:
+        return self._epoch.current
+
+    def _expect(self, stage: Stage, clients: set[int]) -> None:
+        """Begin an attempt, of which nobody has said anything yet."""
+        self._expected = clients
+        self.stage: Stage | None = stage
+        """What clients send next; None once the attempt was given up."""
+        self.excluded: dict[str, str] = {}
+        """Why clients are out of this attempt, by name."""
+        self.suspects: tuple[str, ...] = ()
+        """Whose shares did not fit; they sent wrong ones, or were dealt them."""
+        self._accepted: dict[tuple[Stage, int], bytes] = {}
+
+    def _by_name(self, requests: dict[int, bytes]) -> dict[str, bytes]:
+        return {self._roster.clients[index]: request for index, request in sorted(requests.items())}
 
     def _open_next(self, closed: Stage) -> dict[int, bytes]:
         out = {self._roster.index(name) for name in self.excluded}
         senders = sorted(index for stage, index in self._accepted if stage is closed and index not in out)
         match closed:
             case Stage.ADVERTISE:
-                return self._own.open_share_keys(senders)
+                return self._epoch.open_share_keys(senders)
             case Stage.SHARE_KEYS:
-                return self._own.open_mask_input(senders)
+                return self._epoch.open_mask_input(senders)
             case Stage.MASK_INPUT:
                 return {client: request for client, request in self._own.open_confirm().items() if client not in out}
             case Stage.CONFIRM:

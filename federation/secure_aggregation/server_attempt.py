@@ -25,11 +25,13 @@ class ServerAttempt:
 
     Args:
         session: Agreed before the first round.
-        context: Of the attempt.
+        context: What the clients' keys and shares are bound to.
     """
 
     def __init__(self, session: Session, context: bytes) -> None:
-        self.roster, self.config, self.context = session.roster, session.config, context
+        self.roster, self.config = session.roster, session.config
+        self.setup = self.context = context
+        """What the first two messages carry, and what the others do; in later rounds of an epoch not the same."""
         self.total = np.zeros(self.config.dimension, np.uint32)
         self.survivors: set[int] = set()
         self._advertised: dict[int, Advertise] = {}
@@ -39,8 +41,8 @@ class ServerAttempt:
 
     def read_advertised(self, client: int, message: bytes) -> None:
         """Take a client's keys; whoever repeats a key of another or sends an unsound one is refused, not the others."""
-        entry = Advertise.decode(message, client, self.context)
-        verify_advertised(entry, self.roster, self.context)
+        entry = Advertise.decode(message, client, self.setup)
+        verify_advertised(entry, self.roster, self.setup)
         known = [key for other in self._advertised.values() for key in (other.channel_key, other.mask_key)]
         demand_distinct([*known, entry.channel_key, entry.mask_key])
         for key in (entry.channel_key, entry.mask_key):
@@ -52,19 +54,22 @@ class ServerAttempt:
         self._demand_enough(senders, self.config.least_clients)
         self._key_list = KeyList({client: self._advertised[client] for client in sorted(senders)})
         self._graph = Graph(sorted(senders), self.config.neighbours, self._key_list.digest())
-        return {client: self._key_list.encode(client, self.context) for client in senders}
+        return {client: self._key_list.encode(client, self.setup) for client in senders}
 
     def read_shares(self, client: int, message: bytes) -> None:
         """Take the shares that a client sealed for its neighbours."""
         neighbours = self._graph.neighbours(client)
-        self._sealed[client] = ShareKeys.decode(message, client, self.context, neighbours).sealed
+        self._sealed[client] = ShareKeys.decode(message, client, self.setup, neighbours).sealed
 
-    def open_mask_input(self, senders: Sequence[int]) -> dict[int, bytes]:
-        """Fix U2, and send everybody the shares sealed for it."""
+    def close_setup(self, senders: Sequence[int]) -> None:
+        """Fix U2."""
         self._demand_enough(senders, self.config.least_clients)
         self._sharing = frozenset(senders)
+
+    def open_mask_input(self) -> dict[int, bytes]:
+        """Send everybody in U2 the shares sealed for it."""
         requests = {}
-        for client in senders:
+        for client in sorted(self._sharing):
             near = [other for other in self._graph.neighbours(client) if other in self._sharing]
             shares = SealedShares({other: self._sealed[other][client] for other in near})
             requests[client] = shares.encode(client, self.context)
@@ -114,7 +119,8 @@ class ServerAttempt:
                 shares[owner][holder] = share
         recovery = SecretRecovery(self.config.threshold)
         names, advertised = self.roster.clients, self._advertised
-        Unmasking(names, self.context, self._graph, advertised, self._sets).apply(self.total, shares, recovery)
+        unmasking = Unmasking(names, self.setup, self.context, self._graph, advertised, self._sets)
+        unmasking.apply(self.total, shares, recovery)
         return frozenset(recovery.culprits)
 
     def _demand_enough(self, clients: Sequence[int] | set[int], least: int) -> None:

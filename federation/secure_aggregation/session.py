@@ -15,6 +15,7 @@ from federation.secure_aggregation.thresholds import Adversary, Neighbourhood, i
 
 SESSION = b"PrivFedTalk session v1"
 CONTEXT = b"PrivFedTalk attempt v1"
+LATER = b"PrivFedTalk later round v1"
 
 
 @dataclass(frozen=True)
@@ -127,15 +128,28 @@ class Session:
         """Return 32 bytes that no other roster, configuration or nonce gives."""
         return digest(SESSION, self.roster.to_bytes(), self.config.to_bytes(), self.nonce)
 
-    def context(self, round: int, attempt: int, broadcast: bytes) -> bytes:
+    def context(self, round: int, attempt: int, broadcast: bytes, base: bytes | None = None) -> bytes:
         """Return what every message of one attempt carries and every key of it depends on, 32 bytes.
 
         Args:
             round: From 0.
             attempt: From 0; rises whenever the round is tried again.
             broadcast: What all clients must have been given alike: global adapter, clip norm, head of the ledger.
+            base: `later_context` where the keys were agreed on in an earlier round; the session's id if not given.
         """
         if not (0 <= round < 2**32 and 0 <= attempt < 2**32):
             raise SessionError(f"Rounds and attempts lie in [0, 2^32). Got {round} and {attempt}.")
         numbers = round.to_bytes(4, "big") + attempt.to_bytes(4, "big")
-        return digest(CONTEXT, self.id, numbers, digest(broadcast))
+        return digest(CONTEXT, base or self.id, numbers, digest(broadcast))
+
+
+def later_context(first: bytes, round: int) -> bytes:
+    """Return what the keys of a later round of an epoch are bound to when they are made, 32 bytes.
+
+    The attempt that will use them is not known then, nor is its broadcast.
+
+    Args:
+        first: Context of the epoch's first attempt: it stands for session, round, attempt and broadcast.
+        round: The later one.
+    """
+    return digest(LATER, first, round.to_bytes(4, "big"))

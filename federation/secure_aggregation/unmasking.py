@@ -21,6 +21,7 @@ class Unmasking:
 
     Args:
         names: The roster's clients.
+        setup: Context in which U1 advertised.
         context: Of the attempt.
         graph: Who is whose neighbour in U1.
         advertised: Keys and commitments of U1.
@@ -28,6 +29,7 @@ class Unmasking:
     """
 
     names: tuple[str, ...]
+    setup: bytes
     context: bytes
     graph: Graph
     advertised: Mapping[int, Advertise]
@@ -57,7 +59,7 @@ class Unmasking:
 
     def _self_key(self, owner: int, shares: Mapping[int, int], recovery: SecretRecovery) -> bytes:
         name, commitment = self.names[owner], self.advertised[owner].commitment
-        secret = recovery.recover(owner, shares, lambda found: commit(found, name, self.context) == commitment)
+        secret = recovery.recover(owner, shares, lambda found: commit(found, name, self.setup) == commitment)
         return self_key(secret, name, self.context)
 
     def _mask_keys(self, owner: int, shares: Mapping[int, int], recovery: SecretRecovery) -> KeyPair:

@@ -12,9 +12,10 @@ from federation.deployment.frames import receive_frame, send_frame
 
 def test_what_a_round_waits_for_by_agreement_is_no_cost(tmp_path):
     (tmp_path / "config.yaml").write_text("deployment: {training_seconds: 40}\n")
-    rows = ["round,tag,value", "1,released/seconds,61.5", "1,released/epsilon,3", "2,released/seconds,51.0"]
+    rows = ["round,tag,value", "1,released/seconds,61.5", "1,released/messages,5", "1,released/epsilon,3"]
+    rows += [f"{number},released/{row}" for number in (2, 3) for row in (f"seconds,{49 + number}", "messages,3")]
     (tmp_path / "metrics.csv").write_text("\n".join(rows))
-    assert read_seconds(tmp_path) == [20.5, 10.0]
+    assert read_seconds(tmp_path) == {5: [20.5], 3: [10.0, 11.0]}
 
 
 def test_a_device_that_does_nothing_echoes(tmp_path):
@@ -39,4 +40,4 @@ class TwoNodes:
 
 def test_a_floor_counts_only_if_everybody_answers():
     with pytest.raises(ValueError, match=r"All 3 nodes must answer\. Got 2"):
-        time_round(TwoNodes(), bytes(8000))
+        time_round(TwoNodes(), bytes(8000), 3)

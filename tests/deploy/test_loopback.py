@@ -13,11 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from deploy.certificates import make_certificates
-from deploy.enrol import make_home
-from deploy.loopback import CLIENTS, ROOT, free_port, set_aside, start_superlink, start_supernode
-from deploy.processes import Processes
-from federation.flower.launch import flower_environment, write_connection
+from deploy.loopback import ROOT, set_aside
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -41,55 +37,6 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-@pytest.fixture
-def superlink(tmp_path):
-    """Yield running processes with a SuperLink that admits the three clients, its ports and the environment."""
-    make_certificates(str(tmp_path / "certificates"))
-    for client in CLIENTS:
-        make_home(tmp_path / "devices" / client)
-    port = free_port()
-    write_connection(tmp_path / "flower", "federation", f"127.0.0.1:{port}", tmp_path / "certificates" / "ca.crt")
-    environment = flower_environment(tmp_path / "flower")
-    with Processes(tmp_path / "logs") as processes:
-        start_superlink(processes, tmp_path, port, environment)
-        yield processes, port, environment
-    assert not processes_of(tmp_path)
-
-
-def test_a_node_that_is_not_registered_is_refused_by_flower(tmp_path, superlink):
-    processes, port, environment = superlink
-    make_home(tmp_path / "devices" / "stranger")
-    for number, name in enumerate(("alice", "stranger"), start=1):
-        home = tmp_path / "devices" / name
-        start_supernode(processes, name, home, tmp_path, (port, port + number), environment)
-    processes.wait_for("supernode-alice", "SuperNode ID", seconds=120)
-    refused = processes.running["supernode-stranger"]
-    assert refused.wait(120) != 0
-    assert "SuperNode ID" not in processes.log("supernode-stranger")
-
-
-def test_a_node_that_trusts_another_authority_does_not_connect(tmp_path, superlink):
-    processes, port, environment = superlink
-    make_certificates(str(tmp_path / "other" / "certificates"))
-    start_supernode(
-        processes, "alice", tmp_path / "devices" / "alice", tmp_path / "other", (port, port + 1), environment
-    )
-    time.sleep(20)
-    assert "SuperNode ID" not in processes.log("supernode-alice")
-
-
-def test_ctrl_c_brings_everything_down(tmp_path):
-    command = [sys.executable, "-m", "deploy.loopback", "--folder", str(tmp_path / "run")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    log = tmp_path / "run" / "logs" / "supernode-chen.log"
-    while process.poll() is None and not log.exists():
-        time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert not processes_of(tmp_path / "run")
-
-
 SETTINGS = """\
 module: {{class_path: tests.tiny_command.CommandModule}}
 data: {{class_path: tests.tiny_command.DeviceData}}
@@ -100,7 +47,7 @@ deployment:
   session: {run}/server/session.json
   flower_home: {run}/flower
   socket: {run}/server/relay/socket
-  training_seconds: 5
+  training_seconds: 10
 accelerator: cpu
 """
 
@@ -126,6 +73,23 @@ def test_flower_and_a_simulation_end_with_the_same_bits(tmp_path):
     assert "left nothing in time" not in (run / "logs" / "device-alice.log").read_text()
     charged = next((run / "devices" / "alice" / "ledger").glob("*.jsonl")).read_text()
     assert charged.count('"charge"') == 2
+    assert not processes_of(tmp_path)
+
+
+def test_ctrl_c_in_the_middle_of_a_round_brings_everything_down(tmp_path):
+    settings, run = tmp_path / "tiny.yaml", tmp_path / "run"
+    settings.write_text(SETTINGS.format(run=run).replace("key_source: seeded, ", ""))
+    command = [sys.executable, "-m", "deploy.loopback", "--folder", str(run), "--settings", str(settings)]
+    command += ["--clips", str(tmp_path)]
+    terminal = {"cwd": ROOT, "text": True, "start_new_session": True}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **terminal)
+    while process.poll() is None and not list((run / "run" / "checkpoints").glob("round_*")):
+        time.sleep(0.5)
+    assert len(processes_of(run)) > 8
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
     assert not processes_of(tmp_path)
 
 

@@ -24,6 +24,8 @@ from federation.args import AggregationArgs, ClippingArgs, FederationArgs, Secur
         (SecurityArgs, "colluding_share", 1.0),
         (SecurityArgs, "dropout_share", -0.1),
         (SecurityArgs, "dropout_share", float("nan")),
+        (SecurityArgs, "epoch_rounds", 0),
+        (SecurityArgs, "epoch_rounds", 65),
         (ClippingArgs, "quantile", 1.1),
         (ClippingArgs, "learning_rate", 0.0),
         (ClippingArgs, "bit_scale", float("nan")),

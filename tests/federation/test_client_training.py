@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from federation.args import AggregationArgs, FederationArgs
 from federation.client_states import ClientState
 from federation.client_training import TrainedClient, read_losses
 from federation.rounds import FederatedRounds
+from federation.time_limit import TimeLimit
 from federation.update import RoundState
 from tests.tiny import Recorder, TinyData, TinyModule, tiny_fabric, tiny_rounds
 
@@ -70,6 +73,17 @@ def test_exactly_the_local_steps_are_taken_and_seen(tmp_path):
     rounds, state = make(tmp_path, observers=[Steps()], federation=FederationArgs(local_steps=4))
     rounds.trainer.train(state, "ann", rounds.newcomer)
     assert seen == [("ann", step, ["flip", "loss"]) for step in range(4)]
+
+
+def test_a_slow_client_takes_the_steps_it_has_time_for(tmp_path, monkeypatch, capsys):
+    """On a clock on which every step takes a second; the steps it takes are those of a fast one."""
+    monkeypatch.setattr("federation.client_training.TimeLimit", partial(TimeLimit, now=map(float, count()).__next__))
+    rounds, state = make(tmp_path, federation=FederationArgs(local_steps=12))
+    slow = rounds.trainer.train(state, "ann", rounds.newcomer, seconds=10.0)
+    assert "Client ann, round 0: time for 7 of 12 steps." in capsys.readouterr().out
+    rounds, state = make(tmp_path, federation=FederationArgs(local_steps=7))
+    assert same(slow, rounds.trainer.train(state, "ann", rounds.newcomer))
+    assert slow.update.contributes
 
 
 def test_data_with_too_few_batches_are_refused(tmp_path):

@@ -23,6 +23,7 @@ from federation.deployment.device import Device
 from federation.deployment.device_books import DeviceBooks
 from federation.deployment.orders import Begin
 from federation.deployment.patience import Patience
+from federation.deployment.signed_norm import SignedNorm
 from federation.deployment.trainer import Trainer
 from federation.privacy.accountant import Release
 from federation.privacy.device_ledger import DeviceLedger
@@ -89,6 +90,7 @@ def make_device(
     fate: Fate = "done",
     sample_rate: float = 1.0,
     epsilon: float = float("inf"),
+    epoch_rounds: int = 1,
 ) -> Device:
     keys = keys or OperatingSystemKeys()
     ledger = DeviceLedger(folder / f"{client}.jsonl", epsilon, 1e-5)
@@ -97,9 +99,10 @@ def make_device(
         ClientHalf(client, session.roster.clients, make_pipeline(keys, sample_rate), seed=0),
         FatedTrainer(client, fate),
         DeviceBooks(ledger, session, Release(1.0, sample_rate)),
-        CLIP_NORM,
+        SignedNorm(CLIP_NORM, ClippingArgs()),
         ROUNDS,
         HandClock(),
+        epoch_rounds,
     )
 
 
@@ -129,8 +132,10 @@ class DeviceNodes:
             yield node, message
 
 
-def make_order(index: int = 0, attempt: int = 0, head: str = "", clip_norm: float = CLIP_NORM) -> Begin:
-    return Begin(index, attempt, TRAINING, Broadcast(clip_norm, head, torch.linspace(-1, 1, SIZE)))
+def make_order(
+    index: int = 0, attempt: int = 0, head: str = "", clip_norm: float = CLIP_NORM, rounds: int = 1
+) -> Begin:
+    return Begin(index, attempt, TRAINING, Broadcast(clip_norm, head, torch.linspace(-1, 1, SIZE)), rounds)
 
 
 def begin_attempt(session: Session, nodes: DeviceNodes, begin: Begin | None = None) -> RemoteAttempt:

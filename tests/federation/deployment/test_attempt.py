@@ -17,16 +17,20 @@ from federation.secure_aggregation.stages import Stage
 from tests.federation.deployment.simulated import BROADCAST, FailingNodes, make_federation
 from tests.federation.secure_aggregation.parties import identity
 
+EPOCHS = pytest.mark.parametrize("epoch_rounds", [1, pytest.param(3, marks=pytest.mark.slow)])
 
-def test_rounds_with_few_failures_are_released_and_exact():
-    federation = make_federation(10, 1, 5)
+
+@EPOCHS
+def test_rounds_with_few_failures_are_released_and_exact(epoch_rounds):
+    federation = make_federation(10, 1, 5, epoch_rounds)
     fates = Counter(federation.run_round(index, share=0.04) for index in range(4))
     assert fates["exact"] >= 3
     assert not fates["wrong"]
 
 
-def test_rounds_with_too_many_failures_are_refused_and_later_ones_recover():
-    federation = make_federation(12, 1, 9)
+@EPOCHS
+def test_rounds_with_too_many_failures_are_refused_and_later_ones_recover(epoch_rounds):
+    federation = make_federation(12, 1, 9, epoch_rounds)
     shares = (0.3, 0.3, 0.0, 0.3, 0.0)
     fates = [federation.run_round(index, share) for index, share in enumerate(shares)]
     assert fates == ["refused", "refused", "exact", "refused", "exact"]
@@ -38,11 +42,20 @@ def test_a_broken_sum_would_be_noticed(monkeypatch):
     assert federation.run_round(0, share=0.0) == "wrong"
 
 
+def test_steady_rounds_ask_three_times_and_a_refused_one_begins_a_new_epoch():
+    federation = make_federation(6, 1, 3, epoch_rounds=4)
+    fates = [federation.run_round(index, share) for index, share in enumerate((0, 0, 1, 0, 0))]
+    assert fates == ["exact", "exact", "refused", "exact", "exact"]
+    asked = federation.nodes.asked
+    assert asked == {"ADVERTISE": 2, "SHARE_KEYS": 2, "MASK_INPUT": 5, "CONFIRM": 4, "UNMASK": 4}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("epoch_rounds", [1, 5])
 @pytest.mark.parametrize(("share", "released"), [(0.05, range(16, 21)), (0.2, range(1))])
-def test_twenty_rounds_of_128_devices(share, released):
-    federation = make_federation(128, 13, 76)  # `provision(128, 0.1, 0.3)`
+def test_twenty_rounds_of_128_devices(share, released, epoch_rounds):
+    federation = make_federation(128, 13, 76, epoch_rounds)  # `provision(128, 0.1, 0.3)`
     fates = Counter(federation.run_round(index, share) for index in range(20))
     assert fates["exact"] in released
     assert not fates["wrong"]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from federation.args import ClippingArgs
 from federation.deployment import device as device_file
 from federation.deployment.device import WORK_SECONDS
+from federation.deployment.orders import Continue
+from federation.deployment.signed_norm import SignedNorm
 from federation.privacy.composition import Epsilon
 from federation.privacy.device_ledger import DeviceLedger
 from federation.privacy.keys import SeededKeys
@@ -22,6 +23,7 @@ from tests.federation.deployment.devices import (
     ROUNDS,
     SIZE,
     TRAINING,
+    DeviceNodes,
     begin_attempt,
     expected_sum,
     make_device,
@@ -178,7 +180,7 @@ def test_another_request_of_the_same_stage_ends_the_attempt(session, tmp_path):
 
 def test_the_noise_is_prepared_before_the_first_round(session, tmp_path):
     device = make_device("client-0000", session, tmp_path)
-    device.half.warm_up(device.size, device.clip_norm)
+    device.half.warm_up(device.size, device.norm.first)
     noise = device.half.pipeline[-1]
     prepared = dict(noise._samplers)
     device.half.encode(make_order(), None)
@@ -186,6 +188,85 @@ def test_the_noise_is_prepared_before_the_first_round(session, tmp_path):
     assert noise._samplers == prepared
 
 
-def test_a_moving_clip_norm_is_taken_within_its_range(session, tmp_path):
-    device = replace(make_device("client-0000", session, tmp_path), clip_norm=None)
+def test_a_moving_clip_norm_takes_a_coordinate(session, tmp_path):
+    device = make_device("client-0000", session, tmp_path)
+    assert device.size == SIZE
+    device.norm = SignedNorm(1.0, ClippingArgs(adaptive=True))
     assert device.size == SIZE - 1
+
+
+STEADY = TAGS[2:]
+
+
+def run_epoch(session, folder, rounds: int = 3, **kwargs) -> DeviceNodes:
+    """Run an epoch of devices and return all that they were asked and said."""
+    nodes = make_nodes(session, folder, epoch_rounds=rounds, **kwargs)
+    attempt = begin_attempt(session, nodes, make_order(rounds=rounds))
+    attempt.collect()
+    attempt.release()
+    for index in range(1, rounds):
+        assert attempt.enter(make_order(index, rounds=rounds)) == session.roster.clients
+        assert np.any(attempt.release())
+    return nodes
+
+
+def test_in_an_epoch_later_rounds_take_three_messages(session, tmp_path):
+    nodes = run_epoch(session, tmp_path)
+    device = nodes.devices[0]
+    assert [message[:4] for node, message in nodes.said if node == 0] == [*TAGS, *STEADY, *STEADY]
+    assert device.trainer.started == [(0, 0), (1, 0), (2, 0)]
+    assert [key[1:] for key in device.books.ledger._charged] == [(0, 0), (1, 0), (2, 0)]
+    assert device.clock.woken == [moment for end in (40.0, 81.0, 122.0) for moment in (end, end + WORK_SECONDS)]
+
+
+def test_a_repeated_order_of_a_later_round_gets_the_same_reply_and_trains_once(session, tmp_path):
+    nodes = run_epoch(session, tmp_path, rounds=2)
+    device, order = nodes.devices[0], nodes.orders[5][0]
+    said = nodes.said[-3 * len(nodes.devices)][1]
+    assert (order[:4], said[:4]) == (b"CNT0", b"MSK3")
+    assert device.answer(order) == said
+    assert device.trainer.started == [(0, 0), (1, 0)]
+
+
+def test_more_rounds_than_were_signed_are_refused(session, tmp_path):
+    device = make_device("client-0000", session, tmp_path, epoch_rounds=2)
+    for rounds in (0, 3, 2**32 - 1):
+        with pytest.raises(ContextMismatchError, match="up to 2 rounds"):
+            device.answer(make_order(rounds=rounds).encode())
+    assert device.trainer.started == []
+    assert device.answer(make_order(rounds=2).encode())[:4] == b"ADV1"
+
+
+@pytest.mark.parametrize(
+    ("begin", "error"),
+    [
+        (make_order(ROUNDS), ContextMismatchError),
+        (make_order(1, clip_norm=2.0), ContextMismatchError),
+        (make_order(0), OrderError),
+        (make_order(3), OrderError),
+    ],
+)
+def test_a_later_round_that_was_not_agreed_on_is_refused_and_changes_nothing(session, tmp_path, begin, error):
+    nodes = make_nodes(session, tmp_path, epoch_rounds=2)
+    attempt = begin_attempt(session, nodes, make_order(rounds=2))
+    attempt.collect()
+    attempt.release()
+    device = nodes.devices[0]
+    with pytest.raises(error):
+        device.answer(Continue(begin, b"SEA2" + bytes(36)).encode())
+    with pytest.raises(MalformedMessageError):
+        device.answer(Continue(make_order(1), b"").encode()[:-30])
+    assert device.trainer.started == [(0, 0)]
+    assert attempt.enter(make_order(1)) == session.roster.clients
+
+
+def test_an_owner_who_allows_no_more_falls_silent_in_a_later_round(session, tmp_path, monkeypatch):
+    nodes = make_nodes(session, tmp_path, epoch_rounds=2)
+    attempt = begin_attempt(session, nodes, make_order(rounds=2))
+    attempt.collect()
+    attempt.release()
+    device = nodes.devices[0]
+    device.books.ledger.allowed_epsilon = 1.0
+    monkeypatch.setattr(DeviceLedger, "epsilon", lambda self, *further: Epsilon(2.0, "prv"))
+    assert attempt.enter(make_order(1)) == session.roster.clients[1:]
+    assert device.trainer.started == [(0, 0)]

@@ -22,6 +22,7 @@ from federation.deployment.local_training import LocalTraining
 from federation.deployment.patience import Patience
 from federation.deployment.personal_states import PersonalStates
 from federation.deployment.roster_cohort import RosterCohort
+from federation.deployment.signed_norm import SignedNorm
 from federation.deployment.trainer import Trainer, decode_update
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Release
@@ -79,9 +80,10 @@ def make_device(client: str, session: Session, folder: Path) -> Device:
         ClientHalf(client, CLIENTS, client_steps(keys), SEED),
         AtOnce(LocalTraining(client, trainer, states)),
         DeviceBooks(DeviceLedger(folder / f"{client}.jsonl", float("inf"), 1e-5), session, Release(Z, 0.5)),
-        CLIP_NORM,
+        SignedNorm(CLIP_NORM, ClippingArgs()),
         FEDERATION.rounds,
         HandClock(),
+        epoch_rounds=FEDERATION.rounds,
     )
 
 
@@ -118,11 +120,15 @@ class Names:
 
 
 def run_rounds(
-    folder: Path, nodes: DeviceNodes | None, session: Session | None = None
+    folder: Path,
+    nodes: DeviceNodes | None,
+    session: Session | None = None,
+    epoch_rounds: int = 1,
+    answer_seconds: float = 600.0,
 ) -> tuple[Attempts, torch.Tensor]:
     """Run the federation, on these devices or in this process, and return what was summed and the global adapter."""
     attempts, keys = Attempts(), SeededKeys(SEED)
-    remote = nodes and RosterCohort(session, nodes, Patience(600.0, 600.0))
+    remote = nodes and RosterCohort(session, nodes, Patience(answer_seconds, 600.0), epoch_rounds)
     masks = [] if nodes else [SecureAggregation(keys, SECURITY, DIGEST)]
     rounds = FederatedRounds(
         tiny_fabric(),
@@ -145,10 +151,11 @@ def make_nodes(folder: Path, session: Session) -> DeviceNodes:
 
 
 @pytest.mark.slow
-def test_devices_elsewhere_give_the_same_bits(tmp_path):
+@pytest.mark.parametrize("epoch_rounds", [1, 2])
+def test_devices_elsewhere_give_the_same_bits(tmp_path, epoch_rounds):
     session = make_roster_session()
     here, adapter = run_rounds(tmp_path / "here", None)
-    there, other = run_rounds(tmp_path / "there", make_nodes(tmp_path / "devices", session), session)
+    there, other = run_rounds(tmp_path / "there", make_nodes(tmp_path / "devices", session), session, epoch_rounds)
     assert len(here.sums) == FEDERATION.rounds
     assert here.sums == there.sums
     assert adapter.numpy().tobytes() == other.numpy().tobytes()
@@ -190,11 +197,47 @@ def test_a_refused_round_costs_nothing_and_the_next_attempt_goes_on(tmp_path, ca
     assert [key[1:] for key in charged] == [(0, 1), (1, 0), (2, 0)]
 
 
+@pytest.mark.slow
+def test_in_an_epoch_too_a_refused_round_is_tried_again_with_new_keys(tmp_path):
+    session = make_roster_session()
+    nodes = Flaky(make_nodes(tmp_path / "devices", session).devices)
+    nodes.lost = {5: (100, 101), 11: (103,)}  # two of the second round's vectors, and one of the third's
+    attempts, _ = run_rounds(tmp_path, nodes, session, epoch_rounds=3)
+    assert attempts.released == [(0, 0, 4), (1, 1, 4), (2, 0, 3)]
+    tags = [next(iter(orders.values()))[:4] for orders in nodes.orders]
+    asked = [b"BEG0", b"KEY1", b"SEA2", b"SUR3", b"SIG4"]
+    assert tags == [*asked, b"CNT0", *asked, b"CNT0", *asked[3:]]
+
+
 def test_without_devices_the_run_ends_and_says_how_to_go_on(tmp_path):
     session = make_roster_session()
     with pytest.raises(ValueError, match=f"{MOST_REFUSALS} attempts in a row were refused. Go on with `--resume`"):
-        run_rounds(tmp_path, DeviceNodes({}), session)
+        run_rounds(tmp_path, DeviceNodes({}), session, answer_seconds=0.1)
     assert not list((tmp_path / "rounds").iterdir())
+
+
+class Returning(DeviceNodes):
+    """A carrier that starts anew: at first it is not there, and then not all nodes are."""
+
+    seen = 0
+
+    def everybody(self):
+        self.seen += 1
+        if self.seen == 1:
+            raise ConnectionError("Flower's relay has ended.")
+        return super().everybody()[: 1 if self.seen < 4 else None]
+
+
+@pytest.mark.slow
+def test_devices_on_their_way_are_waited_for(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("federation.deployment.roster_cohort.PAUSE_SECONDS", 0.001)
+    session = make_roster_session()
+    attempts, _ = run_rounds(tmp_path, Returning(make_nodes(tmp_path / "devices", session).devices), session)
+    assert [attempt for _, attempt, _ in attempts.released] == [0, 0, 0]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Waiting for devices: Flower's relay has ended.",
+        "Waiting for devices: at least 3 nodes must be there. Got 1.",
+    ]
 
 
 def test_a_session_of_another_size_is_refused(tmp_path):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import resource
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -17,8 +20,20 @@ from federation.deployment.orders import Begin
 from federation.deployment.personal_states import PersonalStates
 from federation.deployment.trainer import decode_update, encode_update
 from federation.deployment.training_process import TrainingProcess
+from federation.time_limit import TimeLimit
 from federation.vectors import read_vector
+from tests.deploy.test_processes import is_alive
 from tests.tiny import TinyData, TinyModule, tiny_fabric, tiny_rounds
+
+
+def run_out_of_memory() -> None:
+    """Ask for more than the process may have; Python and torch raise, and nobody in the process catches it."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))
+    torch.zeros(2**30)
+
+
+FATES = {"crash": partial(os._exit, 9), "hang": partial(time.sleep, 600), "memory": run_out_of_memory}
 
 
 def load_training(folder: Path, fate: str = "") -> LocalTraining:
@@ -26,7 +41,7 @@ def load_training(folder: Path, fate: str = "") -> LocalTraining:
 
     def meet(client: str) -> None:
         if fate and (folder / "round_0001.safetensors").exists():
-            os._exit(9) if fate == "crash" else time.sleep(600)
+            FATES[fate]()
 
     torch.manual_seed(5)
     module = TinyModule()
@@ -77,6 +92,14 @@ def test_an_update_of_another_attempt_is_not_taken(tmp_path):
     assert decode_update(content, "ann", order(training, attempt=1)) is None
 
 
+def test_training_ends_before_the_attempts_deadline(tmp_path, monkeypatch):
+    limits = []
+    monkeypatch.setattr("federation.client_training.TimeLimit", lambda seconds: limits.append(seconds) or TimeLimit())
+    training = load_training(tmp_path)
+    training.run(order(training).encode())
+    assert limits == [60.0]
+
+
 def wait_for_update(process: TrainingProcess, begin: Begin, seconds: float = 60.0):
     """Return what training leaves, or None when the time is over."""
     deadline = time.monotonic() + seconds
@@ -88,7 +111,7 @@ def wait_for_update(process: TrainingProcess, begin: Begin, seconds: float = 60.
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fate", ["crash", "hang"])
+@pytest.mark.parametrize("fate", FATES)
 def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, fate):
     process = TrainingProcess("ann", partial(load_training, tmp_path, fate))
     try:
@@ -98,8 +121,10 @@ def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, fate):
         assert wait_for_update(process, order(training)) is not None
         assert process.pid == first
         process.start(order(training, 1))
-        assert wait_for_update(process, order(training, 1), seconds=2.0) is None
+        assert wait_for_update(process, order(training, 1), seconds=2.0 if fate == "hang" else 60.0) is None
         (tmp_path / "round_0001.safetensors").unlink()
+        if fate != "hang":
+            assert process.pid != first  # one that has ended is replaced at once, to be ready for the next attempt
         process.start(order(training, 2))  # the new process has no model yet, and nobody waits for it
         assert process.pid != first
         assert process.take(order(training, 2)) is None
@@ -114,6 +139,38 @@ def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, fate):
 def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path, capfd):
     (tmp_path / "states").write_text("a file where a folder should be")
     process = TrainingProcess("ann", partial(load_training, tmp_path / "states"))
-    with pytest.raises(ValueError, match="must load its model"):
+    with pytest.raises(ValueError, match=r"must load its model\. .*File exists"):
         process.wait_until_loaded()
     process.close()
+    assert not capfd.readouterr().err
+
+
+FRONT = """
+import sys, time
+from functools import partial
+from pathlib import Path
+from federation.deployment.training_process import TrainingProcess
+from tests.federation.deployment.test_training import load_training
+
+if __name__ == "__main__":
+    process = TrainingProcess("ann", partial(load_training, Path(sys.argv[1])))
+    process.wait_until_loaded()
+    print(process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_training_ends_with_a_device_that_is_killed(tmp_path):
+    (tmp_path / "front.py").write_text(FRONT)
+    command = [sys.executable, str(tmp_path / "front.py"), str(tmp_path / "states")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    front = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    training = int(front.stdout.readline())
+    assert is_alive(training)
+    front.kill()
+    front.communicate()
+    deadline = time.monotonic() + 60
+    while is_alive(training) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(training)

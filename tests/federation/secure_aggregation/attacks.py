@@ -24,10 +24,10 @@ class ForgetfulClient(SecureClient):
     """The fault: no order, no memory, as a device whose state is copied back from a backup."""
 
     def _answer(self, stage, request, work):
-        return work(self._attempt)
+        return work()
 
     def unmask(self, request):
-        return self._answer(Stage.UNMASK, request, lambda own: own.unmask(request))
+        return self._answer(Stage.UNMASK, request, lambda: self._attempt.unmask(request))
 
 
 class LyingServer:

@@ -52,6 +52,7 @@ class Parties:
     round: int = 0
     attempt: int = 0
     broadcast: bytes = BROADCAST
+    rounds: int = 1
 
     def __post_init__(self) -> None:
         self.names = list(self.session.roster.clients)
@@ -63,19 +64,28 @@ class Parties:
         self.open()
 
     def open(self) -> None:
-        """Begin an attempt on the server's side."""
-        self.server = SecureServer(self.session, self.round, self.attempt, self.broadcast, self.names)
+        """Begin an attempt on the server's side, and with it an epoch."""
+        position = (self.round, self.attempt)
+        self.server = SecureServer(self.session, *position, self.broadcast, self.names, self.rounds)
         self.requests: dict[str, bytes] = dict.fromkeys(self.names, b"")
+        self.later = False
+
+    def enter(self, round: int, attempt: int = 0) -> None:
+        """Go on to a later round of the epoch."""
+        self.round, self.attempt, self.later = round, attempt, True
+        self.requests = self.server.enter(round, attempt, self.broadcast)
 
     def ask(self, name: str, stage: Stage, request: bytes) -> bytes:
         """Return what a client answers to a request."""
         client = self.clients[name]
         match stage:
             case Stage.ADVERTISE:
-                return client.advertise(self.round, self.attempt, self.broadcast)
+                return client.advertise(self.round, self.attempt, self.broadcast, self.rounds)
             case Stage.SHARE_KEYS:
                 return client.share_keys(request)
             case Stage.MASK_INPUT:
+                if self.later:
+                    client.enter(self.round, self.attempt, self.broadcast)
                 return client.mask_input(request, self.vectors[name])
             case Stage.CONFIRM:
                 return client.confirm(request)
@@ -105,7 +115,7 @@ class Parties:
     def run(self, drops: Mapping[str, Stage] | None = None) -> np.ndarray:
         """Run a round in which clients drop out before the stage they are given, and return the sum."""
         drops = drops or {}
-        for stage in list(Stage)[:-1]:
+        while (stage := self.server.stage) is not Stage.DONE:
             self.exchange(silent={name for name, first in drops.items() if first <= stage})
         return self.server.result()
 

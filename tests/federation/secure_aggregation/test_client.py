@@ -124,6 +124,19 @@ def test_after_a_restart_a_client_repeats_itself_and_says_nothing_new(parties, s
         parties.ask(name, stage, request)
 
 
+def test_after_a_restart_a_client_repeats_every_reply(parties, tmp_path):
+    name = parties.names[0]
+
+    def start() -> SecureClient:
+        return SecureClient(name, identity(name), parties.session, parties.keys, FileMemory(tmp_path))
+
+    parties.clients[name] = start()
+    seen = run_recording(parties)
+    parties.clients[name] = start()
+    for stage, (request, reply) in seen.items():
+        assert parties.ask(name, stage, request) == reply
+
+
 def test_a_crash_after_the_attempt_was_noted_leaves_no_second_set_of_keys(parties, tmp_path):
     class Dying(FileMemory):
         def keep(self, session, stage, answer):

@@ -67,6 +67,14 @@ def test_the_context_follows_from_the_session_by_hand():
     authority.verify(bytes.fromhex(PUBLISHED["roster signature"]), session[0])
 
 
+def test_the_contexts_of_a_later_round_follow_by_hand():
+    later = (PUBLISHED["round"] + 1).to_bytes(4, "big")
+    keys = hashed(b"PrivFedTalk later round v1", CONTEXT, later)
+    assert keys.hex() == PUBLISHED["context of the keys of round 8"]
+    attempt = hashed(b"PrivFedTalk attempt v1", keys, later + bytes(4), hashed(BROADCAST))
+    assert attempt.hex() == PUBLISHED["context of attempt 0 at round 8"]
+
+
 def test_the_keys_follow_from_the_private_ones_by_hand():
     mask = b"PrivFedTalk pairwise mask v1"
     for name, other in (("bob", BOB), ("cyn", CYN)):

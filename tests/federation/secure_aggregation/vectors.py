@@ -13,7 +13,7 @@ import numpy as np
 
 from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.masks import self_key
-from federation.secure_aggregation.session import SessionConfig
+from federation.secure_aggregation.session import SessionConfig, later_context
 from federation.secure_aggregation.stages import Stage
 from tests.federation.secure_aggregation.parties import AUTHORITY, Parties, identity, make_session
 
@@ -64,7 +64,7 @@ def shares_of(parties: Parties, name: str) -> dict[str, object]:
     return {
         "own share of the self mask secret": f"{mask_share:066x}",
         "own share of the mask private key": f"{key_share:066x}",
-        "pairwise mask AES keys": {other: link.mask.hex() for other, link in links.items()},
+        "pairwise mask AES keys": {other: link.mask(attempt.context).hex() for other, link in links.items()},
         "channel keys, outgoing": {other: link.outgoing.hex() for other, link in links.items()},
     }
 
@@ -83,7 +83,9 @@ def known_answers() -> dict[str, object]:
         "round": ROUND,
         "attempt": ATTEMPT,
         "broadcast": BROADCAST.hex(),
-        "context": session.context(ROUND, ATTEMPT, BROADCAST).hex(),
+        "context": (context := session.context(ROUND, ATTEMPT, BROADCAST)).hex(),
+        "context of the keys of round 8": (later := later_context(context, ROUND + 1)).hex(),
+        "context of attempt 0 at round 8": session.context(ROUND + 1, 0, BROADCAST, later).hex(),
         "clients": {name: seen[name] if name == "ann" else shorten(seen[name]) for name in NAMES},
         "sum": parties.server.result().tolist(),
     }

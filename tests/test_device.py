@@ -1,0 +1,215 @@
+"""`device.py` and `train.py --transport flower` as they are, with everything in one process instead of Flower."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from callbacks.budget import LEDGER
+from deploy.loopback import enrol_everybody
+from deploying import load_training
+from device import make_device
+from device_home import DeviceHome
+from federation.checkpoints import RoundFolders
+from federation.client_training import ClientTrainer
+from federation.deployment.local_training import LocalTraining
+from federation.deployment.trainer import Trainer, decode_update
+from federation.privacy.owner import OwnerRefusalError
+from tests.federation.deployment.devices import DeviceNodes, HandClock
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = """\
+module: {{class_path: tests.tiny_command.CommandModule}}
+data: {{class_path: tests.tiny_command.DeviceData}}
+federation: {{rounds: 3, local_steps: 2, sampling: all}}
+privacy: {{allow_tiny_cohort: true, clip_norm: 0.5, noise_multiplier: 0.3}}
+security: {{dropout_share: 0.34}}
+observers: {{evaluation_batches: 0, sample_frames: 0}}
+deployment: {{session: {place}/server/session.json, answer_seconds: 60, training_seconds: 600}}
+accelerator: cpu
+"""
+
+
+class AtOnce(Trainer):
+    """Trains in this process, when it is told to."""
+
+    def __init__(self, training: LocalTraining) -> None:
+        self.training = training
+
+    def start(self, begin):
+        self.content = self.training.run(begin.encode())
+
+    def take(self, begin):
+        return decode_update(self.content, self.training.client, begin)
+
+
+class LocalNodes(DeviceNodes):
+    """Stands in for the relay; a server that dies in the middle of a round does so here."""
+
+    dies_after: int | None = None
+
+    def ask(self, orders, seconds):
+        if self.dies_after == len(self.orders):
+            self.dies_after = None
+            raise SystemExit
+        return super().ask(orders, seconds)
+
+    def close(self):
+        pass
+
+
+def make_nodes(place: Path, config: Path, **own: object) -> LocalNodes:
+    """Return three enrolled devices; settings of a device's own are given to all of them."""
+    devices = {}
+    for node, (client, home) in enumerate(enrol_everybody(place, str(config)).items()):
+        torch.manual_seed(0)
+        folder = DeviceHome(home)
+        session, found = folder.open_session()
+        assert found == client
+        trainer = AtOnce(load_training(str(config), str(home), str(place), client, **own))
+        devices[node] = make_device(str(config), folder, session, client, trainer)
+        devices[node].clock = HandClock()
+    return LocalNodes(devices)
+
+
+@pytest.fixture
+def deploy(tmp_path, monkeypatch):
+    """Return a function that enrols devices and puts them in the relay's place."""
+
+    def deploy(extra: str = "", **own: object) -> tuple[LocalNodes, Path]:
+        config, place = tmp_path / "tiny.yaml", tmp_path / "place"
+        place.mkdir()
+        config.write_text(SETTINGS.format(place=place) + extra)
+        nodes = make_nodes(place, config, **own)
+        monkeypatch.setattr("deploying.RelayNodes", lambda socket, launch: nodes)
+        return nodes, config
+
+    return deploy
+
+
+def run(config: Path, out: Path, *flags: str) -> Path:
+    return train.run(["--config", str(config), "--transport", "flower", "--out_dir", str(out), *flags])
+
+
+def figures(out: Path, tag: str) -> list[str]:
+    """Return the values of a released figure, round by round."""
+    with (out / "metrics.csv").open() as file:
+        return [value for _, name, value in csv.reader(file) if name == tag]
+
+
+def positions(path: Path, event: str) -> list[tuple[int, int]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(line["round"], line["attempt"]) for line in lines if line.get("event") == event]
+
+
+def test_another_machine_goes_on_with_a_copy_of_the_run(deploy, tmp_path):
+    nodes, config = deploy()
+    nodes.dies_after = 7  # in the second round, when the vectors are asked for
+    with pytest.raises(SystemExit):
+        run(config, tmp_path / "old")
+    shutil.copytree(tmp_path / "old", tmp_path / "elsewhere" / "new")
+    shutil.copy(tmp_path / "place" / "server" / "session.json", tmp_path / "elsewhere" / "session.json")
+    shutil.rmtree(tmp_path / "old")
+    shutil.rmtree(tmp_path / "place" / "server")
+    where = ["--deployment.session", str(tmp_path / "elsewhere" / "session.json")]
+    train.run(["--resume", str(tmp_path / "elsewhere" / "new"), *where])
+    assert RoundFolders(tmp_path / "elsewhere" / "new" / "checkpoints").latest().rounds_done == 3
+    charged = [(0, 0), (1, 1), (2, 0)]  # the attempt that died had cost nothing, and is not made again
+    assert positions(tmp_path / "elsewhere" / "new" / LEDGER, "release") == charged
+    for device in nodes.devices.values():
+        assert [key[1:] for key in device.books.ledger._charged] == charged
+    assert not (tmp_path / "old").exists()
+
+
+def test_a_server_that_was_put_back_is_refused(deploy, tmp_path):
+    """A backup of the run's folder that is a round old: no device answers for that round again."""
+    nodes, config = deploy()
+    nodes.dies_after = 5
+    with pytest.raises(SystemExit):
+        run(config, tmp_path / "run", "--federation.rounds", "3")
+    shutil.copytree(tmp_path / "run", tmp_path / "backup")
+    train.run(["--resume", str(tmp_path / "run")])
+    with pytest.raises(ValueError, match="10 attempts in a row were refused"):
+        train.run(["--resume", str(tmp_path / "backup")])
+    assert all(len(device.books.ledger._charged) == 3 for device in nodes.devices.values())
+
+
+def test_devices_may_take_other_numbers_of_steps(deploy, tmp_path, monkeypatch):
+    nodes, config = deploy(local_steps=5)
+    slow = nodes.devices[1].trainer.training.trainer
+    slow.federation.local_steps = 1
+    step, taken = ClientTrainer._step, []
+
+    def count(self, *args):
+        taken.append("slow" if self is slow else "fast")
+        return step(self, *args)
+
+    monkeypatch.setattr(ClientTrainer, "_step", count)
+    run(config, tmp_path / "run")
+    assert (taken.count("slow"), taken.count("fast")) == (3, 2 * 3 * 5)
+    assert figures(tmp_path / "run", "released/survivors") == ["3.0"] * 3
+
+
+def test_a_moving_clip_norm_is_replayed_by_every_device(deploy, tmp_path):
+    """A device that was started anew replays the rounds it has forgotten."""
+    nodes, config = deploy("clipping: {adaptive: true}")
+    nodes.dies_after = 10
+    with pytest.raises(SystemExit):
+        run(config, tmp_path / "run")
+    nodes.devices[1].norm = replace(nodes.devices[1].norm)
+    train.run(["--resume", str(tmp_path / "run")])
+    assert len(set(figures(tmp_path / "run", "released/clip_norm"))) == 3
+    assert figures(tmp_path / "run", "released/survivors") == ["3.0"] * 3
+
+
+def test_a_clip_norm_that_does_not_follow_is_refused_by_every_device(deploy, tmp_path, monkeypatch):
+    """The fault: a server that does not move S by the signed rule."""
+    _, config = deploy("clipping: {adaptive: true}")
+    monkeypatch.setattr("callbacks.clipping.replay_clip_norm", lambda clip_norm, *rule: 1.01 * clip_norm)
+    with pytest.raises(ValueError, match="10 attempts in a row were refused"):
+        run(config, tmp_path / "run")
+    assert figures(tmp_path / "run", "released/survivors") == ["3.0"]
+
+
+def test_other_settings_than_were_signed_do_not_start(deploy, tmp_path):
+    _, config = deploy()
+    config.write_text(config.read_text() + "seed: 1\n")
+    with pytest.raises(ValueError, match="must be those of the signed session"):
+        load_training(str(config), str(tmp_path / "place" / "devices" / "bela"), str(tmp_path), "bela")
+
+
+def test_what_the_owner_does_not_allow_does_not_start(deploy, tmp_path):
+    nodes, config = deploy()
+    home = tmp_path / "place" / "devices" / "bela"
+    (home / "owner.json").write_text('{"rounds": 2}')
+    place = DeviceHome(home)
+    with pytest.raises(OwnerRefusalError, match=r"rounds 3 \(allowed: 2\)"):
+        make_device(str(config), place, *place.open_session(), nodes.devices[1].trainer)
+
+
+def test_a_device_whose_owner_allows_no_more_leaves_the_rest_alone(deploy, tmp_path):
+    nodes, config = deploy()
+    nodes.devices[2].books.ledger.allowed_epsilon = 35.0  # two rounds of three
+    run(config, tmp_path / "run")
+    assert figures(tmp_path / "run", "released/survivors") == ["3.0", "3.0", "2.0"]
+    assert len(nodes.devices[2].books.ledger._charged) == 2
+    noise = [json.loads(line).get("noise_multiplier") for line in (tmp_path / "run" / LEDGER).read_text().splitlines()]
+    assert len(set(filter(None, noise))) == 1  # the noise is made for one missing device
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_devices_with_and_without_a_gpu_take_part_alike(deploy, tmp_path):
+    nodes, config = deploy()
+    home, place = tmp_path / "place" / "devices" / "bela", tmp_path / "place"
+    nodes.devices[1].trainer = AtOnce(load_training(str(config), str(home), str(place), "bela", accelerator="cuda"))
+    run(config, tmp_path / "run")
+    assert figures(tmp_path / "run", "released/survivors") == ["3.0"] * 3
