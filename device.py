@@ -91,7 +91,7 @@ def make_device(config: str, place: DeviceHome, session: Session, client: str, t
     from federation.privacy.keys import OperatingSystemKeys, SeededKeys
     from federation.privacy.owner import Terms
     from federation.secure_aggregation.client import SecureClient
-    from train import client_steps
+    from pipeline import client_steps
 
     settings = read_settings(config)
     privacy, federation, clients = settings.privacy, settings.federation, len(session.roster.clients)

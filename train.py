@@ -1,15 +1,14 @@
 """Trains a talking head across clients, privately: `python train.py --config configs/demo.yaml --devices 2`.
 
-The way of an update, fixed here and nowhere else (`private`): ISFA weight, clip, noise, mask on the client; unmask,
-decode, weighted mean on the server.
+The way of an update from client to server is fixed in `pipeline.py`: ISFA weight, clip, noise, mask on the client;
+unmask, decode, weighted mean on the server.
 """
 
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -25,19 +24,12 @@ from federation.args import (
     SecurityArgs,
 )
 
-if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
-    from federation.hooks import FederationCallback
-    from federation.privacy.keys import KeySource
-
 DEFAULTS = {
     "module": {"class_path": "lightning_modules.talking_head.TalkingHead"},
     "data": {"class_path": "datamodules.clients.ClientDataModule"},
 }
 
 NOWHERE = DeploymentArgs()
-
-SMALLEST_SHARE = 0.25
-"""The server divides by at least this share of the expected number of contributors, however the noise falls."""
 
 
 class Module(Protocol):
@@ -110,6 +102,7 @@ def train(
     from federation.privacy.keys import OperatingSystemKeys, SeededKeys
     from federation.rounds import FederatedRounds
     from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, save_text
+    from pipeline import private
 
     demand_groups(module, federation, clients_at_once)
     folder = open_folder(out_dir, resume)
@@ -148,85 +141,6 @@ def train(
         if remote is not None:
             remote.nodes.close()
     return folder
-
-
-def private(
-    keys: "KeySource",
-    privacy: PrivacyArgs,
-    federation: FederationArgs,
-    aggregation: AggregationArgs,
-    security: SecurityArgs,
-    clipping: ClippingArgs,
-    owner: OwnerArgs,
-    *,
-    clients: int,
-    out_dir: Path,
-    remote: bool = False,
-) -> list["FederationCallback"]:
-    """Return what happens to an update between client and server, in the one order that is private.
-
-    The client halves run from first to last, the server halves from last to first. Without privacy only the sampling
-    and the weights are left, and the run says so. Where the devices are elsewhere (`remote`), each keeps its own ledger
-    and masks for itself; the server halves of the other steps are the same.
-    """
-    from callbacks.budget import PrivacyBudget
-    from callbacks.conclusion import PrivacyOff
-    from callbacks.device_ledgers import DeviceLedgers
-    from callbacks.enrolment import digest_settings
-    from callbacks.masking import SecureAggregation
-    from callbacks.noise import choose_noise, sample_rate
-    from federation.privacy.cohort import provision
-    from federation.privacy.owner import OwnerLimits, Terms
-
-    sampling, steps = client_steps(keys, privacy, federation, aggregation, security, clipping, clients)
-    limits = OwnerLimits.read(owner.limits) if owner.limits else None
-    if not privacy.enabled:
-        terms = Terms(
-            sample_rate(federation), federation.rounds, 0, federation.sampling, privacy.key_source, private=False
-        )
-        return [PrivacyOff(out_dir, terms, limits), *sampling, *steps]
-    cohort = provision(clients, security.colluding_share, security.dropout_share)
-    z = choose_noise(privacy, federation, clients)
-    budget = PrivacyBudget(out_dir, privacy, federation, z, cohort, security, simulation=not remote)
-    if remote:
-        return [budget, *sampling, *steps]
-    return [
-        budget,
-        *sampling,
-        DeviceLedgers(Path(owner.ledgers or out_dir / "devices"), budget.promise, federation.rounds, limits=limits),
-        *steps,
-        SecureAggregation(keys, security, digest_settings(privacy, federation, aggregation, security, clipping)),
-    ]
-
-
-def client_steps(
-    keys: "KeySource",
-    privacy: PrivacyArgs,
-    federation: FederationArgs,
-    aggregation: AggregationArgs,
-    security: SecurityArgs,
-    clipping: ClippingArgs,
-    clients: int,
-) -> tuple[list["FederationCallback"], list["FederationCallback"]]:
-    """Return the steps that a client takes with its update before it is masked: sampling, then weight, clip, noise.
-
-    A device in a deployment takes the very same ones.
-    """
-    from callbacks.clipping import ClipUpdate
-    from callbacks.isfa import ISFAAggregation
-    from callbacks.noise import DistributedNoise, choose_noise, sample_rate
-    from callbacks.sampling import HiddenSampling, VisibleSampling
-
-    coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)
-    sampling = [] if coins is None else [coins(keys, federation.sample_rate)]
-    weights = aggregation if federation.aggregation == "isfa" else replace(aggregation, gamma=0.0)
-    if not privacy.enabled:
-        return sampling, [ISFAAggregation(weights)]
-    return sampling, [
-        ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * sample_rate(federation)),
-        ClipUpdate(keys, clipping, contributing=federation.sample_rate if federation.sampling == "hidden" else 1.0),
-        DistributedNoise(keys, choose_noise(privacy, federation, clients), security),
-    ]
 
 
 def make_parser(argv: Sequence[str]) -> ArgumentParser:

@@ -18,7 +18,8 @@ from federation.privacy.keys import OperatingSystemKeys
 from federation.rounds import FederatedRounds
 from federation.update import RoundState
 from launching import make_fabric, read_clients
-from train import make_parser, private
+from pipeline import private
+from train import make_parser
 
 Pipeline = Sequence[FederationCallback]
 

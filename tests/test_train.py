@@ -17,11 +17,12 @@ from federation.args import AggregationArgs, ClippingArgs, FederationArgs, Owner
 from federation.privacy.keys import SeededKeys
 from federation.privacy.owner import OwnerRefusalError
 from federation.rounds import FederatedRounds
+from pipeline import private
 from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
 
 def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
-    pipeline = train.private(
+    pipeline = private(
         SeededKeys(0),
         PrivacyArgs(enabled=enabled),
         FederationArgs(sampling=sampling),

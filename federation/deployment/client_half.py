@@ -20,7 +20,7 @@ class ClientHalf:
     Args:
         client: Its name.
         roster: Everybody's names: the noise is provisioned for all of them.
-        pipeline: Sampling, ISFA, clip and noise, in the order of `train.py::private`.
+        pipeline: Sampling, ISFA, clip and noise, in the order of `pipeline.py::private`.
         seed: Of the run.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PROMISING = ("federation", "callbacks", "train.py")
+PROMISING = ("federation", "callbacks", "pipeline.py", "train.py")
 """Whatever touches an update between a client's training and the released adapter."""
 
 

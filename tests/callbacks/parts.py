@@ -12,7 +12,7 @@ from federation.args import AggregationArgs, ClippingArgs, FederationArgs, Owner
 from federation.hooks import FederationCallback
 from federation.privacy.keys import SeededKeys
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
-from train import private
+from pipeline import private
 
 CLIENTS = ("ann", "bob", "cleo", "dan", "eve", "finn", "gus", "hal")
 DIMENSION = 50
@@ -46,7 +46,7 @@ def make_updates(clients: Iterable[str] = CLIENTS, scale: float = 0.05) -> list[
 
 
 def make_pipeline(out_dir: Path, seed: int = 0, clients: int = len(CLIENTS), **settings: object) -> list:
-    """Return `train.private`'s pipeline with seeded keys; settings go to the args that know them."""
+    """Return `pipeline.private`'s pipeline with seeded keys; settings go to the args that know them."""
     args = []
     for kind in (PrivacyArgs, FederationArgs, AggregationArgs, SecurityArgs, ClippingArgs, OwnerArgs):
         names = kind.__dataclass_fields__.keys() & settings.keys()

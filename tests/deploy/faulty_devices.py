@@ -33,8 +33,8 @@ from federation.secure_aggregation.memory import FileMemory
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
 from federation.update import ClientSignals, ClientUpdate
+from pipeline import client_steps
 from tests.federation.secure_aggregation.parties import identity
-from train import client_steps
 
 SEED, CLIP_NORM, ROUNDS, SECURITY = 11, 0.5, 3, SecurityArgs(dropout_share=0.4)
 PRIVACY = PrivacyArgs(key_source="seeded", noise_multiplier=0.3, clip_norm=CLIP_NORM, allow_tiny_cohort=True)

@@ -27,6 +27,7 @@ from federation.rounds import FederatedRounds
 from federation.secure_aggregation.session import Session, SessionConfig
 from federation.update import ClientUpdate
 from federation.vectors import read_vector
+from pipeline import private
 from tests.deploy.faulty_devices import (
     ANSWER_SECONDS,
     CLIP_NORM,
@@ -40,7 +41,6 @@ from tests.deploy.faulty_devices import (
 )
 from tests.federation.secure_aggregation.parties import DIGEST, identity, make_session
 from tests.tiny import TinyModule, tiny_fabric
-from train import private
 
 Position = tuple[int, int]
 """Round and attempt."""

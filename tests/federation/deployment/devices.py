@@ -72,7 +72,7 @@ class FatedTrainer(Trainer):
 
 
 def make_pipeline(keys: KeySource, sample_rate: float = 1.0) -> list:
-    """Return the client half of `train.py::private`."""
+    """Return the client half of `pipeline.py::private`."""
     return [
         HiddenSampling(keys, sample_rate),
         ISFAAggregation(AggregationArgs()),

@@ -21,7 +21,7 @@ from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.stages import Stage
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
-from train import private
+from pipeline import private
 
 PERFECT = ClientSignals(identity=1.0, stability=1.0)
 HEADROOM = 1e-9
@@ -36,7 +36,7 @@ def make_system(kind: type[System] = System, seed: int = 0, **terms: object) -> 
 
 
 class PipelineSystem(System):
-    """The round as `train.private` builds it: real callbacks, in their order, on states and updates without training.
+    """The round as `pipeline.private` builds it: real callbacks in their order, without training.
 
     Nobody drops out, as on one machine. Ledgers are left in the working directory.
     """
