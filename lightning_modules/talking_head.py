@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
@@ -23,16 +23,10 @@ from lightning_modules.memory import DTYPES, recompute_activations, save_memory
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.reference import Reference
 from lightning_modules.sampling import animate
+from lightning_modules.signals import Signals, measure_signals
 from lightning_modules.stacked import StackedAdapters
 
 NOTHING_SAVED = MemoryArgs()
-
-
-class Signals(NamedTuple):
-    """What ISFA scores a client by, each in [0, 1]."""
-
-    identity: float
-    stability: float
 
 
 class TalkingHead(LightningModule):
@@ -222,25 +216,8 @@ class TalkingHead(LightningModule):
 
     @torch.no_grad()
     def signals(self, batches: Iterable[dict[str, Tensor]]) -> Signals:
-        """Score the current weights on a client's clips (PrivFedTalk, ID_k and TS_k).
-
-        ID = (1 + cos) / 2 between the estimated clean middle frame and the reference; TS = 1 / (1 + J) with J the mean
-        absolute frame-to-frame change of the estimate, frames in [0, 1]. Both at t = 200 of 1000.
-        """
-        identity, jitter, count = 0.0, 0.0, 0
-        for batch in batches:
-            clean = batch["latents"]
-            timestep = torch.full((len(clean),), 200, device=clean.device)
-            noisy = add_noise(self.backbone.scheduler, clean, torch.randn_like(clean), timestep)
-            estimate = noisy.clean_from(self._predict(noisy, batch, batch["has_motion"]))
-            frames = self.backbone.decode(estimate.to(self.backbone.vae.dtype)).clamp(-1, 1)
-            faces = self.backbone.embed(frames[:, frames.shape[1] // 2])
-            identity += 1 - identity_loss(faces, batch["identity"]).item()
-            jitter += (frames.diff(dim=1).abs().mean() / 2).item()
-            count += 1
-        if not count:
-            raise ValueError("signals() needs at least one batch. Got none.")
-        return Signals(identity / count, 1 / (1 + jitter / count))
+        """Score the current weights on a client's clips, for ISFA; see `measure_signals`."""
+        return measure_signals(self.backbone, self._predict, batches)
 
     def _predict(
         self, noisy: NoisyLatents, batch: dict[str, Tensor], has_motion: Tensor, beside: Tensor | None = None
