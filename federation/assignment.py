@@ -4,13 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
-
-from torch.distributed import distributed_c10d
-
-from federation.exchange import is_parallel
-
-_hand_outs = count()
 
 
 def longest_first(
@@ -26,19 +19,13 @@ def longest_first(
     return sorted(clients, key=lambda client: (-seconds.get(client, math.inf), -num_examples(client), client))
 
 
-def hand_out(clients: Sequence[str]) -> Iterator[str]:
+def hand_out(clients: Sequence[str], claim: Callable[[str], bool]) -> Iterator[str]:
     """Yield this device's clients one by one; over all devices, each client is yielded exactly once.
 
-    Devices share nothing but a counter in the process group's store, so a slow client holds up nobody. Each device must
-    start one hand-out per round, with the same order of clients.
+    A device waits for no other, not even for an answer, so a slow client or a busy device holds up nobody.
+
+    Args:
+        clients: The cohort, in an order that is the same on every device.
+        claim: Says whether this device may have a client: True on one device only, and once.
     """
-    take = _shared_counter() if is_parallel() else count().__next__
-    while (position := take()) < len(clients):
-        yield clients[position]
-
-
-def _shared_counter() -> Callable[[], int]:
-    """Return a function that gives 0, 1, 2, ... over all devices; each hand-out of the process has its own counter."""
-    store = distributed_c10d._get_default_store()
-    key = f"federation/hand_out/{next(_hand_outs)}"
-    return lambda: store.add(key, 1) - 1
+    return filter(claim, clients)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from lightning.fabric import Fabric
@@ -137,7 +138,8 @@ class FederatedRounds:
     def _train_cohort(self, state: RoundState) -> list[ClientUpdate]:
         """Train the clients this device is handed and return their updates in roster order."""
         updates = []
-        for client in hand_out(longest_first(state.clients, self.seconds, self.data.num_examples)):
+        claim = partial(self.folders.claim, rounds_done=state.index + 1)
+        for client in hand_out(longest_first(state.clients, self.seconds, self.data.num_examples), claim):
             trained = self.trainer.train(state, client, self._personal(client))
             trained.personal.save(self.folders.new_client_file(client, state.index + 1))
             self._call("on_client_update", state, trained.update)
@@ -233,7 +235,7 @@ class FederatedRounds:
 
     def _personal(self, client: str | None) -> ClientState:
         """Return a client's newest personal state; a newcomer's where there is none."""
-        path = self.folders.client_file(client) if client is not None else None
+        path = self.folders.client_file(client, self.server.rounds_done) if client is not None else None
         return ClientState.load(path) if path is not None else self.newcomer
 
     def _on_step(self, state: RoundState, client: str, step: int, losses: dict[str, float]) -> None:

@@ -290,7 +290,7 @@ def test_a_hook_can_put_any_clients_adapters_into_the_module(tmp_path):
     rounds.run()
     assert torch.equal(seen[None], initial)
     for client in ("ann", "bob"):
-        assert torch.equal(seen[client], ClientState.load(rounds.folders.client_file(client)).personal[0])
+        assert torch.equal(seen[client], ClientState.load(rounds.folders.client_file(client, 2)).personal[0])
 
 
 def test_figures_tell_what_is_released_from_what_is_local(tmp_path):
