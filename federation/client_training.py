@@ -91,7 +91,7 @@ class ClientTrainer:
     def _take_steps(self, state: RoundState, client: str, optimizers: dict[str, Optimizer]) -> dict[str, list[float]]:
         """Take the local steps, or fewer when a loss is not finite, and return the losses of each step by name."""
         steps, losses = self.federation.local_steps, defaultdict(list)
-        anchors = {parameter: parameter.detach().clone() for parameter in self.module.shared_parameters()}
+        anchors = self._anchors()
         batches_seed = derive_seed(self.seed, state.index, client, "batches")
         batches = self.data.client_dataloader(client, steps=steps, seed=batches_seed, split="train")
         seed_training(derive_seed(self.seed, state.index, client, "training"))
@@ -108,9 +108,16 @@ class ClientTrainer:
             raise ValueError(f"The data of {client} must give {steps} batches. Got {len(losses['loss'])}.")
         return losses
 
+    def _anchors(self) -> dict[Tensor, Tensor]:
+        """Return copies of the shared parameters; only FedProx asks."""
+        if self.federation.aggregation != "fedprox":
+            return {}
+        return {parameter: parameter.detach().clone() for parameter in self.module.shared_parameters()}
+
     def _step(self, batch: object, step: int, optimizers: dict[str, Optimizer], anchors: dict[Tensor, Tensor]) -> float:
         """Take one step of both adapters on one loss, each with its own gradient clip, and return the loss."""
-        self.module.zero_grad(set_to_none=True)
+        for optimizer in optimizers.values():
+            optimizer.zero_grad()
         with self.fabric.autocast():
             loss = self.module.training_step(batch, step)
         if not torch.isfinite(loss):
