@@ -141,7 +141,8 @@ class FederatedRounds:
         claim = partial(self.folders.claim, rounds_done=state.index + 1)
         for client in hand_out(longest_first(state.clients, self.seconds, self.data.num_examples), claim):
             trained = self.trainer.train(state, client, self._personal(client))
-            trained.personal.save(self.folders.new_client_file(client, state.index + 1))
+            if self.newcomer.personal:
+                trained.personal.save(self.folders.new_client_file(client, state.index + 1))
             self._call("on_client_update", state, trained.update)
             updates.append(trained.update)
         updates.sort(key=lambda update: update.client)

@@ -1,4 +1,7 @@
-"""Apple's pfl-research: `torchrun --standalone --nproc_per_node=N -m benchmarks.engines.pfl_research WORK OUT`."""
+"""Apple's pfl-research.
+
+`torchrun --standalone --nproc_per_node=N -m benchmarks.engines.pfl_research WORK OUT`.
+"""
 
 from __future__ import annotations
 
