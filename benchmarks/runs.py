@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric import Fabric
-from typing_extensions import override
 
+from benchmarks.stopwatch import Stopwatch
 from callbacks.evaluation import DenoisingModule, HeldOutData
 from datamodules.clients import ClientDataModule
 from federation.hooks import FederationCallback
 from federation.privacy.keys import OperatingSystemKeys
 from federation.rounds import FederatedRounds
-from federation.update import RoundState
 from launching import make_fabric, read_clients
 from pipeline import private
 from train import make_parser
@@ -69,24 +67,6 @@ def read_settings(config: str | Path, *overrides: str) -> Any:
     argv = [f"--config={config}", *overrides]
     parser = make_parser(argv)
     return parser.instantiate(parser.parse_args(argv))
-
-
-@dataclass
-class Stopwatch(FederationCallback):
-    """Takes the time of each round, up to the end of its last hook; it must be the last observer."""
-
-    seconds: list[float] = field(default_factory=list)
-    _ended: float = 0.0
-
-    @override
-    def on_run_start(self, state: RoundState) -> None:
-        self._ended = time.perf_counter()
-
-    @override
-    def on_round_end(self, state: RoundState) -> None:
-        now = time.perf_counter()
-        self.seconds.append(now - self._ended)
-        self._ended = now
 
 
 def run_timed(settings: Any, folder: Path, wrap: Callable[[Pipeline], Pipeline] = list) -> Stopwatch:

@@ -84,10 +84,9 @@ class RoundFolders:
                 warnings.warn(f"{path} cannot be read ({error}) and is removed.", stacklevel=2)
                 shutil.rmtree(path)
 
-    def client_file(self, client: str) -> Path | None:
-        """Return the newest file of a client's state: this round's, else the last committed one's, else None."""
-        partial = sorted(self.root.glob("round_*.partial"))
-        for folder in [*partial[-1:], *self.committed()[-1:]]:
+    def client_file(self, client: str, rounds_done: int) -> Path | None:
+        """Return the newest file of a client's state, if any: the round's in work after `rounds_done`, else theirs."""
+        for folder in (self._partial(rounds_done + 1), self._committed(rounds_done)):
             path = _client_path(folder, client)
             if path.exists():
                 return path
@@ -115,15 +114,18 @@ class RoundFolders:
         """
         partial = self._partial(server.rounds_done)
         for client in clients:
-            old, new = self.client_file(client), _client_path(partial, client)
-            if old is not None and not new.exists():
+            old, new = self.client_file(client, server.rounds_done - 1), _client_path(partial, client)
+            if old is not None and old != new:
                 _link_or_copy(old, new)
         _write_server(partial, server)
-        folder = partial.with_suffix("")
+        folder = self._committed(server.rounds_done)
         partial.rename(folder)
         for path in self.committed()[:-KEEP]:
             shutil.rmtree(path)
         return folder
+
+    def _committed(self, rounds_done: int) -> Path:
+        return self.root / f"round_{rounds_done:04d}"
 
     def _partial(self, rounds_done: int) -> Path:
         return self.root / f"round_{rounds_done:04d}.partial"

@@ -34,7 +34,8 @@ def gather(item: Item) -> list[Item]:
 
 def wait_for_all() -> None:
     """Return when every device has come this far."""
-    gather(None)
+    if is_parallel():
+        distributed.barrier()
 
 
 def exchange_messages(messages: dict[str, bytes]) -> dict[str, bytes]:
@@ -79,7 +80,10 @@ def sum_wires(fabric: Fabric, state: RoundState, updates: list[ClientUpdate]) ->
     total = torch.zeros(state.wire_size, dtype=state.wire_dtype)
     for update in sorted(updates, key=lambda update: update.client):
         total += torch.from_numpy(_checked_wire(state, update)).to(total.dtype)
-    total = fabric.all_reduce(total.to(fabric.device), reduce_op="sum").cpu()
+    total = total.to(fabric.device)
+    if is_parallel():
+        distributed.all_reduce(total)
+    total = total.cpu()
     if state.private:
         return Aggregate((total & RESIDUES).numpy().astype(np.uint32), len(state.clients))
     return Aggregate(total.numpy(), len(state.clients), vector=total.numpy())

@@ -144,7 +144,8 @@ class FederatedRounds:
         ordered = longest_first(state.clients, self.seconds, self.data.num_examples)
         for group in hand_out(form_groups(ordered, self.clients_at_once, self.fabric.world_size)):
             for trained in self._train(state, group):
-                trained.personal.save(self.folders.new_client_file(trained.update.client, state.index + 1))
+                if self.newcomer.personal:
+                    trained.personal.save(self.folders.new_client_file(trained.update.client, state.index + 1))
                 self._call("on_client_update", state, trained.update)
                 updates.append(trained.update)
         updates.sort(key=lambda update: update.client)
@@ -244,7 +245,7 @@ class FederatedRounds:
 
     def _personal(self, client: str | None) -> ClientState:
         """Return a client's newest personal state; a newcomer's where there is none."""
-        path = self.folders.client_file(client) if client is not None else None
+        path = self.folders.client_file(client, self.server.rounds_done) if client is not None else None
         return ClientState.load(path) if path is not None else self.newcomer
 
     def _on_step(self, state: RoundState, client: str, step: int, losses: dict[str, Tensor]) -> None:

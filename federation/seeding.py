@@ -23,4 +23,7 @@ def seed_training(seed: int) -> None:
     """Seed the global generators of Python, numpy and torch (all devices)."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:  # torch would note a stack trace for each kind of device that it might find later
+        torch.default_generator.manual_seed(seed)

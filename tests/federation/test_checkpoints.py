@@ -54,10 +54,10 @@ def test_clients_who_did_not_train_are_carried_over_and_two_rounds_kept(tmp_path
     write_round(folders, 2, ("bob",))
     write_round(folders, 3, ())
     assert names(tmp_path) == ["round_0002", "round_0003"]
-    states = {client: ClientState.load(folders.client_file(client)).personal[0].item() for client in ("ann", "bob")}
+    states = {client: ClientState.load(folders.client_file(client, 3)).personal[0].item() for client in ("ann", "bob")}
     assert states == {"ann": 1.0, "bob": 2.0}
-    assert folders.client_file("cleo") is None
-    assert folders.client_file("ann").parent.parent.parent.name == "round_0003"
+    assert folders.client_file("cleo", 3) is None
+    assert folders.client_file("ann", 3).parent.parent.parent.name == "round_0003"
 
 
 def test_a_round_in_work_never_changes_the_committed_one(tmp_path):
@@ -66,9 +66,9 @@ def test_a_round_in_work_never_changes_the_committed_one(tmp_path):
     write_round(folders, 2, ())
     folders.begin(3)
     ClientState([torch.tensor([9.0])]).save(folders.new_client_file("ann", 3))
-    assert ClientState.load(folders.client_file("ann")).personal[0].item() == 9.0
+    assert ClientState.load(folders.client_file("ann", 2)).personal[0].item() == 9.0
     folders.abandon(3)
-    assert ClientState.load(folders.client_file("ann")).personal[0].item() == 1.0
+    assert ClientState.load(folders.client_file("ann", 2)).personal[0].item() == 1.0
 
 
 def test_a_crash_before_the_rename_leaves_the_previous_round(tmp_path, monkeypatch):
@@ -91,7 +91,7 @@ def test_a_crash_before_the_rename_leaves_the_previous_round(tmp_path, monkeypat
     again = RoundFolders(tmp_path)
     again.clean()
     assert names(tmp_path) == ["round_0001"]
-    assert ClientState.load(again.client_file("ann")).personal[0].item() == 1.0
+    assert ClientState.load(again.client_file("ann", 1)).personal[0].item() == 1.0
 
 
 @pytest.mark.parametrize("broken", ["server.json", "server.safetensors"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
+from torch.optim import AdamW
 
 from federation.args import AggregationArgs, FederationArgs
 from federation.client_states import ClientState
@@ -290,7 +291,7 @@ def test_a_hook_can_put_any_clients_adapters_into_the_module(tmp_path):
     rounds.run()
     assert torch.equal(seen[None], initial)
     for client in ("ann", "bob"):
-        assert torch.equal(seen[client], ClientState.load(rounds.folders.client_file(client)).personal[0])
+        assert torch.equal(seen[client], ClientState.load(rounds.folders.client_file(client, 2)).personal[0])
 
 
 def test_figures_tell_what_is_released_from_what_is_local(tmp_path):
@@ -336,3 +337,24 @@ def test_a_script_on_two_devices_gives_the_same_bits(tmp_path, one_device):
     command = [sys.executable, str(script), str(tmp_path / "rounds")]
     subprocess.run(command, env=environment, check=True, timeout=400, capture_output=True)
     assert_same_runs(tmp_path / "rounds", one_device[0])
+
+
+class SharedOnly(TinyModule):
+    """Has no personal part."""
+
+    def personal_parameters(self):
+        return []
+
+    def configure_optimizers(self):
+        return {"shared": AdamW(self.shared_parameters(), lr=self.learning_rate)}
+
+
+def test_without_a_personal_part_no_client_has_a_file_and_a_run_goes_on(tmp_path):
+    def run(rounds: int, folder: str, **kwargs) -> RoundState:
+        torch.manual_seed(5)
+        federation = FederationArgs(rounds=rounds, local_steps=2)
+        return tiny_rounds(tiny_fabric(), tmp_path / folder, module=SharedOnly(), federation=federation, **kwargs).run()
+
+    run(1, "two")
+    assert torch.equal(run(2, "two", resume=True).global_adapter, run(2, "one").global_adapter)
+    assert not list(tmp_path.rglob("state.safetensors"))
