@@ -28,7 +28,11 @@ class WorkModule(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.net = make_net(width)
-        self.losses: dict[str, float] = {}
+        self.losses: dict[str, Tensor] = {}
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Return a batch as it is: nothing is drawn."""
+        return batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
