@@ -32,7 +32,7 @@ test-fast: .venv/.dev ## Run the quick tests, about a minute
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 audit: .venv/.dev ## Run the privacy tests with every fuzzed case, then audit a run (RUN=runs/demo)
-	PRIVFEDTALK_FUZZ=full $(BIN)/python -m pytest --timeout=7200 tests/federation/privacy tests/federation/secure_aggregation $(PYTEST_ARGS)
+	PRIVFEDTALK_FUZZ=full $(BIN)/python -m pytest --timeout=7200 tests/federation/privacy tests/federation/secure_aggregation tests/federation/deployment/test_attempt.py $(PYTEST_ARGS)
 	$(if $(RUN),$(BIN)/python -m federation.privacy.audit $(RUN))
 
 lint: .venv/.dev ## Check style and format

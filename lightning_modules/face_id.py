@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.embeddings import IPAdapterFaceIDImageProjection
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
 
 FILE = "ip-adapter-faceid_sd15.bin"
 """Name of the weights in their publisher's folder."""
@@ -37,6 +40,8 @@ def adopt_face_adapter(unet: UNet2DConditionModel, given: str) -> tuple[FaceIDTo
     Returns:
         The projection, and the adapter's `to_k_ip` and `to_v_ip` weights by the name of their attention's processor.
     """
+    from diffusers import StableDiffusionPipeline  # seconds, and only assembly needs it
+
     path = Path(given).expanduser()
     folder, name = (str(path.parent), path.name) if path.is_file() else (given, FILE)
     absent = dict.fromkeys(("vae", "text_encoder", "tokenizer", "scheduler", "safety_checker", "feature_extractor"))

@@ -146,13 +146,14 @@ def test_devices_may_take_other_numbers_of_steps(deploy, tmp_path, monkeypatch):
     nodes, config = deploy(local_steps=5)
     slow = nodes.devices[1].trainer.training.trainer
     slow.federation.local_steps = 1
-    step, taken = ClientTrainer._step, []
+    take_steps, taken = ClientTrainer._take_steps, []
 
     def count(self, *args):
-        taken.append("slow" if self is slow else "fast")
-        return step(self, *args)
+        losses = take_steps(self, *args)
+        taken.extend(["slow" if self is slow else "fast"] * len(losses))
+        return losses
 
-    monkeypatch.setattr(ClientTrainer, "_step", count)
+    monkeypatch.setattr(ClientTrainer, "_take_steps", count)
     run(config, tmp_path / "run")
     assert (taken.count("slow"), taken.count("fast")) == (3, 2 * 3 * 5)
     assert figures(tmp_path / "run", "released/survivors") == ["3.0"] * 3

@@ -8,6 +8,11 @@ SWITCH = "PRIVFEDTALK_FUZZ"
 """Environment variable; `full` runs all cases."""
 
 
+def is_full() -> bool:
+    """Whether all is asked for, however long it takes."""
+    return os.environ.get(SWITCH) == "full"
+
+
 def cases(full: int) -> range:
     """Return the numbers of the cases to run; the suite's are the first of the full run."""
-    return range(full if os.environ.get(SWITCH) == "full" else max(1, full // 100))
+    return range(full if is_full() else max(1, full // 100))

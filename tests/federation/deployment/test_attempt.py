@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from federation.deployment.patience import Patience
+from federation.privacy.cohort import provision
 from federation.privacy.stream import KeyStream
 from federation.secure_aggregation.errors import TooFewClientsError
 from federation.secure_aggregation.keys import KeyPair
@@ -15,8 +16,10 @@ from federation.secure_aggregation.server import SecureServer
 from federation.secure_aggregation.signing import sign_advertised
 from federation.secure_aggregation.stages import Stage
 from tests.federation.deployment.simulated import BROADCAST, FailingNodes, make_federation
+from tests.federation.fuzz import is_full
 from tests.federation.secure_aggregation.parties import identity
 
+WHOLE = pytest.mark.skipif(not is_full(), reason="a quarter of an hour: make audit")
 EPOCHS = pytest.mark.parametrize("epoch_rounds", [1, pytest.param(3, marks=pytest.mark.slow)])
 
 
@@ -52,10 +55,12 @@ def test_steady_rounds_ask_three_times_and_a_refused_one_begins_a_new_epoch():
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("devices", [32, pytest.param(128, marks=WHOLE)])
 @pytest.mark.parametrize("epoch_rounds", [1, 5])
 @pytest.mark.parametrize(("share", "released"), [(0.05, range(16, 21)), (0.2, range(1))])
-def test_twenty_rounds_of_128_devices(share, released, epoch_rounds):
-    federation = make_federation(128, 13, 76, epoch_rounds)  # `provision(128, 0.1, 0.3)`
+def test_twenty_rounds_of_many_devices(share, released, epoch_rounds, devices):
+    cohort = provision(devices, 0.1, 0.3)
+    federation = make_federation(devices, cohort.colluders, cohort.honest, epoch_rounds)
     fates = Counter(federation.run_round(index, share) for index in range(20))
     assert fates["exact"] in released
     assert not fates["wrong"]
