@@ -12,6 +12,9 @@ from benchmarks.gpu_rows import make_rows
 from benchmarks.report import Bar
 from tests.federation.fuzz import is_full
 
+LONG = ("LoRA step, rate", "generation, TAESD", "clients at once, demo", "clients at once, 256x256")
+"""Rows that take the longest; they run with PRIVFEDTALK_FUZZ=full."""
+
 
 def test_a_row_that_fails_says_why():
     def fail() -> list[Bar]:
@@ -45,7 +48,7 @@ def test_toy_figures_need_a_place_of_their_own():
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU runs at full size")
 def test_every_row_runs_at_toy_size(tmp_path):
-    quick = [name for name in make_rows(torch.device("cpu")) if is_full() or not name.startswith("clients at once, ")]
+    quick = [name for name in make_rows(torch.device("cpu")) if is_full() or name not in LONG]
     rows = measure_gpu(out=str(tmp_path / "toy.json"), minutes=60.0, only=quick)
     assert {row.name: row.failure for row in rows if row.failure} == {}
     assert all(row.bars for row in rows)

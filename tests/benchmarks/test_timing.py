@@ -54,11 +54,11 @@ def test_the_stages_of_a_run_are_named_with_their_share(tmp_path):
 
 @pytest.mark.slow
 def test_one_measurement_leaves_the_seconds_of_all_rounds_but_the_first(tmp_path):
-    rounds = '["--federation.rounds=3"]'
+    rounds = '["--federation.rounds=2"]'
     done = command("client_parallel.py", tmp_path, "--devices=2", "--measure=s.json", f"--overrides={rounds}")
     assert not done.returncode, done.stderr
     seconds = json.loads((tmp_path / "s.json").read_text())
-    assert len(seconds) == 2
+    assert len(seconds) == 1
     assert all(value > 0 for value in seconds)
 
 

@@ -55,7 +55,7 @@ def test_steady_rounds_ask_three_times_and_a_refused_one_begins_a_new_epoch():
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("devices", [32, pytest.param(128, marks=WHOLE)])
+@pytest.mark.parametrize("devices", [20, pytest.param(128, marks=WHOLE)])
 @pytest.mark.parametrize("epoch_rounds", [1, 5])
 @pytest.mark.parametrize(("share", "released"), [(0.05, range(16, 21)), (0.2, range(1))])
 def test_twenty_rounds_of_many_devices(share, released, epoch_rounds, devices):
