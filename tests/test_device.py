@@ -19,10 +19,8 @@ from device import make_device
 from device_home import DeviceHome
 from federation.checkpoints import RoundFolders
 from federation.client_training import ClientTrainer
-from federation.deployment.local_training import LocalTraining
-from federation.deployment.trainer import Trainer, decode_update
 from federation.privacy.owner import OwnerRefusalError
-from tests.federation.deployment.devices import DeviceNodes, HandClock
+from tests.federation.deployment.devices import AtOnce, DeviceNodes, HandClock
 
 pytestmark = pytest.mark.slow
 
@@ -36,19 +34,6 @@ observers: {{evaluation_batches: 0, sample_frames: 0}}
 deployment: {{session: {place}/server/session.json, answer_seconds: 60, training_seconds: 600}}
 accelerator: cpu
 """
-
-
-class AtOnce(Trainer):
-    """Trains in this process, when it is told to."""
-
-    def __init__(self, training: LocalTraining) -> None:
-        self.training = training
-
-    def start(self, begin):
-        self.content = self.training.run(begin.encode())
-
-    def take(self, begin):
-        return decode_update(self.content, self.training.client, begin)
 
 
 class LocalNodes(DeviceNodes):

@@ -21,10 +21,11 @@ from federation.deployment.client_half import ClientHalf
 from federation.deployment.clock import Clock
 from federation.deployment.device import Device
 from federation.deployment.device_books import DeviceBooks
+from federation.deployment.local_training import LocalTraining
 from federation.deployment.orders import Begin
 from federation.deployment.patience import Patience
 from federation.deployment.signed_norm import SignedNorm
-from federation.deployment.trainer import Trainer
+from federation.deployment.trainer import Trainer, decode_update
 from federation.privacy.accountant import Release
 from federation.privacy.device_ledger import DeviceLedger
 from federation.privacy.keys import KeySource, OperatingSystemKeys
@@ -37,6 +38,19 @@ from tests.federation.secure_aggregation.parties import identity, make_names, ma
 SIZE, CLIP_NORM, ROUNDS, TRAINING = 6, 1.0, 5, 40.0
 SECURITY = SecurityArgs(colluding_share=0.1, dropout_share=0.4)
 Fate = Literal["done", "late", "crashed"]
+
+
+class AtOnce(Trainer):
+    """Trains in this process, when it is told to."""
+
+    def __init__(self, training: LocalTraining) -> None:
+        self.training = training
+
+    def start(self, begin):
+        self.content = self.training.run(begin.encode())
+
+    def take(self, begin):
+        return decode_update(self.content, self.training.client, begin)
 
 
 class HandClock(Clock):

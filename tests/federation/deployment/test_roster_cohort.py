@@ -23,7 +23,6 @@ from federation.deployment.patience import Patience
 from federation.deployment.personal_states import PersonalStates
 from federation.deployment.roster_cohort import RosterCohort
 from federation.deployment.signed_norm import SignedNorm
-from federation.deployment.trainer import Trainer, decode_update
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Release
 from federation.privacy.cohort import provision
@@ -34,7 +33,7 @@ from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import InMemory
 from federation.secure_aggregation.session import Session, SessionConfig
 from federation.vectors import read_vector
-from tests.federation.deployment.devices import DeviceNodes, HandClock
+from tests.federation.deployment.devices import AtOnce, DeviceNodes, HandClock
 from tests.federation.secure_aggregation.parties import DIGEST, identity, make_session
 from tests.tiny import NAMES, TinyData, TinyModule, tiny_fabric
 
@@ -56,19 +55,6 @@ def client_steps(keys: SeededKeys) -> list[FederationCallback]:
         ClipUpdate(keys, ClippingArgs(), contributing=FEDERATION.sample_rate),
         DistributedNoise(keys, Z, SECURITY),
     ]
-
-
-class AtOnce(Trainer):
-    """Trains in this process, when it is told to."""
-
-    def __init__(self, training: LocalTraining) -> None:
-        self.training = training
-
-    def start(self, begin):
-        self.content = self.training.run(begin.encode())
-
-    def take(self, begin):
-        return decode_update(self.content, self.training.client, begin)
 
 
 def make_device(client: str, session: Session, folder: Path) -> Device:
