@@ -63,8 +63,8 @@ class Progress(FederationCallback):
 
     def _show(self) -> None:
         loss = "" if self.loss is None else f"loss {self.loss:.3f}"
-        spent = "" if self.epsilon is None else f", epsilon {self.epsilon:.2f}"
-        self.bar.set_postfix_str(loss + spent, refresh=False)
+        spent = "" if self.epsilon is None else f"epsilon {self.epsilon:.2f}"
+        self.bar.set_postfix_str(", ".join(filter(None, (loss, spent))), refresh=False)
 
     def _steps_until(self, rounds: int) -> int:
         return self.bar.total // self.rounds * rounds
