@@ -31,6 +31,8 @@ class Steps:
     """Face encoder, 64 frames each."""
     pose: int = 1500
     """Reader of head poses, 64 frames each; none where no clip's motion is known."""
+    mover: int = 1500
+    """What moves a reference as heads move, 32 frames each; none where no clip's motion is known."""
     denoiser: int = 6000
     """Denoiser and the encoders of its conditions, 4 windows each."""
     decoder: int = 1000
@@ -152,7 +154,16 @@ def fit_parts(
     from datamodules.encoding_cache import EncodingCache
     from lightning_modules.calibration import expect_copies, set_latent_scale
     from lightning_modules.model_folder import hash_weights
-    from lightning_modules.pretraining import AutoencoderTask, DecoderTask, DenoiserTask, IdentityTask, PoseTask
+    from lightning_modules.mover import HeadMover
+    from lightning_modules.pretraining import (
+        AutoencoderTask,
+        DecoderTask,
+        DenoiserTask,
+        IdentityTask,
+        MoverTask,
+        PoseTask,
+    )
+    from lightning_modules.small import SMALL
 
     stage.fabric.to_device(backbone)  # parts that are not trained, too
     stage.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.vae)
@@ -162,11 +173,14 @@ def fit_parts(
     stage.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), steps.encoder)
     if public.posed:
         stage.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), steps.pose)
+    if moves := bool(public.posed and steps.mover):
+        backbone.mover = stage.fabric.to_device(backbone.mover or HeadMover(**SMALL["mover"]))
+        stage.fit("mover", MoverTask(backbone), lambda s: public.draw_pairs(32 // devices, s), steps.mover)
     backbone.requires_grad_(False)
     heard = [] if backbone.speech is None else [backbone.speech]
     fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose, *heard)
     public.encode = EncodingCache(stage.folder / "encoded", backbone.encode_clip, fingerprint)
-    if seed is not None:
+    if seed is not None or (moves and backbone.shape.spread is not None):
         expect_copies(backbone, (public.draw_windows(4, s) for s in range(32)))
     task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
     stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)

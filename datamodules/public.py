@@ -59,6 +59,23 @@ class PublicPeople:
         frames = torch.stack([clip.frames[frame] for clip, frame in at]).float() / 127.5 - 1
         return frames, torch.stack([clip.motion[frame] for clip, frame in at])
 
+    def draw_pairs(self, count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return pairs of frames of `posed` people: references, frames (count, 3, h, w) in [-1, 1], motion (count, 6).
+
+        The motion is that of the frames. A reference comes from another clip of the person, if there is one.
+        """
+        generator = Generator().manual_seed(seed)
+        pairs = []
+        for index in torch.randint(len(self.posed), (count,), generator=generator).tolist():
+            clip = self.posed[index]
+            others = [other for other in self.posed if other.person == clip.person and other is not clip] or [clip]
+            which, *places = torch.rand(3, generator=generator).tolist()
+            shown = others[int(which * len(others))]
+            reference, frame = (int(place * len(one.frames)) for place, one in zip(places, (shown, clip), strict=True))
+            pairs.append((shown.frames[reference], clip.frames[frame], clip.motion[frame]))
+        references, frames, motion = (torch.stack(part) for part in zip(*pairs, strict=True))
+        return references.float() / 127.5 - 1, frames.float() / 127.5 - 1, motion
+
     def draw_windows(self, count: int, seed: int) -> dict[str, Tensor]:
         """Return a batch as `ClientDataModule` makes them, of random people."""
         generator = Generator().manual_seed(seed)

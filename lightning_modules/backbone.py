@@ -20,6 +20,7 @@ from lightning_modules.diffusion import make_scheduler, noise_levels, velocity_o
 from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.model_folder import replace_folder
+from lightning_modules.mover import HeadMover
 from lightning_modules.parts import OPTIONAL, PARTS, BackboneShape, build_part, design_part, load_part
 from lightning_modules.pose import PoseReader
 from lightning_modules.reference import Conditions, Reference
@@ -58,6 +59,7 @@ class Backbone(nn.Module):
         self.motion: MotionTokens = parts["motion"]
         self.encoder: IdentityEncoder = parts["encoder"]
         self.pose: PoseReader = parts["pose"]
+        self.mover: HeadMover | None = parts.get("mover")
         self.text: TextTokens | None = parts.get("text")
         self.speech: SpeechEncoder | None = parts.get("speech")
         check_schedule(scheduler)
@@ -150,7 +152,8 @@ class Backbone(nn.Module):
         still = reference.latents.unsqueeze(1).expand(-1, motion.shape[1], -1, -1, -1)
         moved, surface = still.clone(), torch.zeros_like(still[:, :, :SURFACE_CHANNELS])
         if len(posed):
-            laid = lay_on(reference.frame[posed], reference.motion[posed], motion[posed])
+            move = self.mover or lay_on
+            laid = move(reference.frame[posed], reference.motion[posed], motion[posed])
             moved[posed] = self.encode(laid.to(self.vae.dtype)).to(moved)
             surface[posed] = face_surface(motion[posed], *still.shape[-2:]).to(surface)
         return torch.cat([still, moved, surface], dim=2)

@@ -63,14 +63,30 @@ def lay_on(reference: Tensor, own: Tensor, motion: Tensor) -> Tensor:
         own: The head motion it shows itself (batch, 6).
         motion: That of the frames (batch, frames, 6).
     """
-    batch, frames = motion.shape[:2]
-    places = _places(*reference.shape[-2:], reference.device).to(reference.dtype)
-    face = unproject(places, motion.view(batch, frames, 1, 1, -1))
+    frames = motion.shape[1]
+    sources = find_sources(own, motion, *reference.shape[-2:]).to(reference.dtype)
+    moved = sample(reference.repeat_interleave(frames, dim=0), sources.flatten(0, 1))
+    return moved.unflatten(0, (-1, frames))
+
+
+def find_sources(own: Tensor, motion: Tensor, height: int, width: int) -> Tensor:
+    """Return which place of the reference each place of each frame shows: (batch, frames, h, w, 2) as (x, y).
+
+    Args:
+        own: The head motion of the reference (batch, 6).
+        motion: That of the frames (batch, frames, 6).
+        height: Of a frame.
+        width: Of a frame.
+    """
+    places = _places(height, width, motion.device).to(motion.dtype)
+    face = unproject(places, motion[:, :, None, None])
     attached = ((STILL_BEYOND[1] - _radius(face)) / (STILL_BEYOND[1] - STILL_BEYOND[0])).clamp(0, 1)
-    sources = places + attached * (project(face, own.view(batch, 1, 1, 1, -1)) - places)
-    repeated = reference.unsqueeze(1).expand(-1, frames, -1, -1, -1).flatten(0, 1)
-    moved = F.grid_sample(repeated, sources.flatten(0, 1), padding_mode="border", align_corners=False)
-    return moved.unflatten(0, (batch, frames))
+    return places + attached * (project(face, own[:, None, None, None]) - places)
+
+
+def sample(pictures: Tensor, places: Tensor) -> Tensor:
+    """Return what pictures (n, C, h, w) show at places (n, h, w, 2) in [-1, 1]; beyond their edges, the edge."""
+    return F.grid_sample(pictures, places, padding_mode="border", align_corners=False)
 
 
 def face_surface(motion: Tensor, height: int, width: int) -> Tensor:

@@ -19,7 +19,7 @@ DTYPES: dict[Precision, torch.dtype] = {"32": torch.float32, "16": torch.float16
 SENSITIVE = ("conv_in", "conv_out", "time_embedding")
 """Few weights, on which every other depends: they are never kept in 8 bit."""
 
-ENCODERS = ("vae.encoder", "pose", "speech")
+ENCODERS = ("vae.encoder", "pose", "mover", "speech")
 """Parts that only encode, with no gradient through them. The face encoder is none: the identity loss needs its."""
 
 

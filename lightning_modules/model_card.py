@@ -16,6 +16,7 @@ UNITS = {
     "vae": "16 frames",
     "encoder": "64 frames",
     "pose": "64 frames",
+    "mover": "32 frames",
     "denoiser": "4 windows",
     "decoder": "16 frames",
 }

@@ -15,6 +15,7 @@ from lightning_modules.arcface import ArcFace
 from lightning_modules.conditioning import STREAM_TOKENS, AudioTokens, IdentityTokens, MotionTokens, install_streams
 from lightning_modules.face_id import FaceIDTokens
 from lightning_modules.identity import IdentityEncoder
+from lightning_modules.mover import HeadMover
 from lightning_modules.pose import PoseReader
 from lightning_modules.speech import SpeechEncoder
 from lightning_modules.text import TextTokens
@@ -29,13 +30,15 @@ PARTS: dict[str, tuple[type[nn.Module], ...]] = {
     "motion": (MotionTokens,),
     "encoder": (IdentityEncoder, ArcFace),
     "pose": (PoseReader,),
+    "mover": (HeadMover,),
     "text": (TextTokens,),
     "speech": (SpeechEncoder,),
 }
 """What each part may be; the first is what a base trained from scratch has."""
 
-OPTIONAL = ("text", "speech")
-"""Parts that only a base has that others trained: without them nothing is said, and log-mel windows are heard."""
+OPTIONAL = ("mover", "text", "speech")
+"""Parts that not every base has. Without a mover every head moves like one ellipsoid; the others come with models that
+others trained: without them nothing is said, and log-mel windows are heard."""
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,27 @@ class PoseTask(LightningModule):
         return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
 
 
+class MoverTask(LightningModule):
+    """A reference and a head motion to the frame that has it, from people whose motion is known."""
+
+    def __init__(self, backbone: Backbone, learning_rate: float = 2e-3) -> None:
+        super().__init__()
+        self.model = backbone.mover
+        self.reader = [backbone.pose]  # in a list: frozen parts are not this task's parameters
+        self.learning_rate = learning_rate
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the reconstruction loss of (references, frames (batch, 3, h, w) in [-1, 1], motion (batch, 6))."""
+        references, frames, motion = batch
+        with torch.no_grad():
+            own = self.reader[0](references)
+        return reconstruction_loss(self.model(references, own, motion.unsqueeze(1)).squeeze(1), frames)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer of the mover."""
+        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-4)
+
+
 class DenoiserTask(LightningModule):
     """Noise to latents, with every condition dropped now and then so that each can be left out or amplified."""
 

@@ -36,4 +36,5 @@ SMALL: dict[str, dict] = {
     "motion": {"token_dim": TOKEN_DIM},
     "encoder": {"channels": [16, 32, 40, 64]},
     "pose": {"channels": [16, 24, 32, 40]},
+    "mover": {"channels": [32, 48, 64]},
 }

@@ -1,7 +1,8 @@
 """Stage 0 goes on where it stopped, and what it writes is a base model."""
 
 import json
-from dataclasses import replace
+import shutil
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from lightning_modules import small
 from lightning_modules.backbone import Backbone
 from lightning_modules.fitting import Stage, average_decay, learning_rate_factor
 from lightning_modules.model_card import add_history
+
+STEPS = [field.name for field in fields(pretrain.Steps)]
 
 
 class Line(nn.Module):
@@ -96,7 +99,7 @@ def test_the_card_of_a_model_trained_on_counts_all_its_steps(tmp_path):
 def _pretrain(folder, init, **steps):
     make_demo_people(folder / "people", range(1000, 1002), clips_per_person=1)
     pretrain.pretrain(
-        steps=pretrain.Steps(**dict.fromkeys(("vae", "encoder", "pose", "denoiser", "decoder"), 0) | steps),
+        steps=pretrain.Steps(**dict.fromkeys(STEPS, 0) | steps),
         data_root=str(folder / "people"),
         held_out=None,
         out=str(folder / "base"),
@@ -120,6 +123,21 @@ def test_an_assembled_base_is_trained_on(tiny_assembled, tmp_path):
     assert "non-commercial" in (tmp_path / "base" / "README.md").read_text()
     names = {name for name, parameter in after.unet.named_parameters() if "to_v_ip" in name and parameter.any()}
     assert len(names) == 12
+
+
+@pytest.mark.slow
+def test_a_base_without_a_mover_gets_one_and_its_denoiser_starts_from_what_that_moves(tiny_base, tmp_path):
+    shutil.copytree(tiny_base, tmp_path / "old")
+    shutil.rmtree(tmp_path / "old" / "mover")
+    old = Backbone.from_pretrained(tmp_path / "old")
+    assert old.mover is None
+    old.shape = replace(old.shape, spread=(5.0, 4.0))
+    old.save_pretrained(tmp_path / "old")
+    _pretrain(tmp_path, tmp_path / "old", mover=2)
+    new = Backbone.from_pretrained(tmp_path / "base")
+    assert new.mover.answer.weight.any()
+    assert new.shape.spread[1] < 4.0
+    assert not new.unet.conv_out.weight.any()
 
 
 @pytest.mark.slow
@@ -151,7 +169,7 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
         held_out=str(tmp_path / "people"),
         out=str(tmp_path / "base"),
         work=str(tmp_path / "work"),
-        steps=pretrain.Steps(vae=2, encoder=2, pose=2, denoiser=2, decoder=2),
+        steps=pretrain.Steps(**dict.fromkeys(STEPS, 2)),
         window=4,
         accelerator="cpu",
     )
@@ -159,4 +177,4 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
     log = json.loads((tmp_path / "base" / "training.json").read_text())
     assert 0 < log["held_out"]["vae_psnr"] < 20
     assert "2 public people" in (tmp_path / "base" / "README.md").read_text()
-    assert [log[stage]["steps"] for stage in ("vae", "encoder", "pose", "denoiser", "decoder")] == [2] * 5
+    assert [log[stage]["steps"] for stage in STEPS] == [2] * 6

@@ -32,6 +32,7 @@ def tiny_configs() -> dict[str, dict]:
     configs["audio"] |= {"channels": 16}
     for name in ("encoder", "pose"):
         configs[name] |= {"channels": [8, 8, 8, 8]}
+    configs["mover"] = {"channels": [8, 8]}
     return configs
 
 

@@ -1,0 +1,90 @@
+"""Lays a reference onto a pose as people's heads really move: learned corrections to the one rough ellipsoid."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_modules.conditioning import MOTION_CHANNELS
+from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, find_sources, sample
+
+FOLD = 2
+"""Pixels per side folded into channels: the network works at half the frame's size."""
+REACH = 0.2
+"""Half frames by which a point moves where the network answers 1."""
+RARELY = -3.0
+"""Added to the share that is painted, before the sigmoid: at first next to everything is taken from the reference."""
+
+
+class HeadMover(ModelMixin, ConfigMixin):
+    """A small U-Net that says where each pixel of a moved reference comes from, and paints what the reference hides.
+
+    It is given the reference as it is and as `head_motion.lay_on` moves it, the face's surface in both poses and both
+    head motions, blinks among them; never the sound, and so never the mouth's opening. Untrained it changes nothing.
+    After Siarohin et al., First Order Motion Model (arXiv 2003.00196), section 3.2: flow and occlusion.
+    """
+
+    @register_to_config
+    def __init__(self, channels: tuple[int, ...] = (32, 48, 64)) -> None:
+        super().__init__()
+        given = 2 * 3 * FOLD**2 + 2 * SURFACE_CHANNELS + 2 * MOTION_CHANNELS
+        self.enter = nn.Conv2d(given, channels[0], 3, padding=1)
+        self.first = Block(channels[0], channels[0])
+        self.down = nn.ModuleList(Block(wide, deep, stride=2) for wide, deep in pairwise(channels))
+        self.up = nn.ModuleList(Block(deep + wide, wide) for wide, deep in reversed(list(pairwise(channels))))
+        self.answer = nn.Conv2d(channels[0], (2 + 1 + 3) * FOLD**2, 3, padding=1)
+        nn.init.zeros_(self.answer.weight)
+        nn.init.zeros_(self.answer.bias)
+
+    def forward(self, reference: Tensor, own: Tensor, motion: Tensor) -> Tensor:
+        """Move a reference frame to where the head of each frame is: (batch, frames, 3, H, W), about [-1, 1].
+
+        Args:
+            reference: The reference frame (batch, 3, H, W) in [-1, 1]; height and width are multiples of 8.
+            own: The head motion it shows itself (batch, 6).
+            motion: That of the frames (batch, frames, 6).
+        """
+        batch, frames = motion.shape[:2]
+        sources = find_sources(own, motion, *reference.shape[-2:]).flatten(0, 1)
+        reference, own = (one.repeat_interleave(frames, dim=0) for one in (reference, own))
+        laid, motion = sample(reference, sources), motion.flatten(0, 1)
+        flow, paint, change = self._look(reference, laid, own, motion).split([2, 1, 3], dim=1)
+        moved = sample(reference, sources + REACH * flow.movedim(1, -1))
+        painted = torch.sigmoid(paint + RARELY)
+        return (moved + painted * (laid + change - moved)).unflatten(0, (batch, frames))
+
+    def _look(self, reference: Tensor, laid: Tensor, own: Tensor, motion: Tensor) -> Tensor:
+        """Return for each pixel the flow (2), how far it is painted (1), and the change of colour there (3)."""
+        height, width = (side // FOLD for side in reference.shape[-2:])
+        surfaces = [face_surface(one.unsqueeze(1), height, width).squeeze(1) for one in (motion, own)]
+        motions = torch.cat([motion, own], dim=1)[..., None, None].expand(-1, -1, height, width)
+        pictures = [F.pixel_unshuffle(one, FOLD) for one in (laid, reference)]
+        seen = self.first(self.enter(torch.cat([*pictures, *surfaces, motions], dim=1).to(self.dtype)))
+        passed = [seen]
+        for block in self.down:
+            passed.append(block(passed[-1]))
+        seen = passed.pop()
+        for block in self.up:
+            seen = block(torch.cat([F.interpolate(seen, scale_factor=2.0), passed.pop()], dim=1))
+        return F.pixel_shuffle(self.answer(seen), FOLD).to(reference)
+
+
+class Block(nn.Module):
+    """Two convolutions beside a shortcut."""
+
+    def __init__(self, fan_in: int, fan_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.shortcut = nn.Conv2d(fan_in, fan_out, 1, stride)
+        self.first = nn.Conv2d(fan_in, fan_out, 3, stride, padding=1)
+        self.second = nn.Conv2d(fan_out, fan_out, 3, padding=1)
+        self.norms = nn.ModuleList(nn.GroupNorm(8, fan_out) for _ in range(2))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features (batch, fan_out, h / stride, w / stride) of features (batch, fan_in, h, w)."""
+        hidden = self.norms[0](F.silu(self.first(features)))
+        return F.silu(self.norms[1](self.second(hidden))) + self.shortcut(features)
