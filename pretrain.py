@@ -180,8 +180,8 @@ def fit_parts(
     heard = [] if backbone.speech is None else [backbone.speech]
     fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose, *heard)
     public.encode = EncodingCache(stage.folder / "encoded", backbone.encode_clip, fingerprint)
-    if seed is not None or (moves and backbone.shape.spread is not None):
-        expect_copies(backbone, (public.draw_windows(4, s) for s in range(32)))
+    if seed is not None or (moves and backbone.spread is not None):
+        expect_copies(backbone, (public.draw_windows(4, s) for s in range(64)))
     task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
     stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)
     stage.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.decoder)

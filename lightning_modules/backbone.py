@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens
-from lightning_modules.copying import expect_copy
+from lightning_modules.copying import CopySpread, expect_copy
 from lightning_modules.diffusion import make_scheduler, noise_levels, velocity_of
 from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
@@ -60,6 +60,7 @@ class Backbone(nn.Module):
         self.encoder: IdentityEncoder = parts["encoder"]
         self.pose: PoseReader = parts["pose"]
         self.mover: HeadMover | None = parts.get("mover")
+        self.spread: CopySpread | None = parts.get("spread")
         self.text: TextTokens | None = parts.get("text")
         self.speech: SpeechEncoder | None = parts.get("speech")
         check_schedule(scheduler)
@@ -172,10 +173,9 @@ class Backbone(nn.Module):
         states = (text, conditions.streams)
         predicted = self.unet(sample, timestep, encoder_hidden_states=states).sample.transpose(1, 2)
         a_t, s_t = noise_levels(self.scheduler, timestep, z_t)
-        if self.shape.spread is None:
+        if self.spread is None:
             return velocity_of(self.scheduler, predicted, z_t, a_t, s_t)
-        still, moved = self.shape.spread
-        spread = (still + (moved - still) * conditions.posed).to(z_t).view(-1, 1, 1, 1, 1)
+        spread = self.spread(conditions.posed).to(z_t)
         expected, deviation = expect_copy(z_t, conditions.copy, a_t, s_t, spread)
         return expected + deviation * predicted
 

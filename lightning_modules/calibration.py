@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from lightning_modules.backbone import Backbone
+from lightning_modules.copying import CopySpread
 from lightning_modules.reference import Reference
+
+DOUBT = 0.3
+"""Share of the usual distance that is expected everywhere: others may move where the public people never do."""
 
 
 @torch.no_grad()
@@ -35,12 +38,18 @@ def expect_copies(backbone: Backbone, batches: Iterable[dict[str, Tensor]]) -> N
         known = batch["has_motion"].nonzero().flatten()
         beside = backbone.beside(Reference.of_batch(batch), batch["motion"], known)
         copies = beside[:, :, : 2 * batch["latents"].shape[2]].unflatten(2, (2, -1))
-        errors = (copies - batch["latents"].unsqueeze(2)).square().mean(dim=(1, 3, 4, 5))
+        errors = (copies - batch["latents"].unsqueeze(2)).square().mean(dim=1)
         still.append(errors[:, 0])
         moved.append(errors[known, 1])
-    away = torch.cat(still).mean().sqrt().item()
-    posed = torch.cat(moved)
-    spread = (away, posed.mean().sqrt().item() if len(posed) else away)
-    backbone.shape = replace(backbone.shape, spread=spread)
+    away, posed = torch.cat(still), torch.cat(moved)
+    channels, side = away.shape[1:3]
+    backbone.spread = CopySpread(channels, side).to(backbone.device)
+    backbone.spread.still.copy_(_deviation(away))
+    backbone.spread.moved.copy_(_deviation(posed if len(posed) else away))
     nn.init.zeros_(backbone.unet.conv_out.weight)
     nn.init.zeros_(backbone.unet.conv_out.bias)
+
+
+def _deviation(squares: Tensor) -> Tensor:
+    """Return the root of the mean over clips (n, C, h, w), and of a share of the mean over all of it."""
+    return (squares.mean(0) + DOUBT**2 * squares.mean()).sqrt()

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
+
+
+class CopySpread(ModelMixin, ConfigMixin):
+    """How far clean latents usually are from the reference's: much at the mouth, next to nothing at the wall behind.
+
+    Measured in stage 0 (`calibration.expect_copies`), never trained.
+    """
+
+    @register_to_config
+    def __init__(self, channels: int = 8, side: int = 16) -> None:
+        super().__init__()
+        self.register_buffer("still", torch.ones(channels, side, side))
+        self.register_buffer("moved", torch.ones(channels, side, side))
+
+    def forward(self, posed: Tensor) -> Tensor:
+        """Return the standard deviation (batch, 1, C, h, w), for `posed` (batch,) 1 where the reference is moved."""
+        return (self.still + (self.moved - self.still) * posed.view(-1, 1, 1, 1)).unsqueeze(1)
 
 
 def expect_copy(z_t: Tensor, copy: Tensor, a_t: Tensor, s_t: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,7 +40,7 @@ def expect_copy(z_t: Tensor, copy: Tensor, a_t: Tensor, s_t: Tensor, spread: Ten
         copy: What the clean ones are expected to be, same shape.
         a_t: Signal level, (batch, 1, 1, 1, 1).
         s_t: Noise level, (batch, 1, 1, 1, 1).
-        spread: Standard deviation of clean latents around the copy, above 0, (batch, 1, 1, 1, 1).
+        spread: Standard deviation of clean latents around the copy, above 0, (batch, 1, C, h, w) or broadcast to that.
 
     Returns:
         The expected velocity, shaped like `z_t`, and its standard deviation, shaped like `spread`.

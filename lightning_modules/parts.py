@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from diffusers import AutoencoderKL, AutoencoderTiny, UNetMotionModel
@@ -13,6 +13,7 @@ from torch import nn
 
 from lightning_modules.arcface import ArcFace
 from lightning_modules.conditioning import STREAM_TOKENS, AudioTokens, IdentityTokens, MotionTokens, install_streams
+from lightning_modules.copying import CopySpread
 from lightning_modules.face_id import FaceIDTokens
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.mover import HeadMover
@@ -31,14 +32,16 @@ PARTS: dict[str, tuple[type[nn.Module], ...]] = {
     "encoder": (IdentityEncoder, ArcFace),
     "pose": (PoseReader,),
     "mover": (HeadMover,),
+    "spread": (CopySpread,),
     "text": (TextTokens,),
     "speech": (SpeechEncoder,),
 }
 """What each part may be; the first is what a base trained from scratch has."""
 
-OPTIONAL = ("mover", "text", "speech")
-"""Parts that not every base has. Without a mover every head moves like one ellipsoid; the others come with models that
-others trained: without them nothing is said, and log-mel windows are heard."""
+OPTIONAL = ("mover", "spread", "text", "speech")
+"""Parts that not every base has. Without a mover every head moves like one ellipsoid; without a spread the denoiser
+predicts all of a frame, not what differs from the reference. The others come with models that others trained: without
+them nothing is said, and log-mel windows are heard."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,6 @@ class BackboneShape:
     """Frames the denoiser was trained on at once."""
     knows_motion: bool = False
     """Whether head motion was known of any clip it was trained on; without that, giving one has no meaning."""
-    spread: tuple[float, float] | None = None
-    """How far clean latents usually are from the reference's, as it is and moved: the denoiser predicts what differs
-    from that copy (`copying.expect_copy`). None: it predicts all of it."""
     origins: dict[str, str] | None = None
     """Parts that others trained (`pretrained.SOURCES`): what they are, and under which licence."""
 
@@ -64,9 +64,18 @@ class BackboneShape:
 
     @classmethod
     def from_json(cls, text: str) -> BackboneShape:
-        """Read what `save_pretrained` wrote; json knows lists only."""
-        fields = json.loads(text)
-        return cls(**fields | {"spread": tuple(fields["spread"]) if fields.get("spread") else None})
+        """Read what `save_pretrained` wrote.
+
+        Raises:
+            ValueError: If it holds what this version does not know.
+        """
+        given = json.loads(text)
+        if unknown := sorted(given.keys() - {field.name for field in fields(cls)}):
+            raise ValueError(
+                f"backbone.json of the base model must be of this version. Got unknown {', '.join(unknown)}. "
+                "Use the version that wrote it, or run `python pretrain.py`."
+            )
+        return cls(**given)
 
 
 def build_part(kind: type[nn.Module], config: dict) -> nn.Module:

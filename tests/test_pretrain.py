@@ -13,6 +13,7 @@ import pretrain
 from datamodules.demo import make_demo_people
 from lightning_modules import small
 from lightning_modules.backbone import Backbone
+from lightning_modules.copying import CopySpread
 from lightning_modules.fitting import Stage, average_decay, learning_rate_factor
 from lightning_modules.model_card import add_history
 
@@ -131,12 +132,12 @@ def test_a_base_without_a_mover_gets_one_and_its_denoiser_starts_from_what_that_
     shutil.rmtree(tmp_path / "old" / "mover")
     old = Backbone.from_pretrained(tmp_path / "old")
     assert old.mover is None
-    old.shape = replace(old.shape, spread=(5.0, 4.0))
+    old.spread = CopySpread(4, 16)
     old.save_pretrained(tmp_path / "old")
     _pretrain(tmp_path, tmp_path / "old", mover=2)
     new = Backbone.from_pretrained(tmp_path / "base")
     assert new.mover.answer.weight.any()
-    assert new.shape.spread[1] < 4.0
+    assert not (new.spread.moved == 1).any()
     assert not new.unet.conv_out.weight.any()
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules.backbone import Backbone
-from lightning_modules.calibration import expect_copies, set_latent_scale
+from lightning_modules.calibration import DOUBT, expect_copies, set_latent_scale
 from lightning_modules.sampling import animate
 
 
@@ -27,18 +27,29 @@ def _window(backbone, away, posed):
     }
 
 
-def test_the_spread_is_the_mean_distance_from_the_reference(backbone):
+def test_the_spread_is_the_mean_distance_from_the_reference_and_some_doubt(backbone):
     expect_copies(backbone, [_window(backbone, away, posed=False) for away in (0.3, 0.4)])
-    root_mean_square = ((0.09 + 0.16) / 2) ** 0.5
-    assert backbone.shape.spread == pytest.approx((root_mean_square, root_mean_square))
+    distance = ((0.09 + 0.16) / 2 * (1 + DOUBT**2)) ** 0.5
+    for one in (backbone.spread.still, backbone.spread.moved):
+        torch.testing.assert_close(one, torch.full_like(one, distance))
+
+
+def test_every_place_has_its_own_spread_and_none_has_nothing(backbone):
+    away = torch.zeros(16, 16)
+    away[12, 8] = 1.0  # a mouth, say
+    expect_copies(backbone, [_window(backbone, away, posed=False)])
+    floor = DOUBT * (1 / 256) ** 0.5
+    assert backbone.spread.still[:, 12, 8].min() > 1.0
+    torch.testing.assert_close(backbone.spread.still[:, 0], torch.full_like(backbone.spread.still[:, 0], floor))
 
 
 def test_a_moved_reference_has_a_spread_of_its_own(backbone):
     """A black frame laid anywhere is black: its latents are another copy than the reference's random ones."""
     expect_copies(backbone, [_window(backbone, 0.3, posed=True)])
-    still, moved = backbone.shape.spread
-    assert still == pytest.approx(0.3)
-    assert moved > 0.5
+    still, moved = backbone.spread(torch.tensor([0.0, 1.0]))
+    assert still.shape == (1, backbone.vae.config.latent_channels, 16, 16)
+    assert still.mean() == pytest.approx(0.3 * (1 + DOUBT**2) ** 0.5)
+    assert moved.mean() > 0.5
 
 
 @pytest.mark.slow
