@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from commandline import run_command
+from evaluate import ALIASES, evaluate
 from evaluation.evaluate_run import choose_shown, evaluate_run
 from evaluation.finished_run import open_finished
 from evaluation.production import Sampling
@@ -25,9 +27,14 @@ def run(tmp_path_factory):
     return make_finished(tmp_path_factory.mktemp("finished"))
 
 
-def evaluate(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "evaluate.py"), *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Return a function that runs the command in an empty folder, with no judges, and returns its exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["evaluate.py"])
+    (tmp_path / "judges").mkdir()
+    usual = ["--judges", "judges", "--frames", "9", "--steps", "1", "--clips", "1"]
+    return lambda *flags: run_command(evaluate, ALIASES, [*flags, *usual])
 
 
 @pytest.mark.slow
@@ -61,26 +68,28 @@ def test_what_is_shown_begins_with_the_recorded_clip():
 
 
 @pytest.mark.slow
-def test_the_command_says_what_it_needs_in_one_line(run, tmp_path):
-    (tmp_path / "judges").mkdir()
-    options = ["--judges", str(tmp_path / "judges"), "--frames", "9", "--steps", "1"]
-    missing = evaluate("--run", "nowhere", *options, cwd=tmp_path)
-    assert missing.returncode == 2
-    assert missing.stderr.strip().splitlines() == [
+def test_the_command_says_what_it_needs_in_one_line(run, command, capsys):
+    assert command("--run", "nowhere") == 2
+    assert capsys.readouterr().err.splitlines() == [
         "evaluate.py: `--run` must be the folder of a run. Got nowhere, which holds no config.yaml."
     ]
-    wrong = evaluate("--run", str(run), "--clients", "zoe", *options, cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert "zoe" in wrong.stderr
+    assert command("--run", str(run), "--clients", "zoe") == 2
+    assert "zoe" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_the_command_reads_people_elsewhere_and_keeps_private_people_local(run, tmp_path):
+def test_the_script_ends_with_the_exit_code_of_the_command(tmp_path):
+    script = [sys.executable, str(ROOT / "evaluate.py"), "--run", "nowhere", "--frames", "0"]
+    done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.startswith("evaluate.py: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_command_reads_people_elsewhere_and_keeps_private_people_local(run, tmp_path, command):
     shutil.copytree(run.parent / "people" / "p2001", tmp_path / "people" / "p2001")
-    (tmp_path / "judges").mkdir()
-    options = ["--judges", str(tmp_path / "judges"), "--frames", "9", "--steps", "1", "--clips", "1"]
-    done = evaluate("--run", str(run), "--data.root", str(tmp_path / "people"), *options, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert command("--run", str(run), "--data.root", str(tmp_path / "people")) == 0
     report = (run / "local" / "evaluation" / "report.md").read_text()
     assert "| people | 1: p2001 |" in report
     assert "weights missing" in report

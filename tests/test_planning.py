@@ -10,7 +10,7 @@ import torch
 import planning
 import train
 from lightning_modules.footprint import Footprint
-from lightning_modules.step_plan import StepPlan
+from lightning_modules.step_plan import StepPlan, plan_step
 
 STEP = StepPlan(2_000_000_000, 0, trained=1_000_000, encoding=20_000, step=Footprint(10**12, 10**9, 10**9))
 
@@ -26,7 +26,20 @@ def argv(tiny_base, tmp_path) -> list[str]:
     return ["--plan", *places, f"--out_dir={tmp_path / 'run'}", "--devices=2", "--federation.local_steps=5"]
 
 
+@pytest.fixture
+def one_step(monkeypatch) -> None:
+    """Have one step stand for both of a plan, with and without gradient checkpointing: each takes seconds."""
+    planned: list[StepPlan] = []
+
+    def plan_once(*args: object, **kwargs: object) -> StepPlan:
+        planned.append(planned[0] if planned else plan_step(*args, **kwargs))
+        return planned[0]
+
+    monkeypatch.setattr(planning, "plan_step", plan_once)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_step")
 def test_a_plan_is_printed_and_nothing_is_begun(argv, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["train.py", *argv, "--accelerator=cuda", "--precision=16-mixed"])
     assert train.main() == 0

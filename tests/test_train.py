@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,23 +123,40 @@ def assert_same(first: Path, second: Path) -> None:
         assert all(one[name][key].equal(other[name][key]) for key in one[name]), name
 
 
+@pytest.fixture
+def no_search(monkeypatch):
+    """Spare the search for the size of a federation in which the noise would do."""
+    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory) -> Path:
+    """Return the run of a process of its own that trained for one round; tests copy it before they change it."""
+    folder = tmp_path_factory.mktemp("begun")
+    done = train_command(folder, "--config", "tiny.yaml", "--strategy", "client_parallel", "--federation.rounds", "1")
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "tiny"
+
+
 @pytest.mark.slow
-def test_one_and_two_devices_and_a_resumed_run_end_with_the_same_bits(tmp_path):
+@pytest.mark.usefixtures("no_search")
+def test_one_and_two_devices_and_a_resumed_run_end_with_the_same_bits(begun, tmp_path, monkeypatch, capsys):
     two = train_command(tmp_path, "--config", "tiny.yaml", "--devices", "2")
     assert two.returncode == 0, two.stderr
     for part in ("epsilon", "runs/tiny", "protects nobody"):
         assert part in two.stdout
-    one = ["--config", "tiny.yaml", "--strategy", "client_parallel", "--out_dir", "runs/one"]
-    assert train_command(tmp_path, *one, "--federation.rounds", "1").returncode == 0
-    again = train_command(tmp_path, *one)
-    assert again.returncode == 2
-    assert "--resume runs/one" in again.stderr
-    resumed = train_command(tmp_path, "--resume", "runs/one", "--federation.rounds", "2")
-    assert resumed.returncode == 0, resumed.stderr
+    shutil.copytree(begun, tmp_path / "runs" / "one")
+    monkeypatch.chdir(tmp_path)
+    said = complain(monkeypatch, capsys, "--config", "tiny.yaml", "--out_dir", "runs/one")
+    assert "--resume runs/one" in said
+    resume = ["--resume", "runs/one", "--federation.rounds", "2", "--strategy", "auto"]  # no process group in this one
+    monkeypatch.setattr("sys.argv", ["train.py", *resume])
+    assert train.main() == 0
     assert_same(tmp_path / "runs" / "tiny", tmp_path / "runs" / "one")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_search")
 def test_a_run_that_ran_out_of_memory_names_a_knob_and_goes_on(tmp_path, monkeypatch, capsys):
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
@@ -162,16 +180,13 @@ def test_a_run_that_ran_out_of_memory_names_a_knob_and_goes_on(tmp_path, monkeyp
 
 
 @pytest.mark.slow
-def test_what_a_run_leaves(tmp_path):
-    done = train_command(tmp_path, "--config", "tiny.yaml", "--federation.rounds", "1")
-    assert done.returncode == 0, done.stderr
-    run = tmp_path / "runs" / "tiny"
-    left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+def test_what_a_run_leaves(begun):
+    left = {path.relative_to(begun).as_posix() for path in begun.rglob("*") if path.is_file()}
     assert {"config.yaml", "metrics.csv", "local/metrics.csv", "privacy_card.md", "privacy_ledger.jsonl"} <= left
     assert {"checkpoints/round_0001/server.safetensors", "checkpoints/round_0001/clients/ann/state.safetensors"} <= left
     assert any(name.startswith("released/events") for name in left)
     assert not [name for name in left if "partial" in name]
-    argv = ["--config", str(run / "config.yaml")]
+    argv = ["--config", str(begun / "config.yaml")]
     assert train.make_parser(argv).parse_args(argv).federation.rounds == 1
 
 
@@ -190,11 +205,6 @@ def figures(run_folder: Path) -> dict[str, set[str]]:
     """Return the tags of each table."""
     tables = {"released": run_folder / "metrics.csv", "local": run_folder / "local" / "metrics.csv"}
     return {kind: {line.split(",")[1] for line in path.read_text().splitlines()[1:]} for kind, path in tables.items()}
-
-
-@pytest.fixture
-def no_search(monkeypatch):
-    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
 
 
 @pytest.mark.usefixtures("no_search")

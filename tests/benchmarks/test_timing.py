@@ -12,7 +12,7 @@ from collections import defaultdict
 import pytest
 
 from benchmarks.client_parallel import measure_client_parallel
-from benchmarks.privacy_stages import TimedStage
+from benchmarks.privacy_stages import TimedStage, measure_privacy_stages
 from federation.hooks import FederationCallback
 from tests.tiny_command import CONFIG, ROOT
 
@@ -34,17 +34,17 @@ def test_a_stage_is_timed_in_its_own_hooks_alone():
     assert seconds["Slow", "on_release"] >= 0.04
 
 
-def command(name: str, folder, *args: str) -> subprocess.CompletedProcess[str]:
-    (folder / "tiny.yaml").write_text(CONFIG)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, str(ROOT / "benchmarks" / name), "--settings", "tiny.yaml", *args]
-    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+@pytest.fixture
+def settings(tmp_path) -> str:
+    """Return the config of a tiny run."""
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    return str(tmp_path / "tiny.yaml")
 
 
 @pytest.mark.slow
-def test_the_stages_of_a_run_are_named_with_their_share(tmp_path):
-    done = command("privacy_stages.py", tmp_path, "--out", "stages.json")
-    assert not done.returncode, done.stderr
+def test_the_stages_of_a_run_are_named_with_their_share(settings, tmp_path):
+    here = ["--strategy=auto"]  # client_parallel would leave a process group in this one
+    assert len(measure_privacy_stages(settings, overrides=here, out=str(tmp_path / "stages.json"))) == 1
     kept = json.loads((tmp_path / "stages.json").read_text())
     stages = {name.split()[0] for name in kept["seconds_by_stage"]}
     assert stages >= {"PrivacyBudget", "ISFAAggregation", "ClipUpdate", "DistributedNoise", "SecureAggregation"}
@@ -53,9 +53,11 @@ def test_the_stages_of_a_run_are_named_with_their_share(tmp_path):
 
 
 @pytest.mark.slow
-def test_one_measurement_leaves_the_seconds_of_all_rounds_but_the_first(tmp_path):
-    rounds = '["--federation.rounds=2"]'
-    done = command("client_parallel.py", tmp_path, "--devices=2", "--measure=s.json", f"--overrides={rounds}")
+def test_one_measurement_leaves_the_seconds_of_all_rounds_but_the_first(settings, tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks" / "client_parallel.py"), f"--settings={settings}"]
+    command += ["--devices=2", "--measure=s.json", '--overrides=["--federation.rounds=2"]']
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280)
     assert not done.returncode, done.stderr
     seconds = json.loads((tmp_path / "s.json").read_text())
     assert len(seconds) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import socket
 import time
@@ -35,14 +34,13 @@ from federation.secure_aggregation.stages import Stage
 from federation.update import ClientSignals, ClientUpdate
 from pipeline import client_steps
 from tests.federation.secure_aggregation.parties import identity
+from tests.forkserver import CONTEXT
 
 SEED, CLIP_NORM, ROUNDS, SECURITY = 11, 0.5, 3, SecurityArgs(dropout_share=0.4)
 PRIVACY = PrivacyArgs(key_source="seeded", noise_multiplier=0.3, clip_norm=CLIP_NORM, allow_tiny_cohort=True)
 SETTLED = (PRIVACY, FederationArgs(rounds=ROUNDS, sampling="all"), AggregationArgs(), SECURITY, ClippingArgs())
-ANSWER_SECONDS, TRAINING_SECONDS = 30.0, 1.0
+ANSWER_SECONDS, TRAINING_SECONDS = 10.0, 1.0
 SLEEP_SECONDS = ANSWER_SECONDS + TRAINING_SECONDS
-CONTEXT = multiprocessing.get_context("forkserver")  # a fork of the test would hold its sockets open
-CONTEXT.set_forkserver_preload([__name__])
 
 Fault = Literal[
     "trainer crashes", "sleeps", "wrong length", "dies before upload", "dies after upload", "comes with an old round"

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -315,28 +312,6 @@ def learn(folder: Path, federation: FederationArgs) -> list[RoundState]:
     recorder = Recorder()
     tiny_rounds(tiny_fabric(), folder, federation=federation, observers=[recorder]).run()
     return recorder.states
-
-
-SCRIPT = """
-import sys
-from lightning.fabric import Fabric
-from tests.tiny import TinyData, tiny_rounds
-
-fabric = Fabric(accelerator="cpu", devices=2, strategy="client_parallel")
-fabric.launch()
-tiny_rounds(fabric, sys.argv[1], data=TinyData(("ann", "bob", "cleo", "dan", "eve"))).run()
-"""
-
-
-@pytest.mark.slow
-def test_a_script_on_two_devices_gives_the_same_bits(tmp_path, one_device):
-    """The strategy `client_parallel` starts the script once per device, as `train.py` does."""
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, str(script), str(tmp_path / "rounds")]
-    subprocess.run(command, env=environment, check=True, timeout=400, capture_output=True)
-    assert_same_runs(tmp_path / "rounds", one_device[0])
 
 
 class SharedOnly(TinyModule):

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-import sys
 import time
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from federation.deployment.training_process import TrainingProcess
 from federation.time_limit import TimeLimit
 from federation.vectors import read_vector
 from tests.deploy.test_processes import is_alive
+from tests.forkserver import CONTEXT
 from tests.tiny import TinyData, TinyModule, tiny_fabric, tiny_rounds
 
 
@@ -112,7 +112,8 @@ def wait_for_update(process: TrainingProcess, begin: Begin, seconds: float = 60.
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fate", FATES)
-def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, fate):
+def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, monkeypatch, fate):
+    monkeypatch.setattr("federation.deployment.training_process.get_context", lambda _: CONTEXT)  # in less time
     process = TrainingProcess("ann", partial(load_training, tmp_path, fate))
     try:
         process.wait_until_loaded()
@@ -121,7 +122,7 @@ def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, fate):
         assert wait_for_update(process, order(training)) is not None
         assert process.pid == first
         process.start(order(training, 1))
-        assert wait_for_update(process, order(training, 1), seconds=2.0 if fate == "hang" else 60.0) is None
+        assert wait_for_update(process, order(training, 1), seconds=0.5 if fate == "hang" else 60.0) is None
         (tmp_path / "round_0001.safetensors").unlink()
         if fate != "hang":
             assert process.pid != first  # one that has ended is replaced at once, to be ready for the next attempt
@@ -145,31 +146,26 @@ def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path, capfd):
     assert not capfd.readouterr().err
 
 
-FRONT = """
-import sys, time
-from functools import partial
-from pathlib import Path
-from federation.deployment.training_process import TrainingProcess
-from tests.federation.deployment.test_training import load_training
-
-if __name__ == "__main__":
-    process = TrainingProcess("ann", partial(load_training, Path(sys.argv[1])))
+def keep_training(states: Path, told: Connection) -> None:
+    """Be the front of a device until it is killed."""
+    process = TrainingProcess("ann", partial(load_training, states))
     process.wait_until_loaded()
-    print(process.pid, flush=True)
+    told.send(process.pid)
     time.sleep(600)
-"""
 
 
 @pytest.mark.slow
 def test_training_ends_with_a_device_that_is_killed(tmp_path):
-    (tmp_path / "front.py").write_text(FRONT)
-    command = [sys.executable, str(tmp_path / "front.py"), str(tmp_path / "states")]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    front = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    training = int(front.stdout.readline())
-    assert is_alive(training)
-    front.kill()
-    front.communicate()
+    mine, theirs = CONTEXT.Pipe()
+    front = CONTEXT.Process(target=keep_training, args=(tmp_path / "states", theirs))
+    front.start()
+    theirs.close()
+    try:
+        training = mine.recv()
+        assert is_alive(training)
+    finally:
+        front.kill()
+        front.join()
     deadline = time.monotonic() + 60
     while is_alive(training) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -18,6 +18,7 @@ from federation.privacy.accountant import (
     participation_bound,
 )
 from federation.privacy.composition import Epsilon
+from tests.federation.fuzz import is_full
 
 DELTA = 1e-5
 
@@ -46,6 +47,8 @@ def test_without_sampling_epsilon_is_the_analytic_gaussians(z, rounds):
 
 
 GRID = json.loads(Path(__file__).with_name("pld_grid.json").read_text())
+DIAGONAL = [point for number, point in enumerate(GRID["points"]) if number % 5 == number // 5 % 5]
+"""A point of each of the ten runs whose noise the grid varies; their epsilons go from 0.1 to 19.7."""
 
 
 def disagreements(share_of_noise: float = 1.0, rate: float = 1.0, missing: int = 0, points=GRID["points"]) -> list:
@@ -69,13 +72,9 @@ def test_the_grid_covers_what_runs_spend():
 
 
 @pytest.mark.slow
-def test_epsilon_agrees_with_an_independent_accountant_at_some_points():
-    assert not disagreements(points=GRID["points"][2::10])
-
-
-@pytest.mark.slow
 def test_epsilon_agrees_with_an_independent_accountant():
-    assert not disagreements()
+    """At ten of the fifty points in the suite; at all under `make audit` and in `benchmarks/privacy.py`."""
+    assert not disagreements(points=GRID["points"] if is_full() else DIAGONAL)
 
 
 @pytest.mark.slow
