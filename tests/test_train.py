@@ -17,6 +17,7 @@ from federation.args import AggregationArgs, ClippingArgs, FederationArgs, Owner
 from federation.privacy.keys import SeededKeys
 from federation.privacy.owner import OwnerRefusalError
 from federation.rounds import FederatedRounds
+from federation.settled import Settled
 from pipeline import private
 from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
@@ -24,11 +25,13 @@ from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_c
 def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
     pipeline = private(
         SeededKeys(0),
-        PrivacyArgs(enabled=enabled),
-        FederationArgs(sampling=sampling),
-        AggregationArgs(),
-        SecurityArgs(),
-        ClippingArgs(),
+        Settled(
+            PrivacyArgs(enabled=enabled),
+            FederationArgs(sampling=sampling),
+            AggregationArgs(),
+            SecurityArgs(),
+            ClippingArgs(),
+        ),
         OwnerArgs(),
         clients=8,
         out_dir=tmp_path,
