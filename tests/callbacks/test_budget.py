@@ -96,7 +96,7 @@ def test_the_charge_is_on_disk_before_the_sum_is_formed(tmp_path, monkeypatch, f
         charged.append(len(Ledger(ledger).entries))
         return sum_wires(*args)
 
-    monkeypatch.setattr("federation.rounds.sum_wires", watched)
+    monkeypatch.setattr("federation.local_cohort.sum_wires", watched)
     rounds = FederatedRounds(
         tiny_fabric(),
         TinyModule(),
