@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -24,6 +25,7 @@ from federation.args import (
     PrivacyArgs,
     SecurityArgs,
 )
+from memory_advice import advise_run, advised
 
 DEFAULTS = {
     "module": {"class_path": "lightning_modules.talking_head.TalkingHead"},
@@ -174,13 +176,8 @@ def run(argv: Sequence[str]) -> Path | None:
     from federation.seeding import seed_training
 
     seed_training(chosen.seed)  # weights that are drawn, not loaded, follow from the seed, too
-    try:
+    with advised(partial(advise_run, chosen)):
         return train(**parser.instantiate(chosen), settings=settings)
-    except (RuntimeError, MemoryError) as error:
-        from memory_advice import raise_if_run_is_out
-
-        raise_if_run_is_out(error, chosen)
-        raise
 
 
 def show_results(folder: Path | None) -> None:
