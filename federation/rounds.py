@@ -13,7 +13,7 @@ from torch import Tensor
 
 from federation.aggregation import ServerOptimizer
 from federation.args import AggregationArgs, FederationArgs
-from federation.checkpoints import RoundFolders, ServerState
+from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
 from federation.client_training import ClientTrainer
 from federation.exchange import agree, exchange_messages, wait_for_all
@@ -22,6 +22,7 @@ from federation.local_cohort import LocalCohort
 from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.remote import RemoteCohort, RoundRefusedError
+from federation.server_state import ServerState
 from federation.update import RoundState
 from federation.vectors import read_vector
 
@@ -83,7 +84,10 @@ class FederatedRounds:
         self.optimizer = ServerOptimizer(aggregation.server_learning_rate, aggregation.server_momentum)
         start = read_vector(module.shared_parameters())
         fresh = ServerState(0, start, clip_norm, seed, fingerprint_frozen(module))
-        self.server = self._open(fresh, resume)
+        if fabric.is_global_zero:
+            self.folders.clean()
+        wait_for_all()
+        self.server = self.folders.open(fresh, resume)
         self.optimizer.velocity = self.server.velocity
 
     def run(self) -> RoundState:
@@ -163,22 +167,6 @@ class FederatedRounds:
         if state.is_main:
             self.folders.commit(self.server, self.data.clients)
         wait_for_all()
-
-    def _open(self, fresh: ServerState, resume: bool) -> ServerState:
-        """Return the state to start from: the newest committed round's, or a fresh one."""
-        if self.fabric.is_global_zero:
-            self.folders.clean()
-        wait_for_all()
-        latest = self.folders.latest()
-        if latest is None:
-            return fresh
-        if not resume:
-            raise ValueError(
-                f"`{self.folders.root}` must hold no rounds for a new run. Got {latest.rounds_done} rounds. Continue "
-                "with `--resume`, or choose another `--out_dir`."
-            )
-        latest.demand_fit(fresh)
-        return latest
 
     def _new_state(self) -> RoundState:
         """Return the state of the next round."""

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from federation.checkpoints import RoundFolders, ServerState
+from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
+from federation.server_state import ServerState
 
 
 def server(rounds_done: int, **changes: object) -> ServerState:
