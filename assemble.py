@@ -61,10 +61,10 @@ def assemble(
 
     import torch
 
-    from lightning_modules.assembly import load_parts, load_schedule
+    from lightning_modules.adopted.assembly import load_parts, load_schedule
+    from lightning_modules.adopted.pretrained import SOURCES
     from lightning_modules.backbone import Backbone
     from lightning_modules.parts import BackboneShape
-    from lightning_modules.pretrained import SOURCES
 
     torch.manual_seed(seed)
     betas = None if beta_schedule == "checkpoint" else beta_schedule

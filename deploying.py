@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from callbacks.enrolment import digest_settings
 from federation.args import (
     AggregationArgs,
     ClippingArgs,
@@ -33,6 +32,7 @@ from federation.protocols import FederatedData, FederatedModule
 from federation.secure_aggregation.framing import digest
 from federation.secure_aggregation.session import Session
 from federation.seeding import seed_training
+from federation.settled import Settled
 from launching import make_fabric, read_clients
 
 SETTINGS = b"PrivFedTalk settings of a deployment v1"
@@ -59,14 +59,14 @@ class DeployedCohort(RosterCohort):
 
 
 def join_devices(
-    deployment: DeploymentArgs, module: FederatedModule, seed: int, settled: tuple[object, ...], devices: int
+    deployment: DeploymentArgs, module: FederatedModule, seed: int, settled: Settled, devices: int
 ) -> DeployedCohort:
     """Return the cohort of a signed session, to be asked through a running SuperLink.
 
     Raises:
         ValueError: If what devices would refuse is asked for, or the session was signed for other settings.
     """
-    privacy, federation, _, security, _ = settled
+    privacy, federation = settled.privacy, settled.federation
     if devices != 1 or not privacy.enabled or federation.sampling == "visible":
         raise ValueError(
             "`--transport flower` needs `--devices 1`, privacy on and sampling that is hidden or all. Got "
@@ -79,13 +79,13 @@ def join_devices(
     home, socket = Path(deployment.flower_home).absolute(), Path(deployment.socket).absolute()
     nodes = RelayNodes(socket, partial(run_relay, home, deployment.connection, socket))
     patience = Patience(deployment.answer_seconds, deployment.training_seconds)
-    return DeployedCohort(session, nodes, patience, min(security.epoch_rounds, federation.rounds))
+    return DeployedCohort(session, nodes, patience, min(settled.security.epoch_rounds, federation.rounds))
 
 
 def digest_deployment(module: FederatedModule, seed: int, *settled: object) -> bytes:
     """Return the SHA-256 of all that server and devices must have alike: settings, seed, and the frozen model."""
     frozen = fingerprint_frozen(module).encode()
-    return digest(SETTINGS, digest_settings(*settled), str(seed).encode(), frozen, str(count(module)).encode())
+    return digest(SETTINGS, Settled(*settled).digest(), str(seed).encode(), frozen, str(count(module)).encode())
 
 
 def demand_settings(session: Session, found: bytes) -> None:
@@ -119,9 +119,9 @@ class Settings:
     precision: str
 
     @property
-    def settled(self) -> tuple[object, ...]:
+    def settled(self) -> Settled:
         """Return what server and devices must have alike, beside seed and model."""
-        return self.privacy, self.federation, self.aggregation, self.security, self.clipping
+        return Settled(self.privacy, self.federation, self.aggregation, self.security, self.clipping)
 
 
 def read_settings(config: str, overrides: Sequence[str] = ()) -> Settings:

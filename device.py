@@ -81,49 +81,34 @@ def make_device(config: str, place: DeviceHome, session: Session, client: str, t
     Raises:
         OwnerRefusalError: If they do not.
     """
-    from callbacks.noise import choose_noise, sample_rate
     from deploying import read_settings
     from federation.deployment.client_half import ClientHalf
     from federation.deployment.device import Device
     from federation.deployment.device_books import DeviceBooks
     from federation.deployment.signed_norm import SignedNorm
-    from federation.privacy.accountant import Release
-    from federation.privacy.keys import OperatingSystemKeys, SeededKeys
-    from federation.privacy.owner import Terms
     from federation.secure_aggregation.client import SecureClient
     from pipeline import client_steps
 
     settings = read_settings(config)
-    privacy, federation, clients = settings.privacy, settings.federation, len(session.roster.clients)
-    terms = Terms(
-        sample_rate(federation),
-        federation.rounds,
-        session.config.honest,
-        federation.sampling,
-        privacy.key_source,
-        private=privacy.enabled,
-    )
+    settled, clients = settings.settled, len(session.roster.clients)
     limits = place.owner_limits()
-    limits.demand(terms)
-    keys = OperatingSystemKeys() if privacy.key_source == "os" else SeededKeys(settings.seed)
-    sampling, steps = client_steps(
-        keys, privacy, federation, settings.aggregation, settings.security, settings.clipping, clients
-    )
-    release = Release(choose_noise(privacy, federation, clients), sample_rate(federation))
+    limits.demand(settled.terms(session.config.honest))
+    keys = settled.keys(settings.seed)
+    sampling, steps = client_steps(keys, settled, clients)
     return Device(
         SecureClient(client, place.identity, session, keys, place.memory),
         ClientHalf(client, session.roster.clients, [*sampling, *steps], settings.seed),
         training,
-        DeviceBooks(place.open_ledger(limits, client, session.config.adversary), session, release),
+        DeviceBooks(place.open_ledger(limits, client, session.config.adversary), session, settled.release(clients)),
         SignedNorm(
-            privacy.clip_norm,
-            settings.clipping,
-            federation.sample_rate if federation.sampling == "hidden" else 1.0,
+            settled.privacy.clip_norm,
+            settled.clipping,
+            settled.contributing,
             session.config.least_survivors,
             clients,
         ),
-        federation.rounds,
-        epoch_rounds=settings.security.epoch_rounds,
+        settled.federation.rounds,
+        epoch_rounds=settled.security.epoch_rounds,
     )
 
 

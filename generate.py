@@ -19,7 +19,7 @@ from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
 from commandline import run_command
 from lightning_modules.args import MemoryArgs, Precision
-from memory_advice import GENERATION, advise, is_out_of_memory
+from memory_advice import GENERATION, advise, advised
 
 if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
     from torch import Tensor
@@ -98,11 +98,13 @@ def generate(
     if compile and (memory.eight_bit or memory.offload):
         raise ValueError("`--compile` needs weights at hand. Got memory.eight_bit or memory.offload. Leave one out.")
     check_output(output, inputs=[source_image, driving_audio, driving_video])
-    chosen_device = pick_device(device)
+    chosen = pick_device(device)
     picture = read_picture(source_image)
     driving = read_driving(driving_audio, driving_video)
-    try:
-        backbone = place(load_personalised(base, adapter), chosen_device, precision, memory)
+    settings = {"precision": precision, "device": device}
+    settings |= {f"memory.{name}": value for name, value in vars(memory).items()}
+    with advised(lambda _: advise(GENERATION, settings, on_gpu=chosen.type == "cuda")):
+        backbone = place(load_personalised(base, adapter), chosen, precision, memory)
         portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
         Path(output).parent.mkdir(parents=True, exist_ok=True)
         if driving.motion is None:
@@ -111,12 +113,6 @@ def generate(
             backbone.unet.compile()
         options = {"steps": steps, "guidance_scale": guidance_scale, "seed": seed, "batch": memory.windows}
         film(backbone, portrait, driving, playback, output, options)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        settings = {f"memory.{name}": value for name, value in vars(memory).items()}
-        settings |= {"precision": precision, "device": device}
-        raise advise(GENERATION, settings, on_gpu=chosen_device.type == "cuda") from error
     print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")
 
 
@@ -143,12 +139,11 @@ def film(
     from tqdm import tqdm
 
     from datamodules.ahead import work_ahead
-    from datamodules.audio import log_mel_windows
+    from datamodules.audio import hearing
     from datamodules.video import write_video
     from lightning_modules.sampling import decode_stream, stream_latents
 
-    hear = backbone.speech or log_mel_windows
-    mel = hear(driving.waveform, driving.frames)
+    mel = hearing(backbone.speech)(driving.waveform, driving.frames)
     bar = {"desc": f"{len(mel)} frames", "unit": "frame", "unit_scale": 1 / options["steps"], "bar_format": BAR}
     with tqdm(total=len(mel) * options["steps"], **bar) as shown:
         latents = stream_latents(backbone, portrait, mel, motion=driving.motion, progress=shown.update, **options)

@@ -13,6 +13,7 @@ from lightning.fabric import Fabric
 
 from callbacks.args import ObserverArgs
 from callbacks.checkpoint import Checkpoint
+from callbacks.contributions import Contributions
 from callbacks.evaluation import Evaluation
 from callbacks.monitor import Monitor
 from callbacks.progress import Progress
@@ -21,10 +22,10 @@ from datamodules.clients import ClientDataModule
 from datamodules.demo import make_demo_people
 from datamodules.demo_person import HELD_OUT_SEEDS, PRIVATE_SEEDS
 from datamodules.video import write_video
-from federation.args import FederationArgs
 from federation.checkpoints import RoundFolders
 from federation.hooks import FederationCallback
 from federation.protocols import FederatedData, FederatedModule
+from federation.settled import Settled
 from federation.strategy import register_strategies
 from federation.vectors import read_vector, write_vector
 from lightning_modules.backbone import Backbone
@@ -71,8 +72,8 @@ def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -
     return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
 
 
-def read_clients(data: FederatedData, module: FederatedModule, processes: int) -> None:
-    """Read everybody's clips and tell the data how the module encodes them; makes the demo people where asked for.
+def read_clients(data: FederatedData, module: FederatedModule, processes: int) -> FederatedData:
+    """Return the data with everybody's clips, told how the module encodes them; makes the demo people if asked for.
 
     Further devices of a run start here again, after rank 0, and leave its warnings unsaid.
     """
@@ -83,15 +84,14 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
         data.set_encoder(module.encode_clip, module.base_hash)
     if isinstance(data, LightningDataModule):
         data.setup("fit")
+    return data
 
 
 def read_public_people(root: str | None, data: FederatedData, module: FederatedModule) -> ClientDataModule | None:
     """Read people who are shown in `released/*`, with the clients' size and crop; None if there are none."""
     if root is None or not isinstance(data, ClientDataModule):
         return None
-    public = ClientDataModule(root, data.size, data.crop)
-    read_clients(public, module, processes=1)
-    return public
+    return read_clients(ClientDataModule(root, data.size, data.crop), module, processes=1)
 
 
 def fill_demo_folder(root: Path, size: int, processes: int) -> None:
@@ -106,13 +106,15 @@ def make_observers(
     data: FederatedData,
     public: ClientDataModule | None,
     args: ObserverArgs,
-    federation: FederationArgs,
+    settled: Settled,
     folder: Path,
 ) -> list[FederationCallback]:
     """Return what shows and keeps a run; a module without `denoising_error` or `generate` is not asked for them."""
-    monitor = Monitor(folder)
+    monitor, federation = Monitor(folder), settled.federation
     observers: list[FederationCallback] = [Progress(federation.rounds, federation.local_steps, fabric.world_size)]
     clips_are_here = isinstance(data, LightningDataModule)
+    if not clips_are_here:  # a simulation shows all that clients do
+        observers.insert(0, Contributions(settled.aggregation.beta))
     if hasattr(module, "denoising_error") and args.evaluation_batches and clips_are_here:
         observers.append(Evaluation(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:

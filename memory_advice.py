@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -106,19 +107,24 @@ def advise(knobs: Sequence[Knob], settings: Settings, *, on_gpu: bool, goes_on: 
     return OutOfMemory(f"Out of memory on {where}. {turn}{again}")
 
 
-def raise_if_run_is_out(error: Exception, chosen: Settings) -> None:
-    """If memory ran out in `train.py`, say instead what to turn and how to go on.
-
-    Raises:
-        OutOfMemory: If so.
-    """
+def advise_run(chosen: Settings, error: Exception) -> OutOfMemory:
+    """Return what to turn where memory ran out in `train.py`, and how to go on."""
     import torch
 
     from federation.checkpoints import RoundFolders
 
-    if not is_out_of_memory(error):
-        return
     print(file=sys.stderr)  # ends the line of the progress bar
     folder = Path(chosen.get("resume") or chosen.get("out_dir") or "runs/train")
     goes_on = f"add the flag to `--resume {folder}`" if RoundFolders(folder / "checkpoints").committed() else None
-    raise advise(TRAINING, chosen, on_gpu=isinstance(error, torch.OutOfMemoryError), goes_on=goes_on) from error
+    return advise(TRAINING, chosen, on_gpu=isinstance(error, torch.OutOfMemoryError), goes_on=goes_on)
+
+
+@contextmanager
+def advised(advice: Callable[[Exception], OutOfMemory]) -> Iterator[None]:
+    """Raise, where memory runs out inside, what `advice` makes of the error; other errors pass."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise advice(error) from error

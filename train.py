@@ -7,6 +7,8 @@ unmask, decode, weighted mean on the server.
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -23,6 +25,7 @@ from federation.args import (
     PrivacyArgs,
     SecurityArgs,
 )
+from memory_advice import advise_run, advised
 
 DEFAULTS = {
     "module": {"class_path": "lightning_modules.talking_head.TalkingHead"},
@@ -96,37 +99,34 @@ def train(
     Returns:
         The folder of the run.
     """
-    from callbacks.contributions import Contributions
     from deploying import join_devices
     from federation.group_training import demand_groups
-    from federation.privacy.keys import OperatingSystemKeys, SeededKeys
     from federation.rounds import FederatedRounds
+    from federation.settled import Settled
     from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, save_text
     from pipeline import private
 
     demand_groups(module, federation, clients_at_once)
     folder = open_folder(out_dir, resume)
     fabric = make_fabric(accelerator, devices, strategy, precision)
-    settled = (privacy, federation, aggregation, security, clipping)
+    settled = Settled(privacy, federation, aggregation, security, clipping)
     remote = join_devices(deployment, module, seed, settled, devices) if transport == "flower" else None
-    if remote is None:
-        read_clients(data, module, processes=devices)
+    people = read_clients(data, module, processes=devices) if remote is None else remote.enrolled
     public = read_public_people(observers.public_root, data, module)
-    data = data if remote is None else remote.enrolled
-    keys = OperatingSystemKeys() if privacy.key_source == "os" else SeededKeys(seed)
-    pipeline = private(keys, *settled, owner, clients=len(data.clients), out_dir=folder, remote=remote is not None)
-    shown = [] if remote is None else [Contributions(aggregation.beta)]  # a simulation shows all that clients do
+    pipeline = private(
+        settled.keys(seed), settled, owner, clients=len(people.clients), out_dir=folder, remote=remote is not None
+    )
     fabric.launch()
     if fabric.is_global_zero and settings:
         save_text(folder / "config.yaml", settings)
     rounds = FederatedRounds(
         fabric,
         module,
-        data,
+        people,
         federation=federation,
         aggregation=aggregation,
         pipeline=pipeline,
-        observers=[*shown, *make_observers(fabric, module, data, public, observers, federation, folder)],
+        observers=make_observers(fabric, module, people, public, observers, settled, folder),
         checkpoint_dir=folder / "checkpoints",
         seed=seed,
         clip_norm=privacy.clip_norm,
@@ -135,11 +135,8 @@ def train(
         remote=remote,
         clients_at_once=clients_at_once,
     )
-    try:
+    with nullcontext() if remote is None else closing(remote.nodes):
         rounds.run()
-    finally:
-        if remote is not None:
-            remote.nodes.close()
     return folder
 
 
@@ -179,13 +176,8 @@ def run(argv: Sequence[str]) -> Path | None:
     from federation.seeding import seed_training
 
     seed_training(chosen.seed)  # weights that are drawn, not loaded, follow from the seed, too
-    try:
+    with advised(partial(advise_run, chosen)):
         return train(**parser.instantiate(chosen), settings=settings)
-    except (RuntimeError, MemoryError) as error:
-        from memory_advice import raise_if_run_is_out
-
-        raise_if_run_is_out(error, chosen)
-        raise
 
 
 def show_results(folder: Path | None) -> None:

@@ -33,7 +33,7 @@ from benchmarks.base_scores import (
 )
 from benchmarks.report import RESULTS, Bar, save_results
 from commandline import run_command
-from datamodules.audio import log_mel_windows
+from datamodules.audio import hearing
 from evaluation.anchors import clean_render, noise, static_copy, through_autoencoder
 from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
 from evaluation.judges.found import find_judges
@@ -79,7 +79,7 @@ def measure_base(
     began = time.monotonic()
     backbone = Backbone.from_pretrained(base).to(device)
     everybody = read_held_out(root, people, clips, backbone.shape.size)
-    cases = make_cases(everybody, frames, backbone.speech or log_mel_windows)
+    cases = make_cases(everybody, frames, hearing(backbone.speech))
     chosen = list(shuffled_pairs(cases, pairs))
     seeds = {case.clip.path: seed + number for number, case in enumerate(cases)}
 

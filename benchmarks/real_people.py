@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmarks.report import RESULTS, markdown_table, save_results
 from benchmarks.runs import Run, open_run
 from commandline import run_command
-from datamodules.audio import log_mel_windows
+from datamodules.audio import hearing
 from datamodules.clips import Clip
 from evaluation.pixels import psnr, ssim
 from evaluation.regions import lower_centre
@@ -81,8 +81,7 @@ def generate_all(
 ) -> dict[str, Tensor]:
     """Return a clip's frames by kind, uint8 (frames, 3, height, width), each of the same length."""
     recorded = clip.frames[:frames]
-    hear = run.module.backbone.speech or log_mel_windows
-    mel = hear(clip.waveform, len(clip.frames))[:frames]
+    mel = hearing(run.module.backbone.speech)(clip.waveform, len(clip.frames))[:frames]
     adapters = {"base": None, "global adapter": run.folder / "global", "own adapter": run.folder / "clients" / person}
     noise = torch.randint(256, recorded.shape, generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
     generated = {

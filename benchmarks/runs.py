@@ -15,6 +15,7 @@ from datamodules.clients import ClientDataModule
 from federation.hooks import FederationCallback
 from federation.privacy.keys import OperatingSystemKeys
 from federation.rounds import FederatedRounds
+from federation.settled import Settled
 from launching import make_fabric, read_clients
 from pipeline import private
 from train import make_parser
@@ -86,8 +87,8 @@ def run_timed(settings: Any, folder: Path, wrap: Callable[[Pipeline], Pipeline] 
     if isinstance(data, ClientDataModule):
         for client in data.clients:
             data.encoded(client, "train")
-    parts = federation, settings.aggregation, settings.security, settings.clipping, settings.owner
-    pipeline = private(OperatingSystemKeys(), privacy, *parts, clients=len(data.clients), out_dir=folder)
+    settled = Settled(privacy, federation, settings.aggregation, settings.security, settings.clipping)
+    pipeline = private(OperatingSystemKeys(), settled, settings.owner, clients=len(data.clients), out_dir=folder)
     watch = Stopwatch()
     FederatedRounds(
         fabric,

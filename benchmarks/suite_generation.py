@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from benchmarks.suite_args import GenerationArgs
 from benchmarks.suite_scores import Adapters, Scoring
-from datamodules.audio import log_mel_windows
+from datamodules.audio import hearing
 from evaluation.cases import client_cases
 from evaluation.evaluate import evaluate_cases
 from evaluation.judges.found import Judges, find_judges
@@ -26,7 +26,7 @@ def score_generated(scoring: Scoring, adapters: Mapping[str, Adapters], args: Ge
     """
     people = [person for person in scoring.data.clients if person in adapters]
     judges = find_judges(args.judges) if args.judges else Judges()
-    hear = scoring.module.backbone.speech or log_mel_windows
+    hear = hearing(scoring.module.backbone.speech)
     cases, made = client_cases(scoring.data, people, args.clips, args.frames, hear), []
     sampling = Sampling(steps=args.steps)
     for case in tqdm(cases, "generating", unit="clip", mininterval=5):

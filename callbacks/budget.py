@@ -7,16 +7,15 @@ from pathlib import Path
 from typing_extensions import override
 
 from callbacks.conclusion import CARD, Spent, conclude, gather_facts, save_card, shout
-from callbacks.noise import sample_rate
 from callbacks.promise import Promise
-from federation.args import FederationArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Accountant, Release
 from federation.privacy.card import privacy_card
-from federation.privacy.cohort import Cohort
+from federation.privacy.cohort import provision
 from federation.privacy.composition import Epsilon
 from federation.privacy.ledger import Ledger
 from federation.privacy.total_delta import total_delta
+from federation.settled import Settled
 from federation.update import RoundState
 
 LEDGER = "privacy_ledger.jsonl"
@@ -31,29 +30,18 @@ class PrivacyBudget(FederationCallback):
 
     Args:
         out_dir: Folder of the run; gets `privacy_ledger.jsonl` and `privacy_card.md`.
-        privacy: Budget and delta.
-        federation: Sampling, and the rounds that delta must last for.
-        noise_multiplier: z, given or solved for.
-        cohort: The enrolled clients, and how many of them may betray or fail.
-        security: Against whom, and the shares that a smaller, visible cohort is provisioned by.
+        settled: Budget and delta, the rounds they must last for, sampling, and who may betray or fail.
+        clients: How many are enrolled.
         simulation: Whether this machine plays all devices.
 
     Raises:
         ValueError: On fewer than 8 clients, unless that is allowed for, or a delta that some client could fill alone.
     """
 
-    def __init__(
-        self,
-        out_dir: Path,
-        privacy: PrivacyArgs,
-        federation: FederationArgs,
-        noise_multiplier: float,
-        cohort: Cohort,
-        security: SecurityArgs,
-        simulation: bool = True,
-    ) -> None:
-        release = Release(noise_multiplier, sample_rate(federation))
-        self.promise = Promise(cohort, release, federation.sampling, privacy, security, simulation)
+    def __init__(self, out_dir: Path, settled: Settled, clients: int, simulation: bool = True) -> None:
+        federation, security = settled.federation, settled.security
+        cohort, release = provision(clients, security.colluding_share, security.dropout_share), settled.release(clients)
+        self.promise = Promise(cohort, release, federation.sampling, settled.privacy, security, simulation)
         self.out_dir, self.rounds, self.visible = out_dir, federation.rounds, federation.sampling == "visible"
 
     @override

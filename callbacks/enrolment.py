@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import asdict
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -71,8 +68,3 @@ class Enrolment:
     def _key(self, client: str, state: RoundState, purpose: str) -> Ed25519PrivateKey:
         seed = self.keys.stream(client, state.index, state.attempt, purpose).bytes(32)
         return Ed25519PrivateKey.from_private_bytes(seed)
-
-
-def digest_settings(*args: object) -> bytes:
-    """Return the SHA-256 of settings (dataclasses): clients who agreed to different ones share no mask."""
-    return hashlib.sha256(json.dumps([asdict(part) for part in args], sort_keys=True).encode()).digest()

@@ -7,13 +7,12 @@ import math
 import numpy as np
 from typing_extensions import override
 
-from federation.args import FederationArgs, PrivacyArgs, SecurityArgs
+from federation.args import SecurityArgs
 from federation.hooks import FederationCallback
-from federation.privacy.accountant import COIN_FAILURE_SHARE, participation_bound
 from federation.privacy.cohort import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import KeySource
-from federation.privacy.planning import NoisePlan, plan_noise, solve_noise_multiplier
+from federation.privacy.planning import NoisePlan, plan_noise
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 
@@ -62,23 +61,3 @@ class DistributedNoise(FederationCallback):
     def _plan(self, state: RoundState) -> NoisePlan:
         cohort = provision(len(state.clients), self.security.colluding_share, self.security.dropout_share)
         return plan_noise(self.noise_multiplier, state.grid, cohort)
-
-
-def sample_rate(federation: FederationArgs) -> float:
-    """Return the probability that a client's data is in a round."""
-    return 1.0 if federation.sampling == "all" else federation.sample_rate
-
-
-def choose_noise(privacy: PrivacyArgs, federation: FederationArgs, clients: int) -> float:
-    """Return the noise multiplier: the one given, or the least that keeps all rounds within the target.
-
-    Where coins are visible, every round a client may take part in counts in full.
-    """
-    if privacy.target_epsilon is None:
-        return privacy.noise_multiplier
-    rate, rounds, delta = sample_rate(federation), federation.rounds, privacy.delta
-    if federation.sampling == "visible":
-        reserve = COIN_FAILURE_SHARE * delta
-        rounds = max(1, participation_bound(rounds, rate, clients, reserve))
-        rate, delta = 1.0, delta - reserve
-    return solve_noise_multiplier(privacy.target_epsilon, delta, rate, rounds)

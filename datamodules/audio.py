@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,9 @@ LOUDNESS = 0.05
 
 SILENCE = 1e-3
 """A recording whose loudest sample is below this (-60 dB) is called silent."""
+
+Hear = Callable[[Tensor, int], Tensor]
+"""Of a waveform and a number of frames, what a model hears in each: `log_mel_windows`, or its own speech model."""
 
 _FFT = 400
 _FLOOR = 1e-5
@@ -99,6 +103,11 @@ def log_mel_windows(waveform: Tensor, frames: int) -> Tensor:
     side = (MEL_STEPS - STEPS_PER_FRAME) // 2
     padded = functional.pad(scaled, (side, side), value=-1.0)
     return padded.unfold(1, MEL_STEPS, STEPS_PER_FRAME).permute(1, 2, 0).contiguous()
+
+
+def hearing(speech: Hear | None) -> Hear:
+    """Return how a model hears: with its own speech model or, where it has none, as log-mel windows."""
+    return log_mel_windows if speech is None else speech
 
 
 @cache

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from datamodules.audio import log_mel_windows
+from datamodules.audio import Hear, log_mel_windows
 from datamodules.clients import ClientDataModule
 from datamodules.clips import SAMPLES_PER_FRAME, Clip
 from datamodules.demo import make_demo_people
@@ -17,9 +17,6 @@ from datamodules.demo_person import HELD_OUT_SEEDS, name_of
 from datamodules.frames import load_people
 
 log = logging.getLogger(__name__)
-
-Hear = Callable[[Tensor, int], Tensor]
-"""Of a waveform and a number of frames, what a model hears in each: `log_mel_windows`, or `Backbone.speech`."""
 
 
 @dataclass(frozen=True)

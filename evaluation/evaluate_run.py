@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from datamodules.audio import log_mel_windows
+from datamodules.audio import hearing
 from evaluation.anchors import AUTOENCODER, CLEAN, NOISE, RECORDED, STATIC
 from evaluation.board import show_evaluation
 from evaluation.cases import Case, client_cases
@@ -55,7 +55,7 @@ def evaluate_run(
         frames: Frames of each clip, at most.
     """
     backbone = load_personalised(run.base).to(sampling.device)
-    cases = client_cases(run.data, clients, clips, frames, backbone.speech or log_mel_windows)
+    cases = client_cases(run.data, clients, clips, frames, hearing(backbone.speech))
     systems = list_systems(run, cases, nearest_strangers(run, backbone))
     production = produce(run.base, systems, cases, sampling)
     made = make_anchors(backbone, cases) | production.frames

@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+
+from federation.server_state import ServerState
 
 KEEP = 2
-
-
-@dataclass
-class ServerState:
-    """All that the server carries from round to round."""
-
-    rounds_done: int
-    global_adapter: Tensor
-    """Shape (d,), float32."""
-    clip_norm: float
-    seed: int
-    backbone: str
-    """Fingerprint of everything that is frozen; a run can only go on with the same."""
-    velocity: Tensor | None = None
-    """Momentum of the server step, shape (d,)."""
-    notes: dict[str, Any] = field(default_factory=dict)
-    """What hooks carry along, e.g. the head of the privacy ledger."""
-
-    def demand_fit(self, fresh: ServerState) -> None:
-        """Refuse to go on from here with another model or seed than `fresh` has.
-
-        Raises:
-            ValueError: If they differ.
-        """
-        for what, ours, theirs in (
-            ("seed", self.seed, fresh.seed),
-            ("size of the global adapter", self.global_adapter.numel(), fresh.global_adapter.numel()),
-            ("frozen part of the model", self.backbone, fresh.backbone),
-        ):
-            if ours != theirs:
-                raise ValueError(
-                    f"The {what} must be the one the run was started with, {ours}. Got {theirs}. Use the run's own "
-                    "config, or start anew in another `--out_dir`."
-                )
 
 
 class RoundFolders:
@@ -70,7 +33,24 @@ class RoundFolders:
     def latest(self) -> ServerState | None:
         """Return the server's state of the newest committed round, or None before the first."""
         folders = self.committed()
-        return _read_server(folders[-1]) if folders else None
+        return ServerState.load(folders[-1]) if folders else None
+
+    def open(self, fresh: ServerState, resume: bool) -> ServerState:
+        """Return the state that a run starts from: the newest committed round's, or a fresh one if there is none.
+
+        Raises:
+            ValueError: If a new run would mix with rounds that are here, or those are of another model or seed.
+        """
+        latest = self.latest()
+        if latest is None:
+            return fresh
+        if not resume:
+            raise ValueError(
+                f"`{self.root}` must hold no rounds for a new run. Got {latest.rounds_done} rounds. Continue with "
+                "`--resume`, or choose another `--out_dir`."
+            )
+        latest.demand_fit(fresh)
+        return latest
 
     def clean(self) -> None:
         """Remove what a crash left: partial folders and, with a warning, newest folders that cannot be read."""
@@ -78,7 +58,7 @@ class RoundFolders:
             shutil.rmtree(path)
         for path in reversed(self.committed()):
             try:
-                _read_server(path)
+                ServerState.load(path)
                 return
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 warnings.warn(f"{path} cannot be read ({error}) and is removed.", stacklevel=2)
@@ -117,7 +97,7 @@ class RoundFolders:
             old, new = self.client_file(client, server.rounds_done - 1), _client_path(partial, client)
             if old is not None and old != new:
                 _link_or_copy(old, new)
-        _write_server(partial, server)
+        server.save(partial)
         folder = self._committed(server.rounds_done)
         partial.rename(folder)
         for path in self.committed()[:-KEEP]:
@@ -141,22 +121,3 @@ def _link_or_copy(old: Path, new: Path) -> None:
         os.link(old, new)
     except OSError:
         shutil.copy2(old, new)
-
-
-def _write_server(folder: Path, server: ServerState) -> None:
-    tensors = {"global_adapter": server.global_adapter}
-    if server.velocity is not None:
-        tensors["velocity"] = server.velocity
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "server.safetensors")
-    fields = ("rounds_done", "clip_norm", "seed", "backbone", "notes")
-    text = json.dumps({name: getattr(server, name) for name in fields}, indent=2)
-    (folder / "server.json").write_text(text + "\n")
-
-
-def _read_server(folder: Path) -> ServerState:
-    tensors = load_file(folder / "server.safetensors")
-    return ServerState(
-        **json.loads((folder / "server.json").read_text()),
-        global_adapter=tensors["global_adapter"],
-        velocity=tensors.get("velocity"),
-    )

@@ -65,7 +65,7 @@ class ClientState:
         (whole,), entries = self.personal, self.optimizer.get(0, {})
         optimizer: dict[int, dict[str, Any]] = {position: {} for position in range(len(shapes)) if entries}
         for name, value in entries.items():
-            values = _cut(value, shapes) if _is_like(value, whole) else [copy.copy(value) for _ in shapes]
+            values = _cut(value, shapes) if _is_like(value, whole) else [copy.deepcopy(value) for _ in shapes]
             for position, own in enumerate(values):
                 optimizer[position][name] = own
         return ClientState(_cut(whole, shapes), optimizer)

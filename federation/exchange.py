@@ -53,6 +53,13 @@ def exchange_messages(messages: dict[str, bytes]) -> dict[str, bytes]:
     return dict(sorted(everybody.items()))
 
 
+def agree(state: RoundState) -> None:
+    """Take over what rank 0's hooks have decided; a stop on any device stops all."""
+    decisions = gather((state.stop, state.clients, state.clip_norm, state.attempt, state.notes))
+    _, state.clients, state.clip_norm, state.attempt, state.notes = decisions[0]
+    state.stop = any(decision[0] for decision in decisions)
+
+
 @torch.no_grad()
 def synchronise(module: Module) -> None:
     """Give rank 0's parameters and buffers to every device, so that all start from the same module.

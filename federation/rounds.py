@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from lightning.fabric import Fabric
@@ -12,17 +13,17 @@ from torch import Tensor
 
 from federation.aggregation import ServerOptimizer
 from federation.args import AggregationArgs, FederationArgs
-from federation.assignment import form_groups, hand_out, longest_first
-from federation.checkpoints import RoundFolders, ServerState
+from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
-from federation.client_training import ClientTrainer, TrainedClient
-from federation.exchange import exchange_messages, gather, sum_wires, wait_for_all
-from federation.group_training import GroupTrainer
+from federation.client_training import ClientTrainer
+from federation.exchange import agree, exchange_messages, wait_for_all
 from federation.hooks import FederationCallback
+from federation.local_cohort import LocalCohort
 from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.remote import RemoteCohort, RoundRefusedError
-from federation.update import ClientUpdate, RoundState
+from federation.server_state import ServerState
+from federation.update import RoundState
 from federation.vectors import read_vector
 
 MOST_REFUSALS = 10
@@ -72,18 +73,21 @@ class FederatedRounds:
         remote: RemoteCohort | None = None,
         clients_at_once: int = 1,
     ) -> None:
-        self.remote, self.refusals, self.clients_at_once = remote, 0, clients_at_once
         self.fabric, self.data, self.rounds, self.private = fabric, data, federation.rounds, private
-        self.pipeline, self.observers = list(pipeline), list(observers)
-        self.module = prepare_module(fabric, module)
-        self.trainer = ClientTrainer(fabric, self.module, data, federation, aggregation, seed, self._on_step)
-        self.folders = RoundFolders(checkpoint_dir)
+        self.pipeline, self.observers, self.refusals = list(pipeline), list(observers), 0
+        module, self.folders = prepare_module(fabric, module), RoundFolders(checkpoint_dir)
+        on_step = partial(self._call, "on_step")
+        trainer = ClientTrainer(fabric, module, data, federation, aggregation, seed, on_step)
+        newcomer = ClientState.capture(module.personal_parameters())
+        self.local = LocalCohort(trainer, self.folders, newcomer, self._call, clients_at_once)
+        self.cohort = self.local if remote is None else remote
         self.optimizer = ServerOptimizer(aggregation.server_learning_rate, aggregation.server_momentum)
-        self.newcomer = ClientState.capture(self.module.personal_parameters())
-        self.seconds: dict[str, float] = {}
-        start = read_vector(self.module.shared_parameters())
-        fresh = ServerState(0, start, clip_norm, seed, fingerprint_frozen(self.module))
-        self.server = self._open(fresh, resume)
+        start = read_vector(module.shared_parameters())
+        fresh = ServerState(0, start, clip_norm, seed, fingerprint_frozen(module))
+        if fabric.is_global_zero:
+            self.folders.clean()
+        wait_for_all()
+        self.server = self.folders.open(fresh, resume)
         self.optimizer.velocity = self.server.velocity
 
     def run(self) -> RoundState:
@@ -107,15 +111,16 @@ class FederatedRounds:
         if state.is_main:
             self.folders.begin(state.index + 1)
         self._call("on_round_start", state)
-        self._agree(state)
-        updates = [] if state.stop else self._collect(state)
+        agree(state)
+        if not state.stop:
+            self.cohort.collect(state)
         if not state.stop:
             self._call("on_release", state)
-            self._agree(state)
+            agree(state)
         if state.stop:
             self.folders.abandon(state.index + 1) if state.is_main else None
             return
-        state.global_adapter = self._step_server(state, updates)
+        state.global_adapter = self._step_server(state)
         self._commit(state)
         state.metrics["released/seconds"] = time.perf_counter() - start
         self._call("on_round_end", state)
@@ -131,40 +136,12 @@ class FederatedRounds:
                 f"{self.refusals} attempts in a row were refused. Go on with `--resume` when enough devices are there."
             ) from refusal
 
-    def _collect(self, state: RoundState) -> list[ClientUpdate]:
-        """Have the cohort train; what devices elsewhere have to say stays with `remote` until it is released."""
-        if self.remote is None:
-            return self._train_cohort(state)
-        self.remote.collect(state)
-        return []
-
-    def _train_cohort(self, state: RoundState) -> list[ClientUpdate]:
-        """Train the clients this device is handed and return their updates in roster order."""
-        updates = []
-        ordered = longest_first(state.clients, self.seconds, self.data.num_examples)
-        for group in hand_out(form_groups(ordered, self.clients_at_once, self.fabric.world_size)):
-            for trained in self._train(state, group):
-                if self.newcomer.personal:
-                    trained.personal.save(self.folders.new_client_file(trained.update.client, state.index + 1))
-                self._call("on_client_update", state, trained.update)
-                updates.append(trained.update)
-        updates.sort(key=lambda update: update.client)
-        self._call("on_cohort_ready", state, updates)
-        self._gather_metrics(state, updates)
-        return updates
-
-    def _train(self, state: RoundState, group: Sequence[str]) -> list[TrainedClient]:
-        """Train one client, or several at once."""
-        if len(group) == 1:
-            return [self.trainer.train(state, group[0], self._personal(group[0]))]
-        return GroupTrainer(self.trainer).train(state, {client: self._personal(client) for client in group})
-
-    def _step_server(self, state: RoundState, updates: list[ClientUpdate]) -> Tensor:
+    def _step_server(self, state: RoundState) -> Tensor:
         """Form the sum, undo the pipeline and return the next global adapter; an empty cohort moves nothing.
 
         Every device computes the same step from the same sum.
         """
-        aggregate = self.remote.release(state) if self.remote else sum_wires(self.fabric, state, updates)
+        aggregate = self.cohort.release(state)
         if not state.clients:
             state.metrics["released/step_norm"] = 0.0
             return state.global_adapter
@@ -175,26 +152,6 @@ class FederatedRounds:
         moved = self.optimizer.step(state.global_adapter, aggregate.direction)
         state.metrics["released/step_norm"] = float((moved - state.global_adapter).norm())
         return moved
-
-    def _agree(self, state: RoundState) -> None:
-        """Take over what rank 0's hooks have decided; a stop on any device stops all."""
-        decisions = gather((state.stop, state.clients, state.clip_norm, state.attempt, state.notes))
-        _, state.clients, state.clip_norm, state.attempt, state.notes = decisions[0]
-        state.stop = any(decision[0] for decision in decisions)
-
-    def _gather_metrics(self, state: RoundState, updates: list[ClientUpdate]) -> None:
-        """Collect the devices' views of themselves: `local/<name>/<client>` and the mean `local/<name>`."""
-        everybody = {
-            client: metrics
-            for part in gather({u.client: u.metrics for u in updates})
-            for client, metrics in part.items()
-        }
-        for client, metrics in sorted(everybody.items()):
-            self.seconds[client] = metrics["seconds"]
-            state.metrics |= {f"local/{name}/{client}": value for name, value in metrics.items()}
-        for name in sorted({name for metrics in everybody.values() for name in metrics}):
-            values = [metrics[name] for _, metrics in sorted(everybody.items()) if name in metrics]
-            state.metrics[f"local/{name}"] = sum(values) / len(values)
 
     def _commit(self, state: RoundState) -> None:
         """Make the round the newest one; no device goes on before."""
@@ -211,22 +168,6 @@ class FederatedRounds:
             self.folders.commit(self.server, self.data.clients)
         wait_for_all()
 
-    def _open(self, fresh: ServerState, resume: bool) -> ServerState:
-        """Return the state to start from: the newest committed round's, or a fresh one."""
-        if self.fabric.is_global_zero:
-            self.folders.clean()
-        wait_for_all()
-        latest = self.folders.latest()
-        if latest is None:
-            return fresh
-        if not resume:
-            raise ValueError(
-                f"`{self.folders.root}` must hold no rounds for a new run. Got {latest.rounds_done} rounds. Continue "
-                "with `--resume`, or choose another `--out_dir`."
-            )
-        latest.demand_fit(fresh)
-        return latest
-
     def _new_state(self) -> RoundState:
         """Return the state of the next round."""
         state = RoundState(
@@ -240,16 +181,8 @@ class FederatedRounds:
             private=self.private,
             notes=dict(self.server.notes),
         )
-        state.load_adapters = lambda client: self.trainer.load(state.global_adapter, self._personal(client))
+        state.load_adapters = lambda client: self.local.load(state.global_adapter, client, self.server.rounds_done)
         return state
-
-    def _personal(self, client: str | None) -> ClientState:
-        """Return a client's newest personal state; a newcomer's where there is none."""
-        path = self.folders.client_file(client, self.server.rounds_done) if client is not None else None
-        return ClientState.load(path) if path is not None else self.newcomer
-
-    def _on_step(self, state: RoundState, client: str, step: int, losses: dict[str, Tensor]) -> None:
-        self._call("on_step", state, client, step, losses)
 
     def _call(self, hook: str, *args: object) -> None:
         for callback in [*self.pipeline, *self.observers]:

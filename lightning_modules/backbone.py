@@ -14,6 +14,9 @@ from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNetMotionM
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_modules.adopted.schedules import check_schedule
+from lightning_modules.adopted.speech import SpeechEncoder
+from lightning_modules.adopted.text import TextTokens
 from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens
 from lightning_modules.copying import CopySpread, expect_copy
 from lightning_modules.diffusion import make_scheduler, noise_levels, velocity_of
@@ -24,9 +27,6 @@ from lightning_modules.mover import HeadMover
 from lightning_modules.parts import OPTIONAL, PARTS, BackboneShape, build_part, design_part, load_part
 from lightning_modules.pose import PoseReader
 from lightning_modules.reference import Conditions, Reference
-from lightning_modules.schedules import check_schedule
-from lightning_modules.speech import SpeechEncoder
-from lightning_modules.text import TextTokens
 
 
 class ClipLike(Protocol):

@@ -11,15 +11,15 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import load_file
 from torch import nn
 
-from lightning_modules.arcface import ArcFace
+from lightning_modules.adopted.arcface import ArcFace
+from lightning_modules.adopted.face_id import FaceIDTokens
+from lightning_modules.adopted.speech import SpeechEncoder
+from lightning_modules.adopted.text import TextTokens
 from lightning_modules.conditioning import STREAM_TOKENS, AudioTokens, IdentityTokens, MotionTokens, install_streams
 from lightning_modules.copying import CopySpread
-from lightning_modules.face_id import FaceIDTokens
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.mover import HeadMover
 from lightning_modules.pose import PoseReader
-from lightning_modules.speech import SpeechEncoder
-from lightning_modules.text import TextTokens
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

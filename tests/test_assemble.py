@@ -18,11 +18,11 @@ from datamodules.clips import Clip
 from datamodules.encoding_cache import with_inputs
 from datamodules.windows import Window, WindowedClips
 from lightning_modules.adapters import PREFIX
+from lightning_modules.adopted.pretrained import SOURCES
 from lightning_modules.backbone import Backbone
 from lightning_modules.draws import with_draws
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.parts import load_part
-from lightning_modules.pretrained import SOURCES
 from lightning_modules.talking_head import TalkingHead
 
 ROOT = Path(__file__).parent.parent

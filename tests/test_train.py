@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 import train
 from callbacks.args import ObserverArgs
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
+from federation.local_cohort import LocalCohort
 from federation.privacy.keys import SeededKeys
 from federation.privacy.owner import OwnerRefusalError
-from federation.rounds import FederatedRounds
+from federation.settled import Settled
 from pipeline import private
 from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
@@ -25,11 +26,13 @@ from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_c
 def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
     pipeline = private(
         SeededKeys(0),
-        PrivacyArgs(enabled=enabled),
-        FederationArgs(sampling=sampling),
-        AggregationArgs(),
-        SecurityArgs(),
-        ClippingArgs(),
+        Settled(
+            PrivacyArgs(enabled=enabled),
+            FederationArgs(sampling=sampling),
+            AggregationArgs(),
+            SecurityArgs(),
+            ClippingArgs(),
+        ),
         OwnerArgs(),
         clients=8,
         out_dir=tmp_path,
@@ -160,20 +163,20 @@ def test_one_and_two_devices_and_a_resumed_run_end_with_the_same_bits(begun, tmp
 def test_a_run_that_ran_out_of_memory_names_a_knob_and_goes_on(tmp_path, monkeypatch, capsys):
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
-    train_cohort = FederatedRounds._train_cohort
+    train_cohort = LocalCohort.collect
 
-    def fail_later(rounds, state):
+    def fail_later(cohort, state):
         if state.index == 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return train_cohort(rounds, state)
+        return train_cohort(cohort, state)
 
-    monkeypatch.setattr(FederatedRounds, "_train_cohort", fail_later)
+    monkeypatch.setattr(LocalCohort, "collect", fail_later)
     monkeypatch.setattr("sys.argv", ["train.py", "--config", "tiny.yaml"])
     assert train.main() == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("train.py: Out of memory on the GPU. Turn, cheapest first: --precision 16-mixed")
     assert "--resume runs/tiny" in said
-    monkeypatch.setattr(FederatedRounds, "_train_cohort", train_cohort)
+    monkeypatch.setattr(LocalCohort, "collect", train_cohort)
     monkeypatch.setattr("sys.argv", ["train.py", "--resume", "runs/tiny"])
     assert train.main() == 0
     assert (tmp_path / "runs/tiny/checkpoints/round_0002").is_dir()

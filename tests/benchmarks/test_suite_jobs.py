@@ -10,7 +10,8 @@ import torch
 from benchmarks import suite_jobs
 from benchmarks.suite_jobs import find_adapters
 from datamodules.pooled import EVERYONE
-from federation.checkpoints import RoundFolders, ServerState
+from federation.checkpoints import RoundFolders
+from federation.server_state import ServerState
 
 SETTINGS = {"federation": {"rounds": 2}}
 

@@ -11,6 +11,7 @@ import torch
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.privacy.keys import SeededKeys
+from federation.settled import Settled
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
 from pipeline import private
 
@@ -51,7 +52,8 @@ def make_pipeline(out_dir: Path, seed: int = 0, clients: int = len(CLIENTS), **s
     for kind in (PrivacyArgs, FederationArgs, AggregationArgs, SecurityArgs, ClippingArgs, OwnerArgs):
         names = kind.__dataclass_fields__.keys() & settings.keys()
         args.append(kind(**{name: settings[name] for name in names}))
-    return private(SeededKeys(seed), *args, clients=clients, out_dir=out_dir)
+    *settled, owner = args
+    return private(SeededKeys(seed), Settled(*settled), owner, clients=clients, out_dir=out_dir)
 
 
 def call(pipeline: Iterable[FederationCallback], hook: str, *args: object) -> None:

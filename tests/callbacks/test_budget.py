@@ -7,15 +7,14 @@ import json
 import pytest
 
 from callbacks.budget import PrivacyBudget
-from callbacks.noise import choose_noise
-from federation.args import AggregationArgs, FederationArgs, PrivacyArgs, SecurityArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.exchange import sum_wires
 from federation.privacy import composition
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
 from federation.privacy.chain import GENESIS
-from federation.privacy.cohort import provision
 from federation.privacy.ledger import Ledger
 from federation.rounds import FederatedRounds
+from federation.settled import Settled
 from tests.callbacks.parts import CLIENTS, make_pipeline, make_state, make_updates, send
 from tests.tiny import TinyData, TinyModule, tiny_fabric
 
@@ -29,9 +28,14 @@ def no_search(monkeypatch):
 
 
 def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, **privacy) -> PrivacyBudget:
-    federation = FederationArgs(sampling=sampling, sample_rate=rate)
-    cohort = provision(clients, colluding_share=0.1, dropout_share=0.1)
-    return PrivacyBudget(folder, PrivacyArgs(key_source="seeded", **privacy), federation, z, cohort, SecurityArgs())
+    settled = Settled(
+        PrivacyArgs(key_source="seeded", noise_multiplier=z, **privacy),
+        FederationArgs(sampling=sampling, sample_rate=rate),
+        AggregationArgs(),
+        SecurityArgs(),
+        ClippingArgs(),
+    )
+    return PrivacyBudget(folder, settled, clients)
 
 
 def run_rounds(budget: PrivacyBudget, rounds: int, notes: dict | None = None) -> list:
@@ -92,7 +96,7 @@ def test_the_charge_is_on_disk_before_the_sum_is_formed(tmp_path, monkeypatch, f
         charged.append(len(Ledger(ledger).entries))
         return sum_wires(*args)
 
-    monkeypatch.setattr("federation.rounds.sum_wires", watched)
+    monkeypatch.setattr("federation.local_cohort.sum_wires", watched)
     rounds = FederatedRounds(
         tiny_fabric(),
         TinyModule(),
@@ -242,20 +246,6 @@ def test_the_checkpoint_carries_the_head_of_the_ledger(tmp_path):
     last = (tmp_path / "privacy_ledger.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["round"] == 0
     assert len(state.notes["ledger_head"]) == 64
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sampling", ["hidden", "visible"])
-def test_noise_that_is_solved_for_spends_the_target_and_no_more(sampling):
-    federation = FederationArgs(rounds=4, sampling=sampling, sample_rate=0.5)
-    z = choose_noise(PrivacyArgs(target_epsilon=8.0, delta=DELTA), federation, 8)
-    spent = [Release(z, 0.5, 4)]
-    epsilon = epsilon_after(spent, DELTA) if sampling == "hidden" else epsilon_with_known_coins(spent, DELTA, 8)
-    assert 7.8 < epsilon.value <= 8.0
-
-
-def test_without_a_target_the_noise_is_the_given_one():
-    assert choose_noise(PrivacyArgs(noise_multiplier=0.3), FederationArgs(), 8) == 0.3
 
 
 def test_a_run_without_privacy_is_loud(tmp_path, capsys):

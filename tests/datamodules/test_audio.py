@@ -14,6 +14,7 @@ from datamodules.audio import (
     MEL_STEPS,
     STEPS_PER_FRAME,
     equalise_loudness,
+    hearing,
     log_mel_windows,
     read_audio,
 )
@@ -115,3 +116,11 @@ def test_unreadable_sound_is_refused_by_name(tmp_path):
             read_audio(tmp_path / name)
     with pytest.raises(ValueError, match=r"quiet\.wav is silent"):
         read_audio(write_wav(tmp_path / "quiet.wav", np.zeros(16_000)))
+
+
+def test_a_model_hears_with_its_own_speech_model_if_it_has_one():
+    def own(waveform, frames):
+        return waveform[:frames]
+
+    assert hearing(own) is own
+    assert hearing(None) is log_mel_windows

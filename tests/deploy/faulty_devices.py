@@ -31,6 +31,7 @@ from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import FileMemory
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
+from federation.settled import Settled
 from federation.update import ClientSignals, ClientUpdate
 from pipeline import client_steps
 from tests.federation.secure_aggregation.parties import identity
@@ -38,7 +39,7 @@ from tests.forkserver import CONTEXT
 
 SEED, CLIP_NORM, ROUNDS, SECURITY = 11, 0.5, 3, SecurityArgs(dropout_share=0.4)
 PRIVACY = PrivacyArgs(key_source="seeded", noise_multiplier=0.3, clip_norm=CLIP_NORM, allow_tiny_cohort=True)
-SETTLED = (PRIVACY, FederationArgs(rounds=ROUNDS, sampling="all"), AggregationArgs(), SECURITY, ClippingArgs())
+SETTLED = Settled(PRIVACY, FederationArgs(rounds=ROUNDS, sampling="all"), AggregationArgs(), SECURITY, ClippingArgs())
 ANSWER_SECONDS, TRAINING_SECONDS = 10.0, 1.0
 SLEEP_SECONDS = ANSWER_SECONDS + TRAINING_SECONDS
 
@@ -91,7 +92,7 @@ class FaultyDevice:
 
 
 def make_half(client: str, session: Session) -> ClientHalf:
-    sampling, steps = client_steps(SeededKeys(SEED), *SETTLED, len(session.roster.clients))
+    sampling, steps = client_steps(SeededKeys(SEED), SETTLED, len(session.roster.clients))
     return ClientHalf(client, session.roster.clients, [*sampling, *steps], SEED)
 
 

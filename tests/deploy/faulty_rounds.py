@@ -135,13 +135,13 @@ def run_rounds(
     session = make_session(SessionConfig.plan(size + 1, len(names), 0, least, "active", DIGEST), names)
     write_session(place / "session.json", session)
     done = FaultyRounds(place, session, scripts, revive, lines=log.lines)
-    pipeline = private(SeededKeys(SEED), *SETTLED, OwnerArgs(), clients=len(names), out_dir=place / "run", remote=True)
+    pipeline = private(SeededKeys(SEED), SETTLED, OwnerArgs(), clients=len(names), out_dir=place / "run", remote=True)
     rounds = FederatedRounds(
         tiny_fabric(),
         module,
         Roster(names),
-        federation=SETTLED[1],
-        aggregation=SETTLED[2],
+        federation=SETTLED.federation,
+        aggregation=SETTLED.aggregation,
         pipeline=[*pipeline, done],
         observers=[],
         checkpoint_dir=place / "run" / "checkpoints",

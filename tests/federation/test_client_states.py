@@ -57,12 +57,13 @@ def test_another_shape_is_refused():
         state.restore([nn.Parameter(torch.zeros(3))])
 
 
-def test_joined_and_split_again_is_the_same_state():
+def test_joined_split_and_saved_again_is_the_same_state(tmp_path):
     parameters, optimizer = trained(AdamW, lr=0.1)
     state = ClientState.capture(parameters, optimizer)
     joined = state.joined()
     assert [tuple(value.shape) for value in joined.personal] == [(11,)]
-    again = joined.split([parameter.shape for parameter in parameters])
+    joined.split([parameter.shape for parameter in parameters]).save(tmp_path / "state.safetensors")
+    again = ClientState.load(tmp_path / "state.safetensors")
     assert all(torch.equal(one, other) for one, other in zip(again.personal, state.personal, strict=True))
     for position, values in state.optimizer.items():
         assert again.optimizer[position].keys() == values.keys()

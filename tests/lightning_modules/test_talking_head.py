@@ -91,7 +91,7 @@ def test_losses_are_named_and_weighed(tiny_base):
 def test_the_identity_loss_reaches_the_adapters(tiny_base, monkeypatch):
     head = TalkingHead(str(tiny_base), tdc_weight=0.0, identity_weight=1.0)
     monkeypatch.setattr("lightning_modules.draws.draw_timesteps", lambda n, d: torch.full((n,), 100))
-    monkeypatch.setattr("lightning_modules.talking_head.denoising_loss", lambda *_: torch.zeros(()))
+    monkeypatch.setattr("lightning_modules.objective.denoising_loss", lambda *_: torch.zeros(()))
     head.training_step(make_batch(head), 0).backward()
     assert head.losses["identity"] > 0
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in head.personal_parameters())

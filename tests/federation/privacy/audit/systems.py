@@ -20,6 +20,7 @@ from federation.privacy.audit.terms import Terms
 from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.stages import Stage
+from federation.settled import Settled
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
 from pipeline import private
 
@@ -53,13 +54,15 @@ class PipelineSystem(System):
         """Return the callbacks."""
         return private(
             self.keys,
-            PrivacyArgs(
-                clip_norm=self.terms.clip_norm, noise_multiplier=self.terms.noise_multiplier, delta=self.terms.delta
+            Settled(
+                PrivacyArgs(
+                    clip_norm=self.terms.clip_norm, noise_multiplier=self.terms.noise_multiplier, delta=self.terms.delta
+                ),
+                FederationArgs(sampling="hidden", sample_rate=self.terms.sample_rate),
+                AggregationArgs(beta=HEADROOM, max_examples=1),
+                SecurityArgs(colluding_share=self.terms.colluding_share, dropout_share=self.terms.dropout_share),
+                ClippingArgs(),
             ),
-            FederationArgs(sampling="hidden", sample_rate=self.terms.sample_rate),
-            AggregationArgs(beta=HEADROOM, max_examples=1),
-            SecurityArgs(colluding_share=self.terms.colluding_share, dropout_share=self.terms.dropout_share),
-            ClippingArgs(),
             OwnerArgs(),
             clients=self.terms.clients,
             out_dir=folder,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from lightning_modules.pretrained import load_autoencoder, obtain
+from lightning_modules.adopted.pretrained import load_autoencoder, obtain
 from tests.tiny_checkpoint import make_autoencoder, make_tiny_autoencoder
 
 

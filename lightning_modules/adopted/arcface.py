@@ -10,7 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.onnx_graph import Node, read_graph, run_graph
+from lightning_modules.adopted.onnx_graph import Node, read_graph, run_graph
 
 SIZE, DIM = 112, 512
 """Of the pictures that these networks take, pixels, and of the embeddings they give."""

@@ -5,8 +5,8 @@ import torch
 from diffusers import MotionAdapter, StableDiffusionPipeline, UNet2DConditionModel, UNetMotionModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
-from lightning_modules.face_id import adopt_face_adapter
-from lightning_modules.widening import make_denoiser, widen_input
+from lightning_modules.adopted.face_id import adopt_face_adapter
+from lightning_modules.adopted.widening import make_denoiser, widen_input
 
 FRAMES = 3
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lightning_modules.arcface import TOLERANCE, read_arcface
-from lightning_modules.onnx_graph import read_graph, run_graph
+from lightning_modules.adopted.arcface import TOLERANCE, read_arcface
+from lightning_modules.adopted.onnx_graph import read_graph, run_graph
 from tests.tiny_checkpoint import make_face_pack, write_network
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from diffusers import PNDMScheduler
 
+from lightning_modules.adopted.schedules import adopt_schedule
 from lightning_modules.diffusion import add_noise, make_scheduler, step_by_velocity, velocity_of
-from lightning_modules.schedules import adopt_schedule
 
 STABLE_DIFFUSION = {
     "beta_schedule": "scaled_linear",

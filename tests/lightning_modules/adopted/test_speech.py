@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from datamodules.audio import log_mel_windows
-from lightning_modules.speech import SAMPLES_PER_FRAME, SpeechEncoder
+from lightning_modules.adopted.speech import SAMPLES_PER_FRAME, SpeechEncoder
 from tests.tiny_checkpoint import make_speech_model
 
 

@@ -10,17 +10,17 @@ import torch
 from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel
 from torch import nn
 
-from lightning_modules.arcface import read_arcface
+from lightning_modules.adopted.arcface import read_arcface
+from lightning_modules.adopted.face_id import adopt_face_adapter
+from lightning_modules.adopted.pretrained import load_autoencoder, load_whole, obtain
+from lightning_modules.adopted.schedules import adopt_schedule
+from lightning_modules.adopted.speech import SpeechEncoder
+from lightning_modules.adopted.text import encode_prompt
+from lightning_modules.adopted.widening import make_denoiser
 from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens
-from lightning_modules.face_id import adopt_face_adapter
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.parts import load_part
 from lightning_modules.pose import PoseReader
-from lightning_modules.pretrained import load_autoencoder, load_whole, obtain
-from lightning_modules.schedules import adopt_schedule
-from lightning_modules.speech import SpeechEncoder
-from lightning_modules.text import encode_prompt
-from lightning_modules.widening import make_denoiser
 
 Given = Mapping[str, str | None]
 """Hub id, folder or file of each part by its name in `pretrained.SOURCES`; None where it is to do without."""

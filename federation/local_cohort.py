@@ -1,0 +1,84 @@
+"""A round's cohort on this machine: each device trains the clients it is handed, and their vectors are added up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from federation.assignment import form_groups, hand_out, longest_first
+from federation.checkpoints import RoundFolders
+from federation.client_states import ClientState
+from federation.client_training import ClientTrainer, TrainedClient
+from federation.exchange import gather, sum_wires
+from federation.group_training import GroupTrainer
+from federation.remote import RemoteCohort
+from federation.update import Aggregate, ClientUpdate, RoundState
+
+
+@dataclass
+class LocalCohort(RemoteCohort):
+    """Clients that this machine's devices train; asked like a cohort elsewhere, except that it refuses no round."""
+
+    trainer: ClientTrainer
+    folders: RoundFolders
+    """Where personal states are kept."""
+    newcomer: ClientState
+    """The personal state of whoever has none yet."""
+    call: Callable[..., None]
+    """Calls a hook, by its name, of the pipeline and the observers."""
+    clients_at_once: int = 1
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each client took when it last trained."""
+    _updates: list[ClientUpdate] = field(default_factory=list)
+
+    def collect(self, state: RoundState) -> None:
+        """Train the clients this device is handed and take their updates, in roster order, through the client half."""
+        updates = []
+        ordered = longest_first(state.clients, self.seconds, self.trainer.data.num_examples)
+        for group in hand_out(form_groups(ordered, self.clients_at_once, self.trainer.fabric.world_size)):
+            for trained in self._train(state, group):
+                if self.newcomer.personal:
+                    trained.personal.save(self.folders.new_client_file(trained.update.client, state.index + 1))
+                self.call("on_client_update", state, trained.update)
+                updates.append(trained.update)
+        updates.sort(key=lambda update: update.client)
+        self.call("on_cohort_ready", state, updates)
+        self._gather_metrics(state, updates)
+        self._updates = updates
+
+    def release(self, state: RoundState) -> Aggregate:
+        """Return the sum over all devices."""
+        updates, self._updates = self._updates, []
+        return sum_wires(self.trainer.fabric, state, updates)
+
+    def load(self, global_adapter: Tensor, client: str | None, rounds_done: int) -> None:
+        """Put the global adapter and a client's newest personal one into this device's module; None is a newcomer."""
+        personal = self.newcomer if client is None else self._personal(client, rounds_done)
+        self.trainer.load(global_adapter, personal)
+
+    def _train(self, state: RoundState, group: Sequence[str]) -> list[TrainedClient]:
+        """Train one client, or several at once."""
+        before = {client: self._personal(client, state.index) for client in group}
+        if len(group) == 1:
+            return [self.trainer.train(state, *one) for one in before.items()]
+        return GroupTrainer(self.trainer).train(state, before)
+
+    def _personal(self, client: str, rounds_done: int) -> ClientState:
+        path = self.folders.client_file(client, rounds_done)
+        return self.newcomer if path is None else ClientState.load(path)
+
+    def _gather_metrics(self, state: RoundState, updates: list[ClientUpdate]) -> None:
+        """Collect the devices' views of themselves: `local/<name>/<client>` and the mean `local/<name>`."""
+        everybody = {
+            client: metrics
+            for part in gather({u.client: u.metrics for u in updates})
+            for client, metrics in part.items()
+        }
+        for client, metrics in sorted(everybody.items()):
+            self.seconds[client] = metrics["seconds"]
+            state.metrics |= {f"local/{name}/{client}": value for name, value in metrics.items()}
+        for name in sorted({name for metrics in everybody.values() for name in metrics}):
+            values = [metrics[name] for _, metrics in sorted(everybody.items()) if name in metrics]
+            state.metrics[f"local/{name}"] = sum(values) / len(values)

@@ -1,0 +1,63 @@
+"""What is settled before the first round, alike for the server and every device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import NamedTuple
+
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
+from federation.privacy.accountant import COIN_FAILURE_SHARE, Release, participation_bound
+from federation.privacy.keys import KeySource, OperatingSystemKeys, SeededKeys
+from federation.privacy.owner import Terms
+from federation.privacy.planning import solve_noise_multiplier
+
+
+class Settled(NamedTuple):
+    """The settings that all who take part have agreed to; clients who agreed to different ones share no mask."""
+
+    privacy: PrivacyArgs
+    federation: FederationArgs
+    aggregation: AggregationArgs
+    security: SecurityArgs
+    clipping: ClippingArgs
+
+    @property
+    def sample_rate(self) -> float:
+        """Return the probability that a client's data is in a round."""
+        return 1.0 if self.federation.sampling == "all" else self.federation.sample_rate
+
+    @property
+    def contributing(self) -> float:
+        """Return the probability that a client who sends a vector has data in it: q for secret coins, else 1."""
+        return self.federation.sample_rate if self.federation.sampling == "hidden" else 1.0
+
+    def release(self, clients: int) -> Release:
+        """Return one round as planned, at the noise that is given or the least that keeps all rounds within the target.
+
+        Where coins are visible, every round a client may take part in counts in full.
+        """
+        privacy, rate, rounds, delta = self.privacy, self.sample_rate, self.federation.rounds, self.privacy.delta
+        if privacy.target_epsilon is None:
+            return Release(privacy.noise_multiplier, self.sample_rate)
+        if self.federation.sampling == "visible":
+            reserve = COIN_FAILURE_SHARE * delta
+            rounds = max(1, participation_bound(rounds, rate, clients, reserve))
+            rate, delta = 1.0, delta - reserve
+        return Release(solve_noise_multiplier(privacy.target_epsilon, delta, rate, rounds), self.sample_rate)
+
+    def keys(self, seed: int) -> KeySource:
+        """Return where keys, masks, coins and noise come from; the seed counts only where they are to be seeded."""
+        return OperatingSystemKeys() if self.privacy.key_source == "os" else SeededKeys(seed)
+
+    def terms(self, honest: int) -> Terms:
+        """Return what a device's owner may care about, where the noise of so many honest clients is counted on."""
+        federation, privacy = self.federation, self.privacy
+        return Terms(
+            self.sample_rate, federation.rounds, honest, federation.sampling, privacy.key_source, privacy.enabled
+        )
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of all these settings, which sessions are signed for and masks depend on."""
+        return hashlib.sha256(json.dumps([asdict(part) for part in self], sort_keys=True).encode()).digest()

@@ -1,0 +1,1 @@
+"""Parts that others trained, and what makes a base model of them."""

@@ -1,0 +1,83 @@
+"""What clients minimise: the denoising loss, unsteady noise and, where a face shows, how far it is from its owner's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_modules.backbone import Backbone
+from lightning_modules.diffusion import NoisyLatents, add_noise
+from lightning_modules.draws import join_batches
+from lightning_modules.losses import denoising_loss, identity_loss, temporal_consistency_loss
+from lightning_modules.reference import Reference
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The losses of batches, with the adapters that the backbone carries at the time."""
+
+    backbone: Backbone
+    weights: Mapping[str, float]
+    """Of `tdc` and `identity` in the total; the denoising loss has weight 1."""
+
+    def losses(self, batches: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+        """Return the terms and the `total` loss of each client's batch; the model sees all batches as one."""
+        batch = join_batches(batches) if len(batches) > 1 else batches[0]
+        noisy = add_noise(self.backbone.scheduler, batch["latents"], batch["eps"], batch["timestep"])
+        beside = self.backbone.beside(Reference.of_batch(batch), batch["motion"], batch["posed"])
+        velocity = self.predict(noisy, batch, batch["shown"], beside)
+        clips, visible = ([len(one[name]) for one in batches] for name in ("latents", "visible"))
+        terms = {
+            "denoising": _each(denoising_loss, clips, *noisy.regress(velocity)),
+            "tdc": _each(temporal_consistency_loss, clips, noisy.noise_from(velocity), noisy.eps),
+            "identity": self._identity_terms(noisy, velocity, batch, visible),
+        }
+        return [self._with_total(dict(zip(terms, own, strict=True))) for own in zip(*terms.values(), strict=True)]
+
+    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return a batch with what no adapter changes, for `error` under one adapter after the other."""
+        posed = batch["has_motion"].nonzero().flatten()
+        return batch | {"beside": self.backbone.beside(Reference.of_batch(batch), batch["motion"], posed)}
+
+    @torch.no_grad()
+    def error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
+        """Return the denoising loss at given times (batch,) and noise, motion shown: comparable between adapters."""
+        noisy = add_noise(self.backbone.scheduler, batch["latents"], eps, timestep)
+        velocity = self.predict(noisy, batch, batch["has_motion"], batch.get("beside"))
+        return denoising_loss(*noisy.regress(velocity))
+
+    def predict(
+        self, noisy: NoisyLatents, batch: dict[str, Tensor], has_motion: Tensor, beside: Tensor | None = None
+    ) -> Tensor:
+        """Return the velocity (batch, frames, C, h, w) of a batch's noisy latents; see `Backbone.conditions`."""
+        driving = batch["mel"], batch["motion"], has_motion
+        conditions = self.backbone.conditions(Reference.of_batch(batch), *driving, beside)
+        return self.backbone.predict(noisy.z_t, noisy.timestep, conditions)
+
+    def _identity_terms(
+        self, noisy: NoisyLatents, velocity: Tensor, batch: dict[str, Tensor], visible: list[int]
+    ) -> list[Tensor]:
+        """Compare middle frames' estimates with the references, where noise is low enough to show a face.
+
+        `visible` counts these clips for each client; one without any has nothing to compare.
+        """
+        nothing = velocity.new_zeros(())
+        if not self.weights["identity"] or not sum(visible):
+            return [nothing] * len(visible)
+        middle, rows = velocity.shape[1] // 2, batch["visible"]
+        faces = self.backbone.embed(self.backbone.decode(noisy.clean_from(velocity)[rows, middle]))
+        terms = _each(identity_loss, visible, faces, batch["identity"][rows])
+        return [term if count else nothing for term, count in zip(terms, visible, strict=True)]
+
+    def _with_total(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        return terms | {
+            "total": terms["denoising"] + sum(weight * terms[name] for name, weight in self.weights.items())
+        }
+
+
+def _each(loss: Callable[..., Tensor], counts: list[int], *tensors: Tensor) -> list[Tensor]:
+    """Return the loss of each client, whose clips come one client after the other."""
+    return [loss(*parts) for parts in zip(*(tensor.split(counts) for tensor in tensors), strict=True)]
