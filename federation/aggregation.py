@@ -27,7 +27,11 @@ def isfa_weight(num_examples: int, signals: ClientSignals, args: AggregationArgs
 
 def joint_vector(delta: Tensor, weight: float, beta: float) -> np.ndarray:
     """Return [weight * delta, beta * weight], float64, shape (d + 1,): all that a client's message is about."""
-    return np.append(delta.double().numpy(force=True) * weight, beta * weight)
+    joint = np.empty(delta.numel() + 1)
+    joint[:-1] = delta.numpy(force=True)
+    joint[:-1] *= weight
+    joint[-1] = beta * weight
+    return joint
 
 
 def weighted_mean(

@@ -86,23 +86,26 @@ class RoundFolders:
         shutil.rmtree(self._partial(rounds_done), ignore_errors=True)
 
     def commit(self, server: ServerState, clients: Iterable[str]) -> Path:
-        """Complete the partial folder, make it the newest by one rename and remove old ones.
+        """Complete the partial folder and make it the newest by one rename; `prune` removes old ones.
 
         Args:
             server: The server's state after the round.
             clients: Whose states to carry over where they did not train.
         """
-        partial = self._partial(server.rounds_done)
+        partial, before = self._partial(server.rounds_done), self._committed(server.rounds_done - 1)
+        absent = _clients_in(before) - _clients_in(partial)
         for client in clients:
-            old, new = self.client_file(client, server.rounds_done - 1), _client_path(partial, client)
-            if old is not None and old != new:
-                _link_or_copy(old, new)
+            if client in absent:
+                _link_or_copy(_client_path(before, client), _client_path(partial, client))
         server.save(partial)
         folder = self._committed(server.rounds_done)
         partial.rename(folder)
+        return folder
+
+    def prune(self) -> None:
+        """Remove all but the two newest rounds; nobody need wait for it."""
         for path in self.committed()[:-KEEP]:
             shutil.rmtree(path)
-        return folder
 
     def _committed(self, rounds_done: int) -> Path:
         return self.root / f"round_{rounds_done:04d}"
@@ -113,6 +116,14 @@ class RoundFolders:
 
 def _client_path(folder: Path, client: str) -> Path:
     return folder / "clients" / client / "state.safetensors"
+
+
+def _clients_in(folder: Path) -> set[str]:
+    """Return whose states a round's folder holds."""
+    try:
+        return set(os.listdir(folder / "clients"))
+    except FileNotFoundError:
+        return set()
 
 
 def _link_or_copy(old: Path, new: Path) -> None:

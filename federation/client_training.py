@@ -65,11 +65,11 @@ class ClientTrainer:
             seconds: How long all of it may take. A client that is slower takes fewer local steps, at least one.
         """
         start, limit = time.perf_counter(), TimeLimit(seconds)
-        self.load(state.global_adapter, before)
+        write_vector(self.module.shared_parameters(), state.global_adapter)
         optimizers = self.module.configure_optimizers()
         before.restore(self.module.personal_parameters(), optimizers.get("personal"))
         losses = self._take_steps(state, client, self.local_optimizer(optimizers), limit)
-        delta = read_vector(self.module.shared_parameters()) - state.global_adapter
+        delta = read_vector(self.module.shared_parameters()).sub_(state.global_adapter)
         after = ClientState.capture(self.module.personal_parameters(), optimizers.get("personal"))
         update = ClientUpdate(client, delta, self.data.num_examples(client), UNKNOWN)
         update.seconds = time.perf_counter() - start
@@ -170,7 +170,8 @@ def read_losses(steps: list[dict[str, Tensor]]) -> dict[str, list[float]]:
 
 
 def _all_finite(tensors: list[Tensor]) -> bool:
-    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
+    """Return whether all values are finite; extremes pass NaN on, and need no tensors of their own."""
+    return all(math.isfinite(extreme) for tensor in tensors for extreme in tensor.aminmax())
 
 
 def _describe(update: ClientUpdate, losses: dict[str, list[float]]) -> dict[str, float]:

@@ -102,6 +102,8 @@ class FederatedRounds:
             except RoundRefusedError as refusal:
                 self._give_up(state, refusal)
         self._call("on_run_end", state)
+        if state.is_main:
+            self.folders.prune()
         wait_for_all()
         return state
 
@@ -112,6 +114,8 @@ class FederatedRounds:
             self.folders.begin(state.index + 1)
         self._call("on_round_start", state)
         agree(state)
+        if state.is_main:
+            self.folders.prune()  # while the others train
         if not state.stop:
             self.cohort.collect(state)
         if not state.stop:

@@ -36,6 +36,8 @@ def test_clients_who_did_not_train_are_carried_over_and_two_rounds_kept(tmp_path
     write_round(folders, 1, ("ann", "bob"))
     write_round(folders, 2, ("bob",))
     write_round(folders, 3, ())
+    assert names(tmp_path) == ["round_0001", "round_0002", "round_0003"]
+    folders.prune()
     assert names(tmp_path) == ["round_0002", "round_0003"]
     states = {client: ClientState.load(folders.client_file(client, 3)).personal[0].item() for client in ("ann", "bob")}
     assert states == {"ann": 1.0, "bob": 2.0}
