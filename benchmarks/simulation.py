@@ -2,15 +2,16 @@
 
 Every engine trains the same net on the same clients' data, two processes with a thread each, and must end with the same
 parameters. What an engine adds to a client is the time of a round less that of the training alone, per client and
-process. Engines take turns, each run in fresh processes; the first rounds warm up and are not counted. The others
-live in an environment of their own:
+process. Flower and pfl-research write nothing to disk here, so ours is held against them without its commits, and shown
+with them beside that. Engines take turns, each run in fresh processes; the first rounds warm up and are not counted.
+The others live in an environment of their own:
 
     python -m venv engines
     engines/bin/pip install -r benchmarks/engines/requirements.txt
     .venv/bin/python benchmarks/simulation.py --flower_python engines/bin/python --pfl_python engines/bin/python
 
-Last come clients of which some take ten times as long as others: our rounds against a schedule made with all times
-known. Its clients wait and do not compute, so that two processes need no two free cores.
+Last come clients of which some take ten times as long as others: our rounds, commits included, against a schedule made
+with all times known. Its clients wait most of their time, so that two processes need no two free cores.
 """
 
 import sys
@@ -29,6 +30,7 @@ from commandline import run_command
 PROCESSES, WARM_UP = 2, 2
 BARE = Engine("training alone", "bare", is_torchrun=True)
 OURS = Engine("client_parallel", "ours")
+COMMITTING = Engine("client_parallel, every round committed", "ours", saves=True)
 SHARES = {"pfl-research": 1.0, "Flower-Ray": 0.25}
 """How large our overhead may be, in units of theirs."""
 SLACK = 1.1
@@ -46,6 +48,7 @@ def compare_engines(
     rounds: int = 12,
     repeats: int = 5,
     longest: float = 0.5,
+    limit: float = 600.0,
     out: str = str(RESULTS / "simulation.json"),
 ) -> list[Bar]:
     """Measure what engines add to a client's training and how well ours packs uneven clients.
@@ -59,6 +62,7 @@ def compare_engines(
         rounds: Rounds of each run; the first two are not counted.
         repeats: Runs of each engine and width.
         longest: Seconds of the longest of the uneven clients; the shortest takes a tenth.
+        limit: Seconds that one run of an engine may take.
         out: Where the figures go.
     """
     if rounds <= WARM_UP or repeats < 1:
@@ -68,15 +72,15 @@ def compare_engines(
         Engine("Flower-Ray", "flower_ray", flower_python, ("flwr", "ray")),
     ]
     versions = {engine.name: engine.versions() for engine in others}
-    engines = [BARE, OURS, *(engine for engine in others if versions[engine.name])]
+    engines = [BARE, OURS, COMMITTING, *(engine for engine in others if versions[engine.name])]
     figures, bars = {}, []
     for width in widths:
-        runs = take_turns(engines, Work(clients, local_steps, width, rounds, PROCESSES), repeats)
+        runs = take_turns(engines, Work(clients, local_steps, width, rounds, PROCESSES), repeats, limit)
         figures[width] = describe(runs, clients)
         bars += judge(runs, clients, f"width {width}")
         print(engines_table(figures[width], versions), "", sep="\n", flush=True)
     costs = spread_costs(clients, longest)
-    uneven = OURS.run(Work(clients, local_steps, min(widths), rounds, PROCESSES, costs)).seconds
+    uneven = COMMITTING.run(Work(clients, local_steps, min(widths), rounds, PROCESSES, costs), limit).seconds
     bound = longest_first_makespan(costs, PROCESSES)
     bars.append(Bar.at_most("round of uneven clients / longest-first schedule", median(uneven[1:]) / bound, SLACK))
     trace = {"costs": costs, "longest_first_seconds": bound, "seconds_of_a_round": uneven}
@@ -85,12 +89,12 @@ def compare_engines(
     return bars
 
 
-def take_turns(engines: list[Engine], work: Work, repeats: int) -> Runs:
+def take_turns(engines: list[Engine], work: Work, repeats: int, limit: float) -> Runs:
     """Have every engine do the work several times, the order turning."""
     runs: Runs = defaultdict(list)
     for repeat in range(repeats):
         for engine in engines if repeat % 2 == 0 else reversed(engines):
-            runs[engine.name].append(engine.run(work))
+            runs[engine.name].append(engine.run(work, limit))
             counted = median(runs[engine.name][-1].seconds[WARM_UP:])
             print(f"width {work.width}, run {repeat + 1}, {engine.name}: {counted:.3f} s a round", flush=True)
     return runs

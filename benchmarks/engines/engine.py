@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.engines.work import Done, Work
+from deploy.processes import Processes
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = "import sys; from importlib.metadata import version; print(*(f'{p} {version(p)}' for p in sys.argv[1:]))"
@@ -37,25 +38,40 @@ class Engine:
     """Those it needs beside torch."""
     is_torchrun: bool = False
     """Whether torchrun starts its processes; else it starts them itself."""
+    saves: bool = False
+    """Whether it writes what a run continues from after each round."""
 
     def versions(self) -> str | None:
         """Return the versions of its packages, None if one is not installed."""
         asked = subprocess.run([self.python, "-c", VERSIONS, *self.packages], capture_output=True, text=True)
         return None if asked.returncode else asked.stdout.strip()
 
-    def run(self, work: Work) -> Done:
-        """Do the work in fresh processes.
+    def run(self, work: Work, limit: float = 600.0) -> Done:
+        """Do the work in fresh processes, none of which outlives this call.
+
+        Args:
+            work: What to do.
+            limit: Seconds that all of it may take.
 
         Raises:
             RuntimeError: If the engine fails, with the end of what it said.
+            TimeoutError: If it is not done in time.
         """
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory() as folder, Processes(Path(folder) / "logs") as processes:
             out = Path(folder) / "done.json"
             told = QUIET | {"PYTHONPATH": str(ROOT), "FLWR_HOME": f"{folder}/flower", "RAY_TMPDIR": folder}
-            line = [*self._launcher(work.processes), f"benchmarks.engines.{self.module}", work.to_json(), str(out)]
-            ran = subprocess.run(line, cwd=ROOT, env=os.environ | told, capture_output=True, text=True)
+            job = replace(work, saves=self.saves).to_json()
+            line = [*self._launcher(work.processes), f"benchmarks.engines.{self.module}", job, str(out)]
+            processes.start(self.name, line, os.environ | told)
+            try:
+                processes.running[self.name].wait(limit)
+            except subprocess.TimeoutExpired:
+                raise TimeoutError(
+                    f"{self.name} was not done after {limit:g} seconds and is ended. "
+                    f"Give `--limit` more, or less work. Its last words: {processes.last_words(self.name)}"
+                ) from None
             if not out.exists():
-                raise RuntimeError(f"{self.name} ended without a result: {ran.stderr[-2000:]}")
+                raise RuntimeError(f"{self.name} ended without a result: {processes.last_words(self.name)}")
             return Done(**json.loads(out.read_text()))
 
     def _launcher(self, processes: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Our rounds with the strategy `client_parallel`: `python -m benchmarks.engines.ours WORK OUT`.
 
-The parts of `train.py --privacy.enabled false`: clients are handed out, weighed, averaged, and every round is saved.
+The parts of `train.py --privacy.enabled false`: clients are handed out, weighed, averaged. Every round is committed as
+in `train.py`, or, beside engines that write nothing, none is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from benchmarks.engines.work import GRADIENT_CLIP, LEARNING_RATE, Batch, Done, W
 from benchmarks.stopwatch import Stopwatch
 from callbacks.isfa import ISFAAggregation
 from federation.args import AggregationArgs, FederationArgs
+from federation.checkpoints import RoundFolders, ServerState
 from federation.rounds import FederatedRounds
 from federation.strategy import register_strategies
 from federation.update import ClientSignals
@@ -71,11 +73,22 @@ class WorkData:
         return self.work.batches(client)
 
 
+class NoFolders(RoundFolders):
+    """Writes nothing, which `train.py` cannot be asked for; enough for clients that keep nothing."""
+
+    def begin(self, rounds_done: int) -> None:
+        """Begin nowhere."""
+
+    def commit(self, server: ServerState, clients: Iterable[str]) -> Path:
+        """Leave the round in memory."""
+        return self.root
+
+
 def run_rounds(fabric: Fabric, work: Work, folder: Path) -> Done:
     """Run the rounds on a launched Fabric and return what they took."""
     aggregation = AggregationArgs(gamma=0.0)
     module, watch = WorkModule(work.width), Stopwatch()
-    state = FederatedRounds(
+    rounds = FederatedRounds(
         fabric,
         module,
         WorkData(work),
@@ -91,7 +104,10 @@ def run_rounds(fabric: Fabric, work: Work, folder: Path) -> Done:
         observers=[watch],
         checkpoint_dir=folder,
         private=False,
-    ).run()
+    )
+    if not work.saves:
+        rounds.folders = NoFolders(folder)
+    state = rounds.run()
     return Done(watch.seconds, norm([state.global_adapter]))
 
 

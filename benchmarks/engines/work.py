@@ -34,7 +34,9 @@ class Work:
     rounds: int
     processes: int
     costs: tuple[float, ...] = ()
-    """Seconds that each client waits beside its training; none if not given."""
+    """Seconds that each client takes: it trains, then waits for the rest of them. Only the training if not given."""
+    saves: bool = False
+    """Whether every round writes what a run continues from, where the engine can."""
 
     @property
     def names(self) -> list[str]:
@@ -43,10 +45,10 @@ class Work:
 
     def batches(self, client: str) -> Iterator[Batch]:
         """Yield a client's batches, the same in every round."""
-        for batch in make_batches(int(client), self.steps):
-            if self.costs:
-                time.sleep(self.costs[int(client)] / self.steps)
-            yield batch
+        began = time.perf_counter()
+        yield from make_batches(int(client), self.steps)
+        if self.costs:
+            time.sleep(max(0.0, began + self.costs[int(client)] - time.perf_counter()))
 
     def to_json(self) -> str:
         """Return the work as an engine's argument."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -55,8 +56,8 @@ def test_another_result_or_a_missing_engine_meets_no_bar():
 
 def test_engines_take_turns_in_both_orders(monkeypatch):
     called = []
-    monkeypatch.setattr(Engine, "run", lambda self, work: called.append(self.name) or Done([1.0] * 3, 1.0))
-    runs = take_turns([BARE, OURS], WORK, repeats=2)
+    monkeypatch.setattr(Engine, "run", lambda self, work, limit: called.append(self.name) or Done([1.0] * 3, 1.0))
+    runs = take_turns([BARE, OURS], WORK, repeats=2, limit=1.0)
     assert called == [BARE.name, OURS.name, OURS.name, BARE.name]
     assert [len(several) for several in runs.values()] == [2, 2]
 
@@ -67,6 +68,29 @@ def test_the_schedule_that_knows_all_times():
     costs = spread_costs(20, 0.5)
     assert (max(costs), min(costs)) == (0.5, pytest.approx(0.05))
     assert list(costs) != sorted(costs, reverse=True)
+
+
+def test_a_client_takes_its_cost_training_included():
+    began = time.perf_counter()
+    for number, _ in enumerate(Work(2, 2, 8, 1, 1, costs=(0.02, 0.0)).batches("0000")):
+        assert number < 2
+        time.sleep(0.005)
+    assert time.perf_counter() - began >= 0.02
+
+
+@pytest.mark.parametrize("saves", [False, True])
+def test_our_rounds_are_on_disk_only_where_they_are_asked_to_be(tmp_path, saves):
+    run_rounds(tiny_fabric(), Work(2, 1, 8, rounds=3, processes=1, saves=saves), tmp_path / "rounds")
+    kept = ["round_0002", "round_0003"] if saves else []
+    assert sorted(path.name for path in tmp_path.glob("rounds/*")) == kept
+
+
+def test_an_engine_that_takes_too_long_is_ended(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 300\n")
+    python.chmod(0o700)
+    with pytest.raises(TimeoutError, match=r"endless was not done after 0\.1 seconds .* Give `--limit` more"):
+        Engine("endless", "ours", str(python)).run(WORK, limit=0.1)
 
 
 @pytest.mark.slow
