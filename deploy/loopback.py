@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,8 +17,8 @@ from pathlib import Path
 from commandline import run_command
 from deploy.certificates import make_certificates
 from deploy.enrol import make_home
-from deploy.processes import Processes
-from federation.flower.launch import flower_command, flower_environment, write_connection
+from deploy.processes import Processes, end_on_signals
+from federation.flower.launch import ask_superlink, flower_command, flower_environment, write_connection
 
 ROOT = Path(__file__).parent.parent
 CLIENTS = ("alice", "bela", "chen")
@@ -40,16 +38,17 @@ def run_loopback(
     Args:
         folder: Of everything; what an earlier federation left there is moved aside.
         clips: Folder with a folder of recordings for each of alice, bela and chen.
-        settings: The config; `deployment` in it must name this folder.
+        settings: The config; where it finds the server's session and socket is decided here.
         owner: JSON file of what the devices' owners allow; if not given, what protects nobody is refused.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this command ends all of it
+    end_on_signals()
     start, place = time.monotonic(), set_aside(Path(folder)).absolute()
     fill_demo_clips(Path(clips))
     homes = enrol_everybody(place, settings)
     port = free_port()
     write_connection(place / "flower", CONNECTION, f"127.0.0.1:{port}", place / "certificates" / "ca.crt")
     environment = flower_environment(place / "flower") | {"OMP_NUM_THREADS": "1"}
+    print(f"Starting a SuperLink, {len(CLIENTS)} devices and their SuperNodes. Logs: {place / 'logs'}", flush=True)
     with Processes(place / "logs") as processes:
         start_superlink(processes, place, port, environment)
         for client, home in homes.items():
@@ -63,11 +62,11 @@ def run_loopback(
         for client in homes:
             processes.wait_for(f"device-{client}", "is ready", seconds=600)
             processes.wait_for(f"supernode-{client}", "SuperNode ID", seconds=300)
-        train = [sys.executable, str(ROOT / "train.py"), "--config", settings, "--transport", "flower"]
-        subprocess.run([*train, "--out_dir", str(place / "run")], env=environment, check=True)
+        if code := processes.run(train_command(place, settings), environment):
+            raise ValueError(f"train.py must run all rounds. It ended with exit code {code}; see above for the reason.")
     if (place / "run" / "global").exists():
         speak(place, CLIENTS[0], Path(clips), settings)
-    print(f"Took {time.monotonic() - start:.0f} seconds. Logs are in {place / 'logs'}.")
+    print(f"Took {time.monotonic() - start:.0f} seconds.")
 
 
 def set_aside(folder: Path) -> Path:
@@ -116,11 +115,18 @@ def start_superlink(processes: Processes, place: Path, port: int, environment: d
 
 
 def register(key: Path, name: str, environment: dict[str, str]) -> None:
-    """Have the SuperLink admit a node; raises ValueError with what it said if it does not."""
-    command = [flower_command("flwr"), "supernode", "register", str(key), CONNECTION, "--name", name]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    if done.returncode:
-        raise ValueError(f"The SuperLink must register {name}. It said: {(done.stdout + done.stderr)[-300:]}")
+    """Have the SuperLink admit a node; raises ConnectionError if it does not."""
+    arguments = ["supernode", "register", str(key), CONNECTION, "--name", name]
+    ask_superlink(CONNECTION, f"register {name}", arguments, environment)
+
+
+def train_command(place: Path, settings: str) -> list[str]:
+    """Return the command of the server's rounds, with all that it needs in this folder."""
+    server = place / "server"
+    where = {"session": server / "session.json", "socket": server / "relay" / "socket", "flower_home": place / "flower"}
+    command = [sys.executable, str(ROOT / "train.py"), "--config", settings, "--transport", "flower"]
+    command += ["--out_dir", str(place / "run"), "--deployment.connection", CONNECTION]
+    return command + [f"--deployment.{name}={path}" for name, path in where.items()]
 
 
 def start_device(
@@ -164,7 +170,7 @@ def wait_for_port(processes: Processes, port: int, seconds: float) -> None:
             return
         except OSError:
             time.sleep(0.2)
-    raise ValueError(f"The SuperLink must listen on port {port}. Its last words: {processes.last_words('superlink')}")
+    raise ValueError(f"The SuperLink must listen on port {port}. {processes.last_words('superlink')}")
 
 
 def speak(place: Path, client: str, clips: Path, config: str) -> None:
