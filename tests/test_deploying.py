@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from callbacks.conclusion import Spent, conclude, gather_facts
-from deploying import count, demand_settings, digest_deployment, join_devices, read_settings
+from deploying import count, demand_remote, demand_settings, digest_deployment, join_devices, read_settings
 from federation.args import (
     AggregationArgs,
     ClippingArgs,
@@ -55,10 +55,11 @@ def make_deployment(folder, module, seed=0, settled=None):
     )
 
 
-def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, module):
+def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, module, monkeypatch):
+    monkeypatch.setattr("deploying.demand_connection", lambda home, name: None)
     settled = settle(security=SecurityArgs(epoch_rounds=3), federation=FederationArgs(rounds=2))
     deployment = make_deployment(tmp_path, module, settled=settled)
-    cohort = join_devices(deployment, module, 0, settled, devices=1)
+    cohort = join_devices(deployment, module, 0, settled)
     assert cohort.epoch_rounds == 2
     assert cohort.enrolled.clients == list(NAMES[:4])
     assert cohort.enrolled.splits("ann") == {"train": [], "val": [], "test": []}
@@ -66,24 +67,35 @@ def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("changes", "devices", "reason"),
-    [
-        ({}, 2, "Got 2 devices"),
-        ({"privacy": PrivacyArgs(enabled=False)}, 1, "privacy off"),
-        ({"federation": FederationArgs(sampling="visible")}, 1, "sampling visible"),
-        ({"federation": FederationArgs(rounds=7)}, 1, "must be those of the signed session"),
-        ({"security": SecurityArgs(dropout_share=0.5)}, 1, "must be those of the signed session"),
-    ],
+    "changes", [{"federation": FederationArgs(rounds=7)}, {"security": SecurityArgs(dropout_share=0.5)}]
 )
-def test_what_devices_would_refuse_is_refused_before_they_are_asked(tmp_path, module, changes, devices, reason):
+def test_what_devices_would_refuse_is_refused_before_they_are_asked(tmp_path, module, changes):
     deployment = make_deployment(tmp_path, module)
-    with pytest.raises(ValueError, match=reason):
-        join_devices(deployment, module, 0, settle(**changes), devices)
+    with pytest.raises(ValueError, match="must be those of the signed session"):
+        join_devices(deployment, module, 0, settle(**changes))
 
 
 def test_without_a_session_nobody_is_asked(module):
     with pytest.raises(ValueError, match="must name a signed session"):
-        join_devices(DeploymentArgs(), module, 0, settle(), devices=1)
+        join_devices(DeploymentArgs(), module, 0, settle())
+
+
+@pytest.mark.parametrize(
+    ("changes", "excess"),
+    [
+        ({"devices": 2}, "--devices 2:"),
+        ({"clients_at_once": 4}, "--clients_at_once 4:"),
+        ({"owner": OwnerArgs(limits="owner.json")}, "settings under --owner:"),
+        ({"privacy": PrivacyArgs(enabled=False), "devices": 3}, "--devices 3, --privacy.enabled false:"),
+        ({"federation": FederationArgs(sampling="visible")}, "--federation.sampling visible:"),
+    ],
+)
+def test_what_devices_elsewhere_do_not_do_is_one_line(changes, excess):
+    usual = {"privacy": PrivacyArgs(), "federation": FederationArgs(), "owner": OwnerArgs()}
+    usual |= {"devices": 1, "clients_at_once": 1}
+    demand_remote(**usual)
+    with pytest.raises(ValueError, match=f"`--transport flower` must do without {excess}"):
+        demand_remote(**usual | changes)
 
 
 def test_the_digest_covers_settings_seed_and_model(module):
