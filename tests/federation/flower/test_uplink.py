@@ -9,7 +9,8 @@ import pytest
 
 from deploy.certificates import make_certificates
 from deploy.enrol import make_home
-from deploy.loopback import CLIENTS, CONNECTION, free_port, start_superlink, start_supernode
+from deploy.flower_network import CONNECTION, free_port, start_superlink, start_supernode
+from deploy.loopback import CLIENTS
 from deploy.processes import Processes
 from federation.flower.launch import flower_environment, run_relay, write_connection
 from federation.flower.relay_nodes import RelayNodes
