@@ -15,6 +15,7 @@ from federation.args import (
     ClippingArgs,
     DeploymentArgs,
     FederationArgs,
+    OwnerArgs,
     PrivacyArgs,
     SecurityArgs,
 )
@@ -25,7 +26,7 @@ from federation.deployment.patience import Patience
 from federation.deployment.personal_states import PersonalStates
 from federation.deployment.roster_cohort import RosterCohort
 from federation.deployment.session_file import read_session
-from federation.flower.launch import run_relay
+from federation.flower.launch import demand_connection, run_relay
 from federation.flower.relay_nodes import RelayNodes
 from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
@@ -58,34 +59,46 @@ class DeployedCohort(RosterCohort):
         return EnrolledClients(list(self.session.roster.clients))
 
 
-def join_devices(
-    deployment: DeploymentArgs, module: FederatedModule, seed: int, settled: Settled, devices: int
-) -> DeployedCohort:
+def demand_remote(
+    privacy: PrivacyArgs, federation: FederationArgs, owner: OwnerArgs, devices: int, clients_at_once: int
+) -> None:
+    """Raise ValueError if what people's own devices do not do is asked for: it would be refused, or mean nothing."""
+    asked = {
+        f"--devices {devices}": devices != 1,
+        f"--clients_at_once {clients_at_once}": clients_at_once != 1,
+        "settings under --owner": owner != OwnerArgs(),
+        "--privacy.enabled false": not privacy.enabled,
+        "--federation.sampling visible": federation.sampling == "visible",
+    }
+    if excess := ", ".join(option for option, is_asked in asked.items() if is_asked):
+        raise ValueError(
+            f"`--transport flower` must do without {excess}: each device trains the one client whose it is, under its "
+            "owner's own limits, and with privacy and secret coins only. Leave it out, or train with `--transport "
+            "local`."
+        )
+
+
+def join_devices(deployment: DeploymentArgs, module: FederatedModule, seed: int, settled: Settled) -> DeployedCohort:
     """Return the cohort of a signed session, to be asked through a running SuperLink.
 
     Raises:
-        ValueError: If what devices would refuse is asked for, or the session was signed for other settings.
+        ValueError: If the session was signed for other settings, or Flower knows no such SuperLink.
     """
-    privacy, federation = settled.privacy, settled.federation
-    if devices != 1 or not privacy.enabled or federation.sampling == "visible":
-        raise ValueError(
-            "`--transport flower` needs `--devices 1`, privacy on and sampling that is hidden or all. Got "
-            f"{devices} devices, privacy {'on' if privacy.enabled else 'off'}, sampling {federation.sampling}."
-        )
     if deployment.session is None:
         raise ValueError("`--deployment.session` must name a signed session. Got none. See docs/deployment.md.")
     session = read_session(Path(deployment.session))
-    demand_settings(session, digest_deployment(module, seed, *settled))
+    demand_settings(session, digest_deployment(module, seed, settled))
     home, socket = Path(deployment.flower_home).absolute(), Path(deployment.socket).absolute()
+    demand_connection(home, deployment.connection)
     nodes = RelayNodes(socket, partial(run_relay, home, deployment.connection, socket))
     patience = Patience(deployment.answer_seconds, deployment.training_seconds)
-    return DeployedCohort(session, nodes, patience, min(settled.security.epoch_rounds, federation.rounds))
+    return DeployedCohort(session, nodes, patience, min(settled.security.epoch_rounds, settled.federation.rounds))
 
 
-def digest_deployment(module: FederatedModule, seed: int, *settled: object) -> bytes:
+def digest_deployment(module: FederatedModule, seed: int, settled: Settled) -> bytes:
     """Return the SHA-256 of all that server and devices must have alike: settings, seed, and the frozen model."""
     frozen = fingerprint_frozen(module).encode()
-    return digest(SETTINGS, Settled(*settled).digest(), str(seed).encode(), frozen, str(count(module)).encode())
+    return digest(SETTINGS, settled.digest(), str(seed).encode(), frozen, str(count(module)).encode())
 
 
 def demand_settings(session: Session, found: bytes) -> None:
@@ -154,7 +167,7 @@ def load_training(
     folder = Path(home)
     own = ["--data.root", clips, "--data.people", f'["{client}"]', "--data.cache_dir", str(folder / "cache")]
     settings = read_settings(config, own)
-    found = digest_deployment(settings.module, settings.seed, *settings.settled)
+    found = digest_deployment(settings.module, settings.seed, settings.settled)
     demand_settings(read_session(folder / "session.json"), found)
     fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)
     if fabric.device.type == "cpu":

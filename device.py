@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -53,26 +54,20 @@ def serve(
     from federation.deployment.training_process import TrainingProcess
 
     logging.getLogger().setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     place = DeviceHome(Path(home))
     session, client = place.open_session()
     load = partial(load_training, settings, str(place.folder), clips, client, accelerator, local_steps)
-    training = TrainingProcess(client, load)
-    service = None
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with place.occupied(), closing(TrainingProcess(client, load)) as training:
         device = make_device(settings, place, session, client, training)
         device.half.warm_up(device.size, device.norm.first)
         training.wait_until_loaded()
         allowed = {os.getuid()} if users is None else set(users)
         path = Path(socket) if socket else place.socket
         longest = longest_order(session, device.epoch_rounds, device.rounds)
-        service = SocketService(path, device.answer, longest=longest, users=allowed, group=group)
-        print(f"{client} is ready: process {os.getpid()}, training in process {training.pid}.", flush=True)
-        service.serve()
-    finally:
-        training.close()
-        if service is not None:
-            service.close()
+        with closing(SocketService(path, device.answer, longest=longest, users=allowed, group=group)) as service:
+            print(f"{client} is ready: process {os.getpid()}, training in process {training.pid}.", flush=True)
+            service.serve()
 
 
 def make_device(config: str, place: DeviceHome, session: Session, client: str, training: TrainingProcess) -> Device:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +23,13 @@ from federation.secure_aggregation.thresholds import Adversary
 ROSTER_GROWTH = 0.2
 """New clients that a device accepts at once, as a share of those it knew; for more, its owner removes known.json."""
 KEY_BYTES = 32
+ENROLMENT = "Enrol this device first: python -m deploy.enrol --home"
+ORIGIN = {
+    "identity.key": f"{ENROLMENT} HOME",
+    "session.json": "It comes from whoever signs the roster, and is the same for every device.",
+    "authority.pub": "It comes from whoever signs the roster, over a way that its owner trusts.",
+}
+"""How a device gets what it cannot do without."""
 
 
 class DeviceHome:
@@ -29,11 +39,14 @@ class DeviceHome:
     repeat itself. Removing the folder removes all that the device knows; the adapters it helped to make stay.
 
     Raises:
+        FileNotFoundError: If there is no such folder.
         ValueError: If others can read it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"`--home` must be the folder of a device. Got {folder}. {ENROLMENT} {folder}")
         if stat.S_IMODE(self.folder.stat().st_mode) & 0o077:
             raise ValueError(f"`--home` must be its user's alone. Others can enter {folder}. Run: chmod 700 {folder}")
         self.socket = self.folder / "door" / "socket"
@@ -42,7 +55,23 @@ class DeviceHome:
     @cached_property
     def identity(self) -> Ed25519PrivateKey:
         """Return the device's own key."""
-        return Ed25519PrivateKey.from_private_bytes(read_key(self.folder / "identity.key"))
+        return Ed25519PrivateKey.from_private_bytes(read_key(self._given("identity.key")))
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Keep other processes out, as long as this one lives at most.
+
+        Raises:
+            ValueError: If another is in: each would take the other's socket away, and answer for the same device.
+        """
+        with (self.folder / "occupied").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(
+                    f"`--home` is one process's at a time. Another runs in {self.folder}. End it first."
+                ) from None
+            yield
 
     def make_identity(self) -> bytes:
         """Make the device's key, once, and return its public half for the roster, 32 bytes."""
@@ -55,11 +84,12 @@ class DeviceHome:
         """Return the session in `session.json` and this device's client, and remember its roster.
 
         Raises:
+            FileNotFoundError: If one of them is missing.
             SessionError: If the key in `authority.pub` did not sign it, this device is not in it, or it brings too
                 many new clients at once.
         """
-        session = read_session(self.folder / "session.json")
-        session.verify(Ed25519PublicKey.from_public_bytes(read_key(self.folder / "authority.pub")))
+        session = read_session(self._given("session.json"))
+        session.verify(Ed25519PublicKey.from_public_bytes(read_key(self._given("authority.pub"))))
         known = self.folder / "known.json"
         if known.exists():
             session.roster.demand_small_change(read_session(known).roster, ROSTER_GROWTH)
@@ -78,6 +108,12 @@ class DeviceHome:
         """Return the ledger of this person's clips."""
         path = device_ledger_path(self.folder / "ledger", client, "clips")
         return DeviceLedger(path, limits.epsilon, limits.delta, adversary=adversary)
+
+    def _given(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing. {ORIGIN[name]}")
+        return path
 
 
 def write_key(path: Path, key: Ed25519PrivateKey) -> None:

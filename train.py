@@ -81,7 +81,7 @@ def train(
         privacy: What leaves a client.
         security: Against whom.
         clipping: How the clip norm moves.
-        owner: What each device counts and refuses for itself.
+        owner: What each device of a simulation counts and refuses for itself; people's own decide on theirs.
         observers: What is shown.
         deployment: Where the clients' devices are found, with `--transport flower`.
         transport: local trains all clients on this machine; flower asks people's devices (docs/deployment.md).
@@ -99,18 +99,20 @@ def train(
     Returns:
         The folder of the run.
     """
-    from deploying import join_devices
+    from deploying import demand_remote, join_devices
     from federation.group_training import demand_groups
     from federation.rounds import FederatedRounds
     from federation.settled import Settled
     from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, save_text
     from pipeline import private
 
+    if transport == "flower":
+        demand_remote(privacy, federation, owner, devices, clients_at_once)
     demand_groups(module, federation, clients_at_once)
     folder = open_folder(out_dir, resume)
     fabric = make_fabric(accelerator, devices, strategy, precision)
     settled = Settled(privacy, federation, aggregation, security, clipping)
-    remote = join_devices(deployment, module, seed, settled, devices) if transport == "flower" else None
+    remote = join_devices(deployment, module, seed, settled) if transport == "flower" else None
     people = read_clients(data, module, processes=devices) if remote is None else remote.enrolled
     public = read_public_people(observers.public_root, data, module)
     pipeline = private(

@@ -25,7 +25,8 @@ import yaml
 from commandline import run_command
 from deploy.certificates import make_certificates
 from deploy.enrol import make_home
-from deploy.loopback import CLIENTS, CONNECTION, free_port, register, start_superlink, start_supernode
+from deploy.flower_network import CONNECTION, free_port, register, start_superlink, start_supernode
+from deploy.loopback import CLIENTS
 from deploy.processes import Processes
 from federation.deployment.device import WORK_SECONDS
 from federation.deployment.roster_cohort import FIRST_MESSAGES, LATER_MESSAGES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -106,8 +107,8 @@ def make_demo_people(
     work = partial(_make_clip, size=size)
     if processes == 1:
         _count(map(work, jobs), len(jobs), progress)
-    else:
-        with get_context("spawn").Pool(processes) as pool:
+    else:  # Ctrl-C reaches the pool, too, which this process ends
+        with get_context("spawn").Pool(processes, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
             _count(pool.imap_unordered(work, jobs, chunksize=4), len(jobs), progress)
     return [path for _, _, path in jobs]
 

@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,14 +16,12 @@ from pathlib import Path
 from commandline import run_command
 from deploy.certificates import make_certificates
 from deploy.enrol import make_home
-from deploy.processes import Processes
-from federation.flower.launch import flower_command, flower_environment, write_connection
+from deploy.flower_network import CONNECTION, PORT_OF_NODES, free_port, register, start_superlink, start_supernode
+from deploy.processes import Processes, end_on_signals
+from federation.flower.launch import flower_environment, write_connection
 
 ROOT = Path(__file__).parent.parent
 CLIENTS = ("alice", "bela", "chen")
-CONNECTION = "federation"
-PORT_OF_NODES = 100
-"""SuperNodes listen on loopback at the SuperLink's port plus this and their number."""
 
 
 def run_loopback(
@@ -40,16 +35,17 @@ def run_loopback(
     Args:
         folder: Of everything; what an earlier federation left there is moved aside.
         clips: Folder with a folder of recordings for each of alice, bela and chen.
-        settings: The config; `deployment` in it must name this folder.
+        settings: The config; where it finds the server's session and socket is decided here.
         owner: JSON file of what the devices' owners allow; if not given, what protects nobody is refused.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this command ends all of it
+    end_on_signals()
     start, place = time.monotonic(), set_aside(Path(folder)).absolute()
     fill_demo_clips(Path(clips))
     homes = enrol_everybody(place, settings)
     port = free_port()
     write_connection(place / "flower", CONNECTION, f"127.0.0.1:{port}", place / "certificates" / "ca.crt")
     environment = flower_environment(place / "flower") | {"OMP_NUM_THREADS": "1"}
+    print(f"Starting a SuperLink, {len(CLIENTS)} devices and their SuperNodes. Logs: {place / 'logs'}", flush=True)
     with Processes(place / "logs") as processes:
         start_superlink(processes, place, port, environment)
         for client, home in homes.items():
@@ -63,11 +59,11 @@ def run_loopback(
         for client in homes:
             processes.wait_for(f"device-{client}", "is ready", seconds=600)
             processes.wait_for(f"supernode-{client}", "SuperNode ID", seconds=300)
-        train = [sys.executable, str(ROOT / "train.py"), "--config", settings, "--transport", "flower"]
-        subprocess.run([*train, "--out_dir", str(place / "run")], env=environment, check=True)
+        if code := processes.run(train_command(place, settings), environment):
+            raise ValueError(f"train.py must run all rounds. It ended with exit code {code}; see above for the reason.")
     if (place / "run" / "global").exists():
         speak(place, CLIENTS[0], Path(clips), settings)
-    print(f"Took {time.monotonic() - start:.0f} seconds. Logs are in {place / 'logs'}.")
+    print(f"Took {time.monotonic() - start:.0f} seconds.")
 
 
 def set_aside(folder: Path) -> Path:
@@ -104,23 +100,13 @@ def enrol_everybody(place: Path, config: str) -> dict[str, Path]:
     return homes
 
 
-def start_superlink(processes: Processes, place: Path, port: int, environment: dict[str, str]) -> None:
-    """Start a SuperLink that admits registered nodes alone, and knows them again when it is started anew."""
-    certificates = place / "certificates"
-    command = [flower_command("flower-superlink"), "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--ssl-ca-certfile", str(certificates / "ca.crt"), "--ssl-certfile", str(certificates / "server.pem")]
-    command += ["--ssl-keyfile", str(certificates / "server.key"), "--enable-supernode-auth"]
-    command += ["--disable-runtime-dependency-installation", "--database", str(place / "superlink.db")]
-    processes.start("superlink", command, environment)
-    wait_for_port(processes, port, seconds=120)
-
-
-def register(key: Path, name: str, environment: dict[str, str]) -> None:
-    """Have the SuperLink admit a node; raises ValueError with what it said if it does not."""
-    command = [flower_command("flwr"), "supernode", "register", str(key), CONNECTION, "--name", name]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    if done.returncode:
-        raise ValueError(f"The SuperLink must register {name}. It said: {(done.stdout + done.stderr)[-300:]}")
+def train_command(place: Path, settings: str) -> list[str]:
+    """Return the command of the server's rounds, with all that it needs in this folder."""
+    server = place / "server"
+    where = {"session": server / "session.json", "socket": server / "relay" / "socket", "flower_home": place / "flower"}
+    command = [sys.executable, str(ROOT / "train.py"), "--config", settings, "--transport", "flower"]
+    command += ["--out_dir", str(place / "run"), "--deployment.connection", CONNECTION]
+    return command + [f"--deployment.{name}={path}" for name, path in where.items()]
 
 
 def start_device(
@@ -132,39 +118,6 @@ def start_device(
     (own / client).symlink_to((Path(clips) / client).absolute())
     command = [sys.executable, str(ROOT / "device.py"), "--settings", config, "--home", str(home), "--clips", str(own)]
     processes.start(f"device-{client}", command, environment)
-
-
-def start_supernode(
-    processes: Processes, client: str, home: Path, place: Path, ports: tuple[int, int], environment: dict[str, str]
-) -> None:
-    """Start a SuperNode that knows of its device nothing but the socket."""
-    command = [flower_command("flower-supernode"), "--root-certificates", str(place / "certificates" / "ca.crt")]
-    command += ["--superlink", f"127.0.0.1:{ports[0]}", "--auth-supernode-private-key", str(home / "node.key")]
-    command += ["--port", str(ports[1]), "--node-config", f'socket="{home / "door" / "socket"}"']
-    processes.start(f"supernode-{client}", command, environment)
-
-
-def free_port() -> int:
-    """Return a loopback port with room above it for the nodes'."""
-    for _ in range(100):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port + PORT_OF_NODES + len(CLIENTS) < 2**16:
-            return port
-    raise OSError("No port is free on loopback.")
-
-
-def wait_for_port(processes: Processes, port: int, seconds: float) -> None:
-    """Return when the SuperLink listens; raises ValueError if it ends or is late."""
-    deadline = time.monotonic() + seconds
-    while processes.running["superlink"].poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise ValueError(f"The SuperLink must listen on port {port}. Its last words: {processes.last_words('superlink')}")
 
 
 def speak(place: Path, client: str, clips: Path, config: str) -> None:

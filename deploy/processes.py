@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 ENDING_SECONDS = 10.0
 MARK = "PRIVFEDTALK_STARTED_BY"
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, the word of another process, and a terminal that is closed."""
 
 
 class Processes:
@@ -35,7 +37,8 @@ class Processes:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.end()
+        with _undisturbed():
+            self.end()
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start a process whose words go into `<name>.log`."""
@@ -49,6 +52,10 @@ class Processes:
                 start_new_session=True,
             )
 
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a command in the foreground and return its exit code; what it leaves behind is ended with the rest."""
+        return subprocess.run(command, env={**environment, MARK: self.mark}).returncode
+
     def wait_for(self, name: str, words: str, seconds: float) -> None:
         """Return when a process has said something.
 
@@ -59,9 +66,7 @@ class Processes:
         while words not in self.log(name):
             ended = self.running[name].poll() is not None
             if ended or time.monotonic() > deadline:
-                raise ValueError(
-                    f"{name} {'has ended' if ended else 'is late'}. Its last words: {self.last_words(name)}"
-                )
+                raise ValueError(f"{name} {'has ended' if ended else 'is late'}. {self.last_words(name)}")
             time.sleep(0.2)
 
     def log(self, name: str) -> str:
@@ -69,8 +74,9 @@ class Processes:
         return (self.logs / f"{name}.log").read_text(errors="replace")
 
     def last_words(self, name: str) -> str:
-        """Return the end of a log as one line."""
-        return " ".join(self.log(name).split())[-400:] or "none"
+        """Return the end of a log, and where all of it is, as one line."""
+        words = " ".join(self.log(name).split())[-400:] or "none"
+        return f"Its last words: {words} (all of them: {self.logs / name}.log)"
 
     def end(self) -> None:
         """End all groups, the last started first, gently and then not."""
@@ -98,6 +104,24 @@ def find_marked(mark: str) -> list[int]:
             if f"{MARK}={mark}".encode() in path.read_bytes().split(b"\0"):
                 found.append(int(path.parent.name))
     return found
+
+
+def end_on_signals() -> None:
+    """Have whatever ends this process end it as Ctrl-C does, so that it ends all that it started."""
+    for number in ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hear no further Ctrl-C: an ending that is cut short would leave processes behind."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -36,11 +36,7 @@ def sign_session(settings: str, authority: str, roster: str, output: str, editio
     from deploying import count, digest_deployment, read_settings
     from federation.privacy.cohort import provision
 
-    key = open_authority(Path(authority))
-    clients = {
-        name: Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
-        for name, public in json.loads(Path(roster).read_text()).items()
-    }
+    clients, key = read_roster(Path(roster)), open_authority(Path(authority))
     chosen = read_settings(settings)
     security = chosen.security
     cohort = provision(len(clients), security.colluding_share, security.dropout_share)
@@ -50,10 +46,24 @@ def sign_session(settings: str, authority: str, roster: str, output: str, editio
         cohort.colluders,
         cohort.honest,
         security.adversary,
-        digest_deployment(chosen.module, chosen.seed, *chosen.settled),
+        digest_deployment(chosen.module, chosen.seed, chosen.settled),
     )
     write_session(Path(output), Session.sign(Roster.sign(clients, key, edition), agreed, os.urandom(32), key))
     print(f"{output}: {len(clients)} clients, {agreed.threshold} shares open a secret, {agreed.colluders} may collude.")
+
+
+def read_roster(path: Path) -> dict[str, Ed25519PublicKey]:
+    """Return the clients' keys by name; raises ValueError on what is no roster."""
+    try:
+        return {
+            name: Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
+            for name, public in json.loads(path.read_text()).items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path} must be JSON with the key that `deploy.enrol` printed on every device, {{"ann": "<key>"}}. Got: '
+            f"{error}."
+        ) from error
 
 
 def open_authority(path: Path) -> Ed25519PrivateKey:

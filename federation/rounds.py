@@ -137,7 +137,8 @@ class FederatedRounds:
         print(f"Round {state.index + 1}, attempt {state.attempt + 1}, is refused: {refusal}", flush=True)
         if self.refusals >= MOST_REFUSALS:
             raise ValueError(
-                f"{self.refusals} attempts in a row were refused. Go on with `--resume` when enough devices are there."
+                f"{self.refusals} attempts in a row were refused. Go on with `--resume` when enough devices are there. "
+                "Why one refuses is in its own log."
             ) from refusal
 
     def _step_server(self, state: RoundState) -> Tensor:

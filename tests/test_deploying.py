@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from callbacks.conclusion import Spent, conclude, gather_facts
-from deploying import count, demand_settings, digest_deployment, join_devices, read_settings
+from deploying import count, demand_remote, demand_settings, digest_deployment, join_devices, read_settings
 from federation.args import (
     AggregationArgs,
     ClippingArgs,
@@ -48,7 +48,7 @@ def module():
 
 
 def make_deployment(folder, module, seed=0, settled=None):
-    found = digest_deployment(module, seed, *(settled or settle()))
+    found = digest_deployment(module, seed, settled or settle())
     session = make_session(SessionConfig.plan(count(module) + 1, 4, 0, 3, "active", found), NAMES[:4])
     write_session(folder / "session.json", session)
     return DeploymentArgs(
@@ -56,10 +56,11 @@ def make_deployment(folder, module, seed=0, settled=None):
     )
 
 
-def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, module):
+def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, module, monkeypatch):
+    monkeypatch.setattr("deploying.demand_connection", lambda home, name: None)
     settled = settle(security=SecurityArgs(epoch_rounds=3), federation=FederationArgs(rounds=2))
     deployment = make_deployment(tmp_path, module, settled=settled)
-    cohort = join_devices(deployment, module, 0, settled, devices=1)
+    cohort = join_devices(deployment, module, 0, settled)
     assert cohort.epoch_rounds == 2
     assert cohort.enrolled.clients == list(NAMES[:4])
     assert cohort.enrolled.splits("ann") == {"train": [], "val": [], "test": []}
@@ -67,33 +68,44 @@ def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("changes", "devices", "reason"),
-    [
-        ({}, 2, "Got 2 devices"),
-        ({"privacy": PrivacyArgs(enabled=False)}, 1, "privacy off"),
-        ({"federation": FederationArgs(sampling="visible")}, 1, "sampling visible"),
-        ({"federation": FederationArgs(rounds=7)}, 1, "must be those of the signed session"),
-        ({"security": SecurityArgs(dropout_share=0.5)}, 1, "must be those of the signed session"),
-    ],
+    "changes", [{"federation": FederationArgs(rounds=7)}, {"security": SecurityArgs(dropout_share=0.5)}]
 )
-def test_what_devices_would_refuse_is_refused_before_they_are_asked(tmp_path, module, changes, devices, reason):
+def test_what_devices_would_refuse_is_refused_before_they_are_asked(tmp_path, module, changes):
     deployment = make_deployment(tmp_path, module)
-    with pytest.raises(ValueError, match=reason):
-        join_devices(deployment, module, 0, settle(**changes), devices)
+    with pytest.raises(ValueError, match="must be those of the signed session"):
+        join_devices(deployment, module, 0, settle(**changes))
 
 
 def test_without_a_session_nobody_is_asked(module):
     with pytest.raises(ValueError, match="must name a signed session"):
-        join_devices(DeploymentArgs(), module, 0, settle(), devices=1)
+        join_devices(DeploymentArgs(), module, 0, settle())
+
+
+@pytest.mark.parametrize(
+    ("changes", "excess"),
+    [
+        ({"devices": 2}, "--devices 2:"),
+        ({"clients_at_once": 4}, "--clients_at_once 4:"),
+        ({"owner": OwnerArgs(limits="owner.json")}, "settings under --owner:"),
+        ({"privacy": PrivacyArgs(enabled=False), "devices": 3}, "--devices 3, --privacy.enabled false:"),
+        ({"federation": FederationArgs(sampling="visible")}, "--federation.sampling visible:"),
+    ],
+)
+def test_what_devices_elsewhere_do_not_do_is_one_line(changes, excess):
+    usual = {"privacy": PrivacyArgs(), "federation": FederationArgs(), "owner": OwnerArgs()}
+    usual |= {"devices": 1, "clients_at_once": 1}
+    demand_remote(**usual)
+    with pytest.raises(ValueError, match=f"`--transport flower` must do without {excess}"):
+        demand_remote(**usual | changes)
 
 
 def test_the_digest_covers_settings_seed_and_model(module):
-    usual = digest_deployment(module, 0, *settle())
-    assert usual == digest_deployment(module, 0, *settle())
+    usual = digest_deployment(module, 0, settle())
+    assert usual == digest_deployment(module, 0, settle())
     others = {
-        digest_deployment(module, 1, *settle()),
-        digest_deployment(module, 0, *settle(clipping=ClippingArgs(adaptive=True))),
-        digest_deployment(CommandModule(), 0, *settle()),
+        digest_deployment(module, 1, settle()),
+        digest_deployment(module, 0, settle(clipping=ClippingArgs(adaptive=True))),
+        digest_deployment(CommandModule(), 0, settle()),
     }
     assert len(others | {usual}) == 4
 
@@ -131,5 +143,5 @@ def test_settings_are_read_as_train_reads_them(tmp_path):
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     one, other = (read_settings(str(tmp_path / "tiny.yaml"), ["--seed", seed]) for seed in ("3", "3"))
     assert one.federation == FederationArgs(rounds=2, local_steps=2)
-    digests = {digest_deployment(settings.module, settings.seed, *settings.settled) for settings in (one, other)}
+    digests = {digest_deployment(settings.module, settings.seed, settings.settled) for settings in (one, other)}
     assert len(digests) == 1

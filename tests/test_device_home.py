@@ -89,6 +89,33 @@ def test_without_the_owners_word_what_protects_nobody_is_refused(folder):
         home.owner_limits().demand(Terms(0.5, 2, 3, key_source="seeded"))
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("identity.key", "deploy.enrol --home"),
+        ("session.json", "whoever signs the roster"),
+        ("authority.pub", "whoever signs the roster"),
+    ],
+)
+def test_what_a_device_was_not_given_is_named_with_where_it_comes_from(folder, name, advice):
+    give_session(folder)
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name} is missing.*{advice}"):
+        DeviceHome(folder).open_session()
+
+
+def test_a_home_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"must be the folder of a device\..*deploy\.enrol --home"):
+        DeviceHome(tmp_path / "nowhere")
+
+
+def test_a_home_is_one_processs_at_a_time(folder):
+    with DeviceHome(folder).occupied(), pytest.raises(ValueError, match="Another runs in"):
+        DeviceHome(folder).occupied().__enter__()
+    with DeviceHome(folder).occupied():
+        pass
+
+
 @pytest.mark.parametrize("text", ["", "zz", "00" * 31, "00" * 33])
 def test_what_is_no_key_is_one_line_that_does_not_show_it(tmp_path, text):
     (tmp_path / "key").write_text(text)

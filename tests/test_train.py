@@ -84,6 +84,7 @@ def complain(monkeypatch, capsys, *args: str) -> str:
         (["--data.people", "0"], "`--data.people` must be at least 1. Got 0."),
         (["--data.people", "7"], "at least 8 clients"),
         (["--precision", "16-mixed"], "needs a GPU"),
+        (["--transport", "flower", "--clients_at_once", "2"], "must do without --clients_at_once 2"),
         (["--devices", "0"], "`--devices` must be at least 1. Got 0."),
         (["--observers.evaluation_batches", "-1"], "`--observers.evaluation_batches`"),
         (["--resume", "runs/none"], "runs/none"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Event
 
 
 class Clock:
@@ -12,6 +13,6 @@ class Clock:
         """Return the time."""
         return time.monotonic()
 
-    def sleep_until(self, moment: float) -> None:
-        """Return at a time, or at once if it is past."""
-        time.sleep(max(0.0, moment - self.now()))
+    def sleep_until(self, moment: float, unless: Event | None = None) -> None:
+        """Return at a time, at once if it is past, and early if an event occurs."""
+        (unless or Event()).wait(max(0.0, moment - self.now()))

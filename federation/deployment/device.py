@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 
 from federation.deployment.client_half import ClientHalf
 from federation.deployment.clock import Clock
@@ -47,7 +47,7 @@ class Device:
         self._lock = Lock()
         self._begin: Begin | None = None
         self._context = b""
-        self._due, self._survivors = 0.0, 0
+        self._due, self._survivors, self._over = 0.0, 0, Event()
 
     def answer(self, order: bytes) -> bytes:
         """Return the message that an order asks for.
@@ -97,7 +97,8 @@ class Device:
 
     def _train(self, begin: Begin, context: bytes) -> None:
         """Keep room in the budget, and begin to train; a refusal leaves the device without an attempt."""
-        self._context, self._survivors = b"", 0
+        self._over.set()  # who waits for the end of an earlier attempt would hold one of few connections
+        self._context, self._survivors, self._over = b"", 0, Event()
         self.books.reserve(begin)
         self.trainer.start(begin)
         self._begin, self._context, self._due = begin, context, self.clock.now() + begin.training
@@ -105,8 +106,8 @@ class Device:
     def _mask(self, order: bytes) -> bytes:
         """Wait for the end of training, and return the masked vector a fixed time later."""
         with self._lock:
-            due = self._demand_current(order)
-        self.clock.sleep_until(due)
+            due, over = self._demand_current(order), self._over
+        self.clock.sleep_until(due, over)
         with self._lock:
             self._demand_current(order)
             trained = self.trainer.take(self._begin)

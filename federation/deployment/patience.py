@@ -17,4 +17,6 @@ class Patience:
     def __post_init__(self) -> None:
         for name in ("answer", "training"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"`{name}` must be a positive number of seconds. Got {getattr(self, name)}.")
+                raise ValueError(
+                    f"`--deployment.{name}_seconds` must be a positive number of seconds. Got {getattr(self, name)}."
+                )

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from federation.secure_aggregation.errors import ProtocolError
 from federation.secure_aggregation.roster import Roster
 from federation.secure_aggregation.session import Session, SessionConfig
 
@@ -30,7 +31,8 @@ def read_session(path: Path) -> Session:
     """Return the session of a file; its signatures are still to be verified.
 
     Raises:
-        ValueError: If it is no session, or one that cannot be safe.
+        SessionError: If it is one that cannot be safe.
+        ValueError: If it is none.
     """
     try:
         content = json.loads(path.read_text())
@@ -39,5 +41,7 @@ def read_session(path: Path) -> Session:
         roster = Roster(tuple(clients), keys, content["edition"], bytes.fromhex(content["roster_signature"]))
         config = SessionConfig(**content["config"] | {"digest": bytes.fromhex(content["config"]["digest"])})
         return Session(roster, config, bytes.fromhex(content["nonce"]), bytes.fromhex(content["signature"]))
-    except (AttributeError, KeyError, TypeError) as error:
+    except ProtocolError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} must be a session that was signed. Got none: {error!r}.") from error

@@ -19,6 +19,8 @@ CREDENTIALS = struct.Struct("3i")
 """Process, user and group of the other side, as the kernel gives them (`SO_PEERCRED`)."""
 MOST_CONNECTIONS = 4
 READING_SECONDS = 30.0
+LONGEST_PATH = 107
+"""Bytes of the path of a Unix socket."""
 
 
 class SocketService:
@@ -92,13 +94,26 @@ def demand_user(connection: socket.socket, users: Collection[int]) -> None:
         raise PermissionError(f"User {user} may not speak to this device. Allowed: {sorted(users)}.")
 
 
+def bind_socket(path: Path) -> socket.socket:
+    """Return a Unix socket that has taken a path over; raises OSError where the path cannot be one."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            f"A socket must be made at {path}. Got: {error}. Its path may have {LONGEST_PATH} bytes, and has "
+            f"{len(os.fsencode(path))}."
+        ) from None
+    return listener
+
+
 def _listen(path: Path, group: int | None) -> socket.socket:
     """Return the listening socket; no moment passes in which others than its owner could reach it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
+    listener = bind_socket(path)
     path.chmod(0o660)
     if group is not None:
         os.chown(path, -1, group)

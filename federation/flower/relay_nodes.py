@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from federation.deployment.frames import receive_frame, send_frame
 from federation.deployment.nodes import Nodes
+from federation.deployment.socket_service import bind_socket
 
 SECONDS = struct.Struct(">d")
 ORDER = struct.Struct(">QI")
@@ -35,11 +36,9 @@ class RelayNodes(Nodes):
 
     def __init__(self, path: Path, launch: Callable[[], None]) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
         self.path, self.launch = path, launch
         self._relay: socket.socket | None = None
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
+        self._listener = bind_socket(path)
         path.chmod(0o600)
         self._listener.listen(1)
 

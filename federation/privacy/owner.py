@@ -91,4 +91,7 @@ class OwnerLimits:
         excess += ["privacy off"] if not terms.private and not self.privacy_off else []
         excess += ["visible sampling"] if terms.sampling == "visible" and not self.visible_sampling else []
         if excess:
-            raise OwnerRefusalError(f"The session must stay within what the owner allows. Got {', '.join(excess)}.")
+            raise OwnerRefusalError(
+                f"The session must stay within what the owner allows. Got {', '.join(excess)}. The owner's file can "
+                "allow more."
+            )

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from federation.secure_aggregation.errors import (
-    ChangedRequestError,
-    MalformedMessageError,
-    OrderError,
-    ProtocolError,
-    SessionError,
-)
-from federation.secure_aggregation.messages import Advertise, Confirm, MaskedInput, ShareKeys, Unmask
+from federation.secure_aggregation.errors import MalformedMessageError, OrderError, ProtocolError, SessionError
 from federation.secure_aggregation.server_attempt import ServerAttempt
 from federation.secure_aggregation.server_epoch import ServerEpoch
+from federation.secure_aggregation.server_inbox import ServerInbox
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
-
-STAGE_OF = {
-    Advertise.TAG: Stage.ADVERTISE,
-    ShareKeys.TAG: Stage.SHARE_KEYS,
-    MaskedInput.TAG: Stage.MASK_INPUT,
-    Confirm.TAG: Stage.CONFIRM,
-    Unmask.TAG: Stage.UNMASK,
-}
 
 
 class SecureServer:
@@ -58,6 +43,16 @@ class SecureServer:
         self._roster = session.roster
         self._epoch = ServerEpoch(session, round, session.context(round, attempt, broadcast), rounds)
         self._expect(Stage.ADVERTISE, {session.roster.index(client) for client in cohort})
+
+    @property
+    def stage(self) -> Stage | None:
+        """Return what clients send next; None once the attempt was given up."""
+        return self._inbox.stage
+
+    @property
+    def excluded(self) -> dict[str, str]:
+        """Return why clients are out of this attempt, by name."""
+        return self._inbox.excluded
 
     @property
     def survivors(self) -> tuple[str, ...]:
@@ -92,14 +87,10 @@ class SecureServer:
         """
         index = self._roster.index(sender)
         try:
-            stage = self._stage_of(message)
-            if (stage, index) in self._accepted:
-                self._demand_same(stage, index, message)
-            elif self.stage is None or stage >= self.stage:
-                if stage != self.stage or index not in self._expected or sender in self.excluded:
-                    raise OrderError(f"{sender} was not asked for {stage.name}.")
+            stage = self._inbox.sort(sender, message)
+            if stage is not None:
                 self._epoch.read(stage, index, message)
-                self._accepted[stage, index] = _fingerprint(stage, message)
+                self._inbox.keep(stage, sender, message)
         except ProtocolError as error:
             self.excluded.setdefault(sender, str(error))
             raise
@@ -112,14 +103,13 @@ class SecureServer:
             total: uint32, shape (D,).
         """
         indices = {self._roster.index(sender) for sender in senders}
-        known = {index for stage, index in self._accepted if stage is Stage.MASK_INPUT}
-        if self.stage is not Stage.MASK_INPUT or not indices <= self._expected - known or len(indices) != len(senders):
+        if not self._inbox.awaits_vectors(indices) or len(indices) != len(senders):
             raise OrderError("Sums are taken in stage MASK_INPUT, of clients asked for their vector, each once.")
         if total.dtype != np.uint32 or total.shape != self._own.total.shape:
             raise MalformedMessageError(f"The sum is uint32 of shape {self._own.total.shape}. Got {total.dtype}.")
         np.add(self._own.total, total, out=self._own.total)
         self._own.survivors |= indices
-        self._accepted |= {(Stage.MASK_INPUT, index): b"" for index in indices}
+        self._inbox.keep_vectors(indices)
 
     def close_stage(self) -> dict[str, bytes]:
         """Go on with the clients that have sent, and return the next requests by client; after the last stage none.
@@ -129,10 +119,9 @@ class SecureServer:
         """
         if self.stage is None or self.stage is Stage.DONE:
             raise OrderError("The attempt is over. Try again with a later one.")
-        closed, self.stage = self.stage, None
+        closed, self._inbox.stage = self.stage, None
         requests = self._open_next(closed)
-        self.stage = Stage(closed + 1)
-        self._expected = set(requests)
+        self._inbox.stage, self._inbox.expected = Stage(closed + 1), set(requests)
         return self._by_name(requests)
 
     def result(self) -> np.ndarray:
@@ -151,44 +140,25 @@ class SecureServer:
 
     def _expect(self, stage: Stage, clients: set[int]) -> None:
         """Begin an attempt, of which nobody has said anything yet."""
-        self._expected = clients
-        self.stage: Stage | None = stage
-        """What clients send next; None once the attempt was given up."""
-        self.excluded: dict[str, str] = {}
-        """Why clients are out of this attempt, by name."""
+        self._inbox = ServerInbox(self._roster, stage, clients)
         self.suspects: tuple[str, ...] = ()
         """Whose shares did not fit; they sent wrong ones, or were dealt them."""
-        self._accepted: dict[tuple[Stage, int], bytes] = {}
 
     def _by_name(self, requests: dict[int, bytes]) -> dict[str, bytes]:
         return {self._roster.clients[index]: request for index, request in sorted(requests.items())}
 
     def _open_next(self, closed: Stage) -> dict[int, bytes]:
-        out = {self._roster.index(name) for name in self.excluded}
-        senders = sorted(index for stage, index in self._accepted if stage is closed and index not in out)
+        senders = self._inbox.senders(closed)
         match closed:
             case Stage.ADVERTISE:
                 return self._epoch.open_share_keys(senders)
             case Stage.SHARE_KEYS:
                 return self._epoch.open_mask_input(senders)
             case Stage.MASK_INPUT:
+                out = self._inbox.out()
                 return {client: request for client, request in self._own.open_confirm().items() if client not in out}
             case Stage.CONFIRM:
                 return self._own.open_unmask(senders)
             case _:
                 self.suspects = tuple(self._roster.clients[index] for index in sorted(self._own.finish(senders)))
                 return {}
-
-    def _stage_of(self, message: bytes) -> Stage:
-        if not isinstance(message, bytes) or message[:4] not in STAGE_OF:
-            raise MalformedMessageError("A message is `bytes` that begin with the type of one of five messages.")
-        return STAGE_OF[message[:4]]
-
-    def _demand_same(self, stage: Stage, index: int, message: bytes) -> None:
-        """Refuse another message of a stage than the one accepted; a second vector is not even looked at."""
-        if _fingerprint(stage, message) != self._accepted[stage, index]:
-            raise ChangedRequestError(f"{self._roster.clients[index]} sent two different messages of {stage.name}.")
-
-
-def _fingerprint(stage: Stage, message: bytes) -> bytes:
-    return b"" if stage is Stage.MASK_INPUT else hashlib.sha256(message).digest()

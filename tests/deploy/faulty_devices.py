@@ -19,7 +19,7 @@ from federation.args import AggregationArgs, ClippingArgs, FederationArgs, Priva
 from federation.deployment.client_half import ClientHalf
 from federation.deployment.device import Device
 from federation.deployment.device_books import DeviceBooks
-from federation.deployment.orders import STAGE_OF, Begin, longest_order
+from federation.deployment.orders import STAGE_OF, Begin, Continue, longest_order
 from federation.deployment.session_file import read_session
 from federation.deployment.signed_norm import SignedNorm
 from federation.deployment.socket_service import SocketService
@@ -72,23 +72,30 @@ class FaultyDevice:
 
     def __init__(self, device: Device, script: Script) -> None:
         self.device, self.script = device, script
-        self.first = b""
+        self.first: dict[Stage, bytes] = {}
 
     def answer(self, order: bytes) -> bytes:
-        stage = STAGE_OF.get(order[:4], Stage.ADVERTISE)
-        begin = Begin.decode(order, self.device.size) if stage is Stage.ADVERTISE else self.device._begin
+        stage, begin = self.read(order)
         fault = self.script.get(begin.round)
         if (fault, stage) in {("dies before upload", Stage.MASK_INPUT), ("dies after upload", Stage.CONFIRM)}:
             os._exit(9)
         message = self.device.answer(order)
-        self.first = self.first or message
-        if fault == "comes with an old round" and stage is Stage.ADVERTISE:
-            return self.first
+        old = self.first.setdefault(stage, message)
+        if fault == "comes with an old round":
+            return old
         if fault == "wrong length" and stage is Stage.MASK_INPUT:
             return message[:-4]
         if fault == "sleeps" and stage is Stage.MASK_INPUT:
             time.sleep(SLEEP_SECONDS)
         return message
+
+    def read(self, order: bytes) -> tuple[Stage, Begin]:
+        """Return the stage of an order, and what began its attempt."""
+        if order[:4] == Begin.TAG:
+            return Stage.ADVERTISE, Begin.decode(order, self.device.size)
+        if order[:4] == Continue.TAG:
+            return Stage.MASK_INPUT, Continue.decode(order, self.device.size).begin
+        return STAGE_OF[order[:4]], self.device._begin
 
 
 def make_half(client: str, session: Session) -> ClientHalf:
@@ -104,6 +111,7 @@ def make_device(client: str, session: Session, folder: Path, script: Script) -> 
         DeviceBooks(DeviceLedger(folder / "ledger.jsonl", float("inf"), 1e-5), session, Release(0.3, 1.0)),
         SignedNorm(CLIP_NORM, ClippingArgs()),
         ROUNDS,
+        epoch_rounds=ROUNDS,
     )
 
 
@@ -133,5 +141,5 @@ def _serve(client: str, file: Path, folder: Path, script: Script) -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     session = read_session(file)
     device = FaultyDevice(make_device(client, session, folder, script), script)
-    path, longest = folder / "door" / "socket", longest_order(session)
+    path, longest = folder / "door" / "socket", longest_order(session, ROUNDS)
     SocketService(path, device.answer, longest=longest, users={os.getuid()}).serve()

@@ -126,7 +126,12 @@ def read_ledger(path: Path, event: str) -> set[Position]:
 
 @contextmanager
 def run_rounds(
-    place: Path, nodes: Nodes, scripts: Mapping[str, Script], least: int, revive: Callable[[int, int], None]
+    place: Path,
+    nodes: Nodes,
+    scripts: Mapping[str, Script],
+    least: int,
+    revive: Callable[[int, int], None],
+    epoch_rounds: int = 1,
 ) -> Iterator[FaultyRounds]:
     """Run all rounds and yield what came of them; in the end the devices are ended."""
     torch.manual_seed(5)
@@ -147,7 +152,7 @@ def run_rounds(
         checkpoint_dir=place / "run" / "checkpoints",
         seed=SEED,
         clip_norm=CLIP_NORM,
-        remote=RosterCohort(session, nodes, Patience(ANSWER_SECONDS, TRAINING_SECONDS)),
+        remote=RosterCohort(session, nodes, Patience(ANSWER_SECONDS, TRAINING_SECONDS), epoch_rounds),
     )
     logging.getLogger("federation.deployment").addHandler(log)
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -61,15 +62,22 @@ def ask_device(path: Path, order: bytes) -> bytes | None:
         return receive_frame(connection, LONGEST)
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory) -> Iterator[tuple[FaultyRounds, SocketNodes]]:
-    place = tmp_path_factory.mktemp("faults")
+@contextmanager
+def run_faulty(
+    place: Path, scripts: Mapping[str, Script], epoch_rounds: int = 1
+) -> Iterator[tuple[FaultyRounds, SocketNodes]]:
     for name in NAMES:
         (place / "devices" / name).mkdir(parents=True)
     nodes = SocketNodes([place / "devices" / name / "door" / "socket" for name in NAMES])
-    with run_rounds(place, nodes, SCRIPTS, least=3, revive=lambda *position: None) as rounds:
+    with run_rounds(place, nodes, scripts, 3, lambda *position: None, epoch_rounds) as rounds:
         yield rounds, nodes
     nodes.pool.shutdown()
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Iterator[tuple[FaultyRounds, SocketNodes]]:
+    with run_faulty(tmp_path_factory.mktemp("faults"), SCRIPTS) as done:
+        yield done
 
 
 def test_every_round_is_released_from_the_rest_exact_and_charged(done):
@@ -107,6 +115,20 @@ def test_the_owner_reads_that_the_training_was_lost(done):
     rounds, _ = done
     log = (rounds.place / "devices" / NAMES[1] / "device.log").read_text()
     assert log.splitlines() == ["Round 1: training left nothing in time. The update is zero."]
+
+
+def test_in_an_epoch_who_lost_its_keys_or_repeats_itself_is_back_with_the_next_ones(tmp_path):
+    """The first two rounds have keys in common: a device dies in the first, another repeats itself in the second."""
+    faults: dict[str, Script] = {NAMES[0]: {0: "dies before upload"}, NAMES[4]: {1: "comes with an old round"}}
+    with run_faulty(tmp_path, {name: faults.get(name, {}) for name in NAMES}, epoch_rounds=2) as (rounds, nodes):
+        assert [list(survivors) for survivors in rounds.survivors] == [NAMES[1:], NAMES[1:4], NAMES]
+        demand_exact(rounds)
+        said = Counter(message[:4] for message in nodes.said)
+        assert said == {b"ADV1": 10, b"SHA2": 10, b"MSK3": 4 + 4 + 5, b"CON4": 4 + 3 + 5, b"UNM5": 4 + 3 + 5}
+        assert "Round 2 goes on without client-0000, client-0004." in rounds.lines
+        assert sum("client-0004 is out of this round: " in line for line in rounds.lines) == 1
+        log = (tmp_path / "devices" / NAMES[0] / "device.log").read_text()
+        assert "client-0000 shares no keys for round 1. It waits for the next epoch." in log
 
 
 def test_nobodys_data_or_secret_is_with_the_server(done):

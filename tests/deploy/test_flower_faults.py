@@ -17,7 +17,7 @@ import pytest
 
 from deploy.certificates import make_certificates
 from deploy.enrol import make_home
-from deploy.loopback import CONNECTION, PORT_OF_NODES, free_port, register, start_superlink, start_supernode
+from deploy.flower_network import CONNECTION, PORT_OF_NODES, free_port, register, start_superlink, start_supernode
 from deploy.processes import Processes, find_marked
 from federation.flower.launch import QUIET, flower_environment, run_relay, write_connection
 from federation.flower.relay_nodes import RelayNodes

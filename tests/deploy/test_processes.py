@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
-from deploy.processes import Processes
+from deploy.processes import ENDINGS, Processes, end_on_signals, find_marked
 
 CHILD = "import time; time.sleep(600)"
 PARENT = f"""
@@ -57,6 +59,53 @@ def test_no_process_outlives_the_command(tmp_path, monkeypatch, code):
     while any(map(is_alive, started)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(map(is_alive, started))
+
+
+def impatient(folder: Path, signals: list[signal.Signals]) -> str:
+    """Start a process that needs a second to end, be told to end several times, and return what was said of it."""
+    try:
+        with Processes(folder) as processes:
+            processes.start("stubborn", [sys.executable, "-c", STUBBORN], dict(os.environ))
+            processes.wait_for("stubborn", "child", seconds=30)
+            for number, moment in zip(signals, (0.6, 0.3, 0.0), strict=True):
+                Timer(moment, os.kill, [os.getpid(), number]).start()
+            time.sleep(30)
+    except KeyboardInterrupt:
+        return processes.mark
+    raise AssertionError("Nobody interrupted.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ENDINGS)
+def test_whoever_interrupts_again_does_not_interrupt_the_ending(tmp_path, monkeypatch, number):
+    monkeypatch.setattr("deploy.processes.ENDING_SECONDS", 1.0)
+    before = {each: signal.getsignal(each) for each in ENDINGS}
+    try:
+        end_on_signals()
+        assert not find_marked(impatient(tmp_path, [signal.SIGINT, signal.SIGTERM, number]))
+        assert all(signal.getsignal(each) is signal.default_int_handler for each in ENDINGS)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def test_who_is_told_to_ignore_a_closed_terminal_does(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr("deploy.processes.ENDINGS", (signal.SIGHUP,))
+        end_on_signals()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.slow
+def test_what_a_command_leaves_behind_is_ended(tmp_path):
+    with Processes(tmp_path) as processes:
+        code = AWAY.replace("child.wait()", "sys.exit(3)")
+        assert processes.run([sys.executable, "-c", code], dict(os.environ)) == 3
+        assert len(find_marked(processes.mark)) == 1
+    assert not find_marked(processes.mark)
 
 
 ENDS = "print('oh no'); exit(3)"

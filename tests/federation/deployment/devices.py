@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
 import numpy as np
@@ -62,7 +63,7 @@ class HandClock(Clock):
     def now(self) -> float:
         return self.time
 
-    def sleep_until(self, moment: float) -> None:
+    def sleep_until(self, moment: float, unless: Event | None = None) -> None:
         self.time = max(self.time, moment)
         self.woken.append(moment)
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import numpy as np
 import pytest
 
 from federation.args import ClippingArgs
 from federation.deployment import device as device_file
+from federation.deployment.clock import Clock
 from federation.deployment.device import WORK_SECONDS
 from federation.deployment.orders import Continue
 from federation.deployment.signed_norm import SignedNorm
@@ -18,6 +22,7 @@ from federation.secure_aggregation.errors import (
     MalformedMessageError,
     OrderError,
     ProtocolError,
+    TooFewClientsError,
 )
 from tests.federation.deployment.devices import (
     ROUNDS,
@@ -115,6 +120,33 @@ def test_a_repeated_order_gets_the_same_reply_and_trains_once(session, tmp_path)
     order = make_order().encode()
     assert device.answer(order) == device.answer(order)
     assert device.trainer.started == [(0, 0)]
+
+
+class Bed(Clock):
+    """Tells when somebody lies in it."""
+
+    def __init__(self) -> None:
+        self.taken = Event()
+
+    def sleep_until(self, moment, unless=None):
+        self.taken.set()
+        super().sleep_until(moment, unless)
+
+
+def test_who_waits_for_an_attempt_that_is_over_is_let_go(session, tmp_path):
+    """Or a server that is started anew a few times while devices train would find all connections taken."""
+    nodes = make_nodes(session, tmp_path)
+    device, ask, kept = nodes.devices[0], nodes.ask, {}
+    device.clock = Bed()
+    nodes.ask = lambda orders, seconds: kept.update(orders) or (ask(orders, seconds) if len(nodes.orders) < 2 else [])
+    with pytest.raises(TooFewClientsError):
+        begin_attempt(session, nodes).collect()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(device.answer, kept[0])
+        assert device.clock.taken.wait(TRAINING / 2)
+        device.answer(make_order(attempt=1).encode())
+        with pytest.raises(ContextMismatchError, match="of another attempt"):
+            waiting.result(TRAINING / 2)
 
 
 def test_an_old_order_does_not_end_the_attempt(session, tmp_path):

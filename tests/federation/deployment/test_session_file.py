@@ -30,8 +30,8 @@ def test_a_changed_session_is_not_the_one_that_was_signed(path, part, value):
         read_session(path).verify(AUTHORITY.public_key())
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"clients": 3}', "null"])
-def test_what_is_no_session_is_one_line(path, text):
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"clients": 3}', '{"clients": {"ann": "zz"}}', "null"])
+def test_what_is_no_session_is_one_line_that_names_the_file(path, text):
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match=r"session\.json must be a session that was signed"):
         read_session(path)

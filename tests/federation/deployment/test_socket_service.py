@@ -57,6 +57,12 @@ def test_only_its_owner_and_group_reach_the_socket(service):
     assert stat.S_IMODE(service.path.parent.stat().st_mode) == 0o700
 
 
+def test_a_path_that_is_too_long_for_a_socket_is_one_line(tmp_path):
+    folder = tmp_path / ("long" * 30)
+    with pytest.raises(OSError, match=r"A socket must be made at .* Its path may have 107 bytes, and has \d{3}\."):
+        SocketService(folder / "socket", bytes, longest=10, users={os.getuid()})
+
+
 def test_a_group_may_pass_through_the_folder_and_read_nothing_in_it(tmp_path):
     service = SocketService(tmp_path / "door" / "socket", answer, longest=LONGEST, users=(), group=os.getgid())
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (service.path, service.path.parent)]

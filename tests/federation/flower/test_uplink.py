@@ -9,7 +9,8 @@ import pytest
 
 from deploy.certificates import make_certificates
 from deploy.enrol import make_home
-from deploy.loopback import CLIENTS, CONNECTION, free_port, start_superlink, start_supernode
+from deploy.flower_network import CONNECTION, free_port, register, start_superlink, start_supernode
+from deploy.loopback import CLIENTS
 from deploy.processes import Processes
 from federation.flower.launch import flower_environment, run_relay, write_connection
 from federation.flower.relay_nodes import RelayNodes
@@ -44,6 +45,7 @@ def test_over_flower_devices_send_the_typed_messages_and_nothing_else(tmp_path):
         with Processes(tmp_path / "logs") as processes, TappedDevices(devices, tmp_path, doors) as tapped:
             start_superlink(processes, tmp_path, port, environment)
             for number, client in enumerate(CLIENTS, start=1):
+                register(homes[number - 1] / "node.pub", client, environment)
                 start_supernode(processes, client, homes[number - 1], tmp_path, (port, port + number), environment)
             for client in CLIENTS:
                 processes.wait_for(f"supernode-{client}", "SuperNode ID", seconds=300)
