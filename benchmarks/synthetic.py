@@ -21,6 +21,7 @@ from federation.group_training import GroupTrainer
 from federation.update import RoundState
 from federation.vectors import read_vector
 from lightning_modules.backbone import Backbone
+from lightning_modules.copying import CopySpread
 from lightning_modules.parts import BackboneShape
 from lightning_modules.small import SMALL
 from lightning_modules.talking_head import TalkingHead
@@ -60,9 +61,12 @@ class Size:
 
     def build_backbone(self, device: str | torch.device, tiny_autoencoder: bool = False) -> Backbone:
         """Return a backbone with random weights, made where it shall be; its autoencoder may be of TAESD's kind."""
-        shape = BackboneShape(self.pixels, self.frames, knows_motion=True, spread=(0.7, 0.4))
+        shape = BackboneShape(self.pixels, self.frames, knows_motion=True)
         with torch.device(device):
             backbone = Backbone.from_scratch(shape, self.configs)
+            autoencoder = backbone.vae.config
+            folded = backbone.unshuffle * 2 ** (len(autoencoder.block_out_channels) - 1)
+            backbone.spread = CopySpread(autoencoder.latent_channels, self.pixels // folded)
             if tiny_autoencoder:
                 backbone.vae = AutoencoderTiny(latent_channels=backbone.vae.config.latent_channels)
         return backbone.requires_grad_(False).eval()

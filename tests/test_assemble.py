@@ -91,7 +91,7 @@ def test_the_identity_loss_reaches_the_adapters_through_the_recognition_network(
     head = TalkingHead(str(tiny_assembled), identity_rank=2, identity_weight=1.0, tdc_weight=0.0)
     monkeypatch.setattr("lightning_modules.draws.draw_timesteps", lambda *_: torch.tensor([100]))
     batch = _batch(head.backbone)
-    monkeypatch.setattr("lightning_modules.talking_head.denoising_loss", lambda *_: torch.zeros(()))
+    monkeypatch.setattr("lightning_modules.objective.denoising_loss", lambda *_: torch.zeros(()))
     head.training_step(batch, 0).backward()
     assert head.losses["identity"] > 0
     assert any(parameter.grad.abs().max() > 0 for parameter in head.shared_parameters())

@@ -85,7 +85,7 @@ def test_a_pack_without_a_recognition_network_and_a_broken_file_are_refused(tmp_
 @pytest.mark.slow
 def test_another_result_in_torch_is_refused(tmp_path, monkeypatch):
     """The injected fault: slopes of the wrong sign."""
-    from lightning_modules import onnx_graph
+    from lightning_modules.adopted import onnx_graph
 
     monkeypatch.setitem(onnx_graph.OPERATIONS, "PRelu", lambda x, slope: torch.where(x > 0, x, -slope * x))
     with pytest.raises(ValueError, match="something else"):
