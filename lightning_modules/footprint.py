@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,12 +43,28 @@ def measure_step(step: Callable[[], Tensor], autocast: torch.dtype | None = None
         step: Returns the loss. Weights and batch are on the meta device, or on a real one.
         autocast: The 16-bit type of mixed precision; only for the meta device.
     """
-    with FlopCounterMode(display=False) as flops, LiveBytes() as live, gpu_kernels(autocast):
+    with cycles_left(), FlopCounterMode(display=False) as flops, LiveBytes() as live, gpu_kernels(autocast):
         with AnswersOfMeta():
             loss = step()
         held = live.now
         loss.backward()
     return Footprint(flops.get_total_flops(), held, live.peak)
+
+
+@contextmanager
+def cycles_left() -> Iterator[None]:
+    """Collect no reference cycles meanwhile: when Python does depends on all else that a process has done.
+
+    Checkpointed activations are in some, so without this the peak would be another from time to time.
+    """
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class LiveBytes(TorchDispatchMode):
