@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import groupby
 
 import torch
 from torch import Generator, Tensor
@@ -50,6 +51,10 @@ class PublicPeople:
         """Return the clips whose head motion is known."""
         return [clip for _, clip in self.clips if clip.motion is not None]
 
+    @cached_property
+    def _posed_of(self) -> dict[str, list[Clip]]:
+        return {person: list(clips) for person, clips in groupby(self.posed, lambda clip: clip.person)}
+
     def draw_posed(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Return random frames of `posed` (count, 3, height, width) in [-1, 1], and their head motion (count, 6)."""
         generator = Generator().manual_seed(seed)
@@ -68,7 +73,7 @@ class PublicPeople:
         pairs = []
         for index in torch.randint(len(self.posed), (count,), generator=generator).tolist():
             clip = self.posed[index]
-            others = [other for other in self.posed if other.person == clip.person and other is not clip] or [clip]
+            others = [other for other in self._posed_of[clip.person] if other is not clip] or [clip]
             which, *places = torch.rand(3, generator=generator).tolist()
             shown = others[int(which * len(others))]
             reference, frame = (int(place * len(one.frames)) for place, one in zip(places, (shown, clip), strict=True))
