@@ -68,7 +68,7 @@ class Engine:
             except subprocess.TimeoutExpired:
                 raise TimeoutError(
                     f"{self.name} was not done after {limit:g} seconds and is ended. "
-                    f"Give `--limit` more, or less work. Its last words: {processes.last_words(self.name)}"
+                    f"Give `--limit` more, or less work. {processes.last_words(self.name)}"
                 ) from None
             if not out.exists():
                 raise RuntimeError(f"{self.name} ended without a result: {processes.last_words(self.name)}")

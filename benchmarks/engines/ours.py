@@ -18,8 +18,9 @@ from benchmarks.engines.work import GRADIENT_CLIP, LEARNING_RATE, Batch, Done, W
 from benchmarks.stopwatch import Stopwatch
 from callbacks.isfa import ISFAAggregation
 from federation.args import AggregationArgs, FederationArgs
-from federation.checkpoints import RoundFolders, ServerState
+from federation.checkpoints import RoundFolders
 from federation.rounds import FederatedRounds
+from federation.server_state import ServerState
 from federation.strategy import register_strategies
 from federation.update import ClientSignals
 
