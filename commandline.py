@@ -1,12 +1,16 @@
 """Runs a function as a command: its signature is the flags, its docstring the help, and user errors are one line."""
 
 import logging
+import signal
 import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jsonargparse import auto_cli, set_parsing_settings
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, the word of another process, and a terminal that is closed."""
 
 
 def run_command(
@@ -41,6 +45,13 @@ def report_errors(name: str, command: Callable[[], object]) -> int:
         print(f"{name}: interrupted.", file=sys.stderr)
         return 130
     return 0
+
+
+def end_on_signals() -> None:
+    """Have whatever ends this process end it as Ctrl-C does, so that it ends all that it started."""
+    for number in ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
 
 
 def rename_flags(argv: Sequence[str], aliases: Mapping[str, str]) -> list[str]:

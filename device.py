@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from commandline import run_command
+from commandline import end_on_signals, run_command
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from device_home import DeviceHome
@@ -54,7 +53,7 @@ def serve(
     from federation.deployment.training_process import TrainingProcess
 
     logging.getLogger().setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_signals()
     place = DeviceHome(Path(home))
     session, client = place.open_session()
     load = partial(load_training, settings, str(place.folder), clips, client, accelerator, local_steps)

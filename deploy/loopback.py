@@ -13,11 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-from commandline import run_command
+from commandline import end_on_signals, run_command
 from deploy.certificates import make_certificates
 from deploy.enrol import make_home
 from deploy.flower_network import CONNECTION, PORT_OF_NODES, free_port, register, start_superlink, start_supernode
-from deploy.processes import Processes, end_on_signals
+from deploy.processes import Processes
 from federation.flower.launch import flower_environment, write_connection
 
 ROOT = Path(__file__).parent.parent

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from commandline import ENDINGS
+
 ENDING_SECONDS = 10.0
 MARK = "PRIVFEDTALK_STARTED_BY"
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, the word of another process, and a terminal that is closed."""
 
 
 class Processes:
@@ -104,13 +104,6 @@ def find_marked(mark: str) -> list[int]:
             if f"{MARK}={mark}".encode() in path.read_bytes().split(b"\0"):
                 found.append(int(path.parent.name))
     return found
-
-
-def end_on_signals() -> None:
-    """Have whatever ends this process end it as Ctrl-C does, so that it ends all that it started."""
-    for number in ENDINGS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
-from commandline import rename_flags, run_command
+from commandline import end_on_signals, rename_flags, run_command
 
 ALIASES = {"driven_audio": "driving_audio"}
 
@@ -44,3 +46,13 @@ def test_a_bug_keeps_its_traceback():
 
     with pytest.raises(KeyError):
         run_command(fail, argv=[])
+
+
+def test_who_is_told_to_ignore_a_closed_terminal_does(monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr("commandline.ENDINGS", (signal.SIGHUP,))
+        end_on_signals()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -10,7 +10,8 @@ from threading import Timer
 
 import pytest
 
-from deploy.processes import ENDINGS, Processes, end_on_signals, find_marked
+from commandline import ENDINGS, end_on_signals
+from deploy.processes import Processes, find_marked
 
 CHILD = "import time; time.sleep(600)"
 PARENT = f"""
@@ -87,16 +88,6 @@ def test_whoever_interrupts_again_does_not_interrupt_the_ending(tmp_path, monkey
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-def test_who_is_told_to_ignore_a_closed_terminal_does(monkeypatch):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        monkeypatch.setattr("deploy.processes.ENDINGS", (signal.SIGHUP,))
-        end_on_signals()
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.slow
