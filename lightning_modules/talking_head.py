@@ -114,7 +114,7 @@ class TalkingHead(LightningModule):
     def configure_optimizers(self, parts: dict[str, list[Parameter]] | None = None) -> dict[str, Optimizer]:
         """Return fresh optimizers of the shared and the personal part, or of others in their place."""
         return {
-            name: AdamW(parameters, self.learning_rates[name], weight_decay=0.0, fused=parameters[0].is_cuda or None)
+            name: AdamW(parameters, self.learning_rates[name], weight_decay=0.0, fused=not parameters[0].is_meta)
             for name, parameters in (self.trained.named() if parts is None else parts).items()
             if parameters
         }

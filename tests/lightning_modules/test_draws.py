@@ -15,7 +15,7 @@ def test_positions_follow_from_the_draws():
     batch = with_draws(make_batch(200))
     assert batch["eps"].shape == batch["latents"].shape
     assert batch["shown"][batch["posed"]].all()
-    assert len(batch["posed"]) == batch["shown"].sum() > 50
+    assert 150 < len(batch["posed"]) == batch["shown"].sum() < 200, "the motion is hidden now and then"
     assert (batch["timestep"][batch["visible"]] < IDENTITY_LOSS_BELOW).all()
     assert len(batch["visible"]) == (batch["timestep"] < IDENTITY_LOSS_BELOW).sum() > 0
 
