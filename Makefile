@@ -9,7 +9,7 @@ BIN := .venv/bin
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo federation test test-fast audit lint format structure clean
+.PHONY: help demo federation test test-fast test-flower audit lint format structure clean
 
 help: ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: .venv/.dev ## Run all tests
 
 test-fast: .venv/.dev ## Run the quick tests, about a minute
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-flower: .venv/.dev .venv/.flower ## Run the tests that need Flower: devices and SuperLinks that fail, TLS, what goes out
+	$(BIN)/python -m pytest -m flower $(PYTEST_ARGS)
 
 audit: .venv/.dev ## Run the privacy tests with every fuzzed case, then audit a run (RUN=runs/demo)
 	PRIVFEDTALK_FUZZ=full $(BIN)/python -m pytest --timeout=7200 tests/federation/privacy tests/federation/secure_aggregation tests/federation/deployment/test_attempt.py $(PYTEST_ARGS)

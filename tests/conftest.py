@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ IMPORTS = (
     *("TF_", "HF_", "XDG_", "OPENCV_", "QT_", "TRITON_"),
 )
 """Prefixes of what libraries set when they are first imported."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs Flower where that is not installed; to import it here would change the environment."""
+    if item.get_closest_marker("flower") and find_spec("flwr") is None:
+        pytest.skip("Flower is not installed: make test-flower")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -51,9 +51,9 @@ def test_a_vector_is_masked_whole():
     assert np.unique(masked).size > 990
 
 
+@pytest.mark.flower
 def test_both_mask_and_flowers_sum_is_checked(monkeypatch):
     monkeypatch.setenv("GRPC_VERBOSITY", "error")  # importing flwr sets it; this takes it back
-    pytest.importorskip("flwr", reason="Flower is no dependency; `pip install 'flwr==1.41.*'` to compare.")
     from benchmarks import flower_masks
 
     figures, bars = compare_with_flower(200, 8, 1)

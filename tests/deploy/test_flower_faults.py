@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from subprocess import Popen
 
@@ -59,8 +58,6 @@ class Loopback:
 @pytest.fixture(scope="module")
 def loopback(tmp_path_factory) -> Iterator[Loopback]:
     """Yield a SuperLink with a node for each client; in the end no process is left."""
-    if find_spec("flwr") is None:  # to import it would change this process's environment
-        pytest.skip("Flower is not installed: pip install -r requirements-flower.txt")
     place, port = tmp_path_factory.mktemp("faults"), free_port()
     make_certificates(str(place / "certificates"))
     write_connection(place / "flower", CONNECTION, f"127.0.0.1:{port}", place / "certificates" / "ca.crt")
@@ -78,6 +75,7 @@ def loopback(tmp_path_factory) -> Iterator[Loopback]:
     assert not find_marked(processes.mark)
 
 
+@pytest.mark.flower
 def test_a_node_that_is_not_registered_is_refused_by_flower(loopback):
     loopback.start_node("stranger")
     assert loopback.processes.running["supernode-stranger"].wait(300) != 0
@@ -94,6 +92,7 @@ def make_untrusted(folder: Path, fault: str) -> Path:
     return trusted.parent
 
 
+@pytest.mark.flower
 @pytest.mark.parametrize("fault", ["expired", "another authority"])
 def test_nobody_speaks_to_a_superlink_that_cannot_be_trusted(loopback, tmp_path, fault):
     trusted, name = make_untrusted(tmp_path, fault), fault.split()[0]
@@ -153,6 +152,7 @@ def done(loopback) -> Iterator[tuple[FaultyRounds, Struck]]:
         nodes.close()
 
 
+@pytest.mark.flower
 def test_a_superlink_that_dies_costs_one_attempt_and_a_device_that_dies_itself(done):
     rounds, nodes = done
     assert rounds.survivors == (NAMES[1:], NAMES, NAMES)
@@ -162,12 +162,14 @@ def test_a_superlink_that_dies_costs_one_attempt_and_a_device_that_dies_itself(d
     assert rounds.lines.count(f"Round 1 goes on without {NAMES[0]}.") == 1
 
 
+@pytest.mark.flower
 def test_nobodys_data_or_secret_is_on_the_server_or_with_flower(done):
     rounds, _ = done
     assert {"superlink.db", "superlink.log"} <= {path.name for path in public_files(rounds)}
     assert find_leaks(rounds) == []
 
 
+@pytest.mark.flower
 def test_flower_speaks_on_loopback_alone_and_reports_to_nobody(loopback):
     processes = find_marked(loopback.processes.mark)
     own, others = addresses(processes)

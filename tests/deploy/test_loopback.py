@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,11 +22,7 @@ from safetensors.numpy import load_file
 
 from deploy.loopback import CLIENTS, ROOT, set_aside
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(find_spec("flwr") is None, reason="Flower is not installed: requirements-flower.txt"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SETTINGS = """\
 module: {class_path: tests.tiny_command.CommandModule}
@@ -153,6 +148,7 @@ def deployed(tmp_path_factory, settings) -> Deployment:
     return done
 
 
+@pytest.mark.flower
 def test_flower_and_a_simulation_have_the_same_bits_round_by_round(deployed, settings, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     here = [sys.executable, str(ROOT / "train.py"), "--config", str(settings), "--out_dir", str(tmp_path / "here")]
@@ -164,12 +160,14 @@ def test_flower_and_a_simulation_have_the_same_bits_round_by_round(deployed, set
     assert steps[1][: SLEPT - 1] == steps[0]
 
 
+@pytest.mark.flower
 def test_of_every_two_rounds_the_second_takes_three_messages(deployed):
     assert figures(deployed.place / "run", "released/messages") == [f"{messages}.0" for messages in MESSAGES]
     for client in AWAKE:  # what their SuperNodes handed on
         assert deployed.log(f"supernode-{client}").count("Sending: query message") == sum(MESSAGES)
 
 
+@pytest.mark.flower
 def test_devices_keep_their_processes_from_round_to_round(deployed):
     before_the_end = deployed.workers[: len(MESSAGES) - 1]
     assert all(workers == before_the_end[0] for workers in before_the_end)
@@ -180,6 +178,7 @@ def test_devices_keep_their_processes_from_round_to_round(deployed):
         assert "left nothing in time" not in log
 
 
+@pytest.mark.flower
 def test_who_returns_late_with_an_old_round_does_not_get_in_and_is_back_for_the_next_keys(deployed):
     assert figures(deployed.place / "run", "released/survivors") == ["3.0", "3.0", "3.0", "2.0", "3.0"]
     assert deployed.said.count(f"Round {SLEPT} goes on without {SLEEPER}.") == 1
@@ -188,6 +187,7 @@ def test_who_returns_late_with_an_old_round_does_not_get_in_and_is_back_for_the_
     assert deployed.answered(SLEEPER) == [position for position in everything if position[0] != SLEPT - 1]
 
 
+@pytest.mark.flower
 def test_the_server_has_released_figures_alone_and_leaves_no_process(deployed):
     run = deployed.place / "run"
     assert {tag.partition("/")[0] for tag in read_tags(run)} == {"released"}
@@ -195,6 +195,7 @@ def test_the_server_has_released_figures_alone_and_leaves_no_process(deployed):
     assert not processes_of(deployed.place)
 
 
+@pytest.mark.flower
 def test_ctrl_c_in_the_middle_of_a_round_brings_everything_down(settings, tmp_path):
     own, run = tmp_path / "tiny.yaml", tmp_path / "run"
     own.write_text(settings.read_text().replace("key_source: seeded, ", ""))

@@ -57,7 +57,6 @@ def test_the_apps_name_what_is_there():
 
 @pytest.fixture(scope="module")
 def apps():
-    pytest.importorskip("flwr", reason="Flower is not installed: pip install -r requirements-flower.txt")
     from federation.flower.app.privfedtalk_relay import client_app, server_app
 
     return SimpleNamespace(client=client_app, server=server_app)
@@ -87,6 +86,7 @@ class FakeGrid:
                 yield SimpleNamespace(metadata=metadata, has_content=lambda node=node: node != 13, content=said)
 
 
+@pytest.mark.flower
 def test_the_server_app_carries_orders_and_answers(apps, monkeypatch):
     for name in ("_run_id", "_task_id", "_node_id"):  # Flower sets them in the processes it starts
         monkeypatch.setattr(f"flwr.supercore.task_identity.TaskIdentity.{name}", 1)
@@ -99,6 +99,7 @@ def test_the_server_app_carries_orders_and_answers(apps, monkeypatch):
     assert all(ttl >= 1.0 for ttl in grid.ttl)
 
 
+@pytest.mark.flower
 def test_the_client_app_hands_on_and_back(apps, tmp_path):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "s"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 
 import pytest
 
@@ -18,13 +17,7 @@ from tests.federation.deployment.devices import make_nodes
 from tests.federation.deployment.uplink import ROUNDS, TappedDevices, read_uplink, run_epoch
 from tests.federation.secure_aggregation.parties import make_session, plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-@pytest.fixture(autouse=True)
-def _flower():
-    if find_spec("flwr") is None:  # to import it would change this process's environment
-        pytest.skip("Flower is not installed: pip install -r requirements-flower.txt")
+pytestmark = [pytest.mark.flower, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_over_flower_devices_send_the_typed_messages_and_nothing_else(tmp_path):
