@@ -63,6 +63,7 @@ def test_a_job_comes_after_the_one_it_starts_from_and_is_another_than_without():
     assert late.settings == plain.settings
 
 
+@pytest.mark.slow
 def test_a_job_names_every_option():
     plan = make_plan({"c": Comparison("?", "a", {"a": Cell(PROX)})}, TINY, seeds=(7,))
     settings = yaml.safe_load(plan.jobs[0].settings)

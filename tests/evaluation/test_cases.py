@@ -43,6 +43,7 @@ def test_a_case_is_the_middle_of_a_clip_with_the_reference_from_another(cases):
     assert case.mel.shape == (11, 20, 80)
 
 
+@pytest.mark.slow
 def test_a_cases_sound_lies_under_its_frames(cases):
     case = cases[0]
     first = 9 * SAMPLES_PER_FRAME

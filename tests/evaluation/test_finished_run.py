@@ -37,6 +37,7 @@ def test_what_is_missing_is_named(finished_run, tmp_path):
         open_finished(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_without_a_card_promises_nothing(finished_run, tmp_path):
     for part in ("config.yaml", "global"):
         (shutil.copytree if (finished_run / part).is_dir() else shutil.copy)(finished_run / part, tmp_path / part)

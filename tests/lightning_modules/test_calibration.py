@@ -27,6 +27,7 @@ def _window(backbone, away, posed):
     }
 
 
+@pytest.mark.slow
 def test_the_spread_is_the_mean_distance_from_the_reference_and_some_doubt(backbone):
     expect_copies(backbone, [_window(backbone, away, posed=False) for away in (0.3, 0.4)])
     distance = ((0.09 + 0.16) / 2 * (1 + DOUBT**2)) ** 0.5

@@ -21,6 +21,7 @@ def step(device: str, *, recompute: bool) -> Tensor:
     return y.square().mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recompute", [False, True])
 def test_shapes_alone_tell_what_a_real_step_needs(recompute):
     on_meta, on_cpu = (measure_step(lambda d=d: step(d, recompute=recompute)) for d in ("meta", "cpu"))
@@ -45,6 +46,7 @@ def test_what_is_held_is_what_autograd_saved():
     assert measure_step(loss).held == expected + loss_itself
 
 
+@pytest.mark.slow
 def test_recomputing_holds_less_and_computes_more():
     plain, again = (measure_step(lambda r=r: step("meta", recompute=r)) for r in (False, True))
     assert again.held < plain.held < plain.peak
@@ -78,6 +80,7 @@ def test_mixed_precision_halves_products_and_not_norms():
     assert seen == {"product": torch.float16, "norm": torch.float32}
 
 
+@pytest.mark.slow
 def test_attention_does_not_hold_its_matrix():
     def loss(frames: int) -> Tensor:
         q = torch.ones(1, 4, frames, 16, device="meta", requires_grad=True)

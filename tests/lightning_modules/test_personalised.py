@@ -56,6 +56,7 @@ def test_merged_adapters_act_like_attached_ones(demo_run, tiny_base):
     assert (sample(load_personalised(tiny_base)) - sample(attached)).abs().max() > 0.01
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_merged_adapter(demo_run, tiny_base):
     merged, plain = load_personalised(tiny_base, demo_run / "clients/alice"), load_personalised(tiny_base)
     assert list(merged.state_dict()) == list(plain.state_dict())

@@ -52,6 +52,7 @@ def test_noise_in_pieces_is_the_noise_drawn_at_once(frame):
     assert torch.equal(torch.cat(pieces), torch.randn(100, *frame, generator=torch.Generator().manual_seed(3)))
 
 
+@pytest.mark.slow
 def test_the_first_frames_come_before_the_last_are_begun(backbone):
     """What is at work at once is a few groups, however long the clip."""
     portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)

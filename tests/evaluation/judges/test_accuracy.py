@@ -72,6 +72,7 @@ def test_a_frame_late_is_in_sync_and_three_are_not(people, late, share):
     assert score_sync(Knowing(people, late), people)["in sync"] == share
 
 
+@pytest.mark.slow
 def test_moments_are_told_apart_only_by_who_can(people):
     assert score_sync(Knowing(people), people)["auc"] == 1.0
     assert score_sync(Knowing(people, late=3), people)["auc"] < 0.5

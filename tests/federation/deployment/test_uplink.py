@@ -59,6 +59,7 @@ FAULTS = {
 """What a device makes of an answer, given whether it trained."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_device_that_says_more_or_less_is_noticed(session, tmp_path, monkeypatch, fault):
     answer = Device.answer

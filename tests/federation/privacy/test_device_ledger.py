@@ -102,6 +102,7 @@ def test_a_server_whose_ledger_was_put_back_is_refused(path):
     ledger.reserve(make_answer(0, session="b" * 64, server_head=make_answer(0).server_head))
 
 
+@pytest.mark.slow
 def test_an_owner_may_limit_what_holds_when_the_coins_become_known(path):
     ledger = DeviceLedger(path, float("inf"), DELTA, counts="coins_known")
     ledger.charge(replace(ANSWER, sample_rate=0.5))
