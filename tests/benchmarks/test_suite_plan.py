@@ -78,9 +78,8 @@ def test_a_wrong_setting_is_noticed_before_anything_is_trained(wrong):
         make_plan({"c": Comparison("?", "a", {"a": Cell(wrong)})}, TINY, seeds=(0,))
 
 
-@pytest.mark.parametrize(
-    "path", [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem != "tiny")) for path in SUITES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
 def test_a_suite_that_ships_can_be_planned(path):
     config = yaml.safe_load(path.read_text())
     parser = ArgumentParser()

@@ -42,7 +42,8 @@ def test_adapters_start_without_effect(tiny_base):
     )
 
 
-@pytest.mark.parametrize("name", ["shared", pytest.param("identity", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["shared", "identity"])
 def test_plain_peft_and_plain_diffusers_load_what_is_exported(trained, tiny_base, tmp_path, name):
     trained.export_adapter(name, tmp_path)
     trained.backbone.unet.set_adapters([name])

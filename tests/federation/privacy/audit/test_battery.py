@@ -46,6 +46,7 @@ def test_parts(check, kind):
     judge(check, make_system(kind))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("check", "kind"), cases(ATTACKS))
 def test_attacks(check, kind):
     judge(check, powerful(make_system(kind, clients=24)))
