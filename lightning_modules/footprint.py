@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 NARROW = ("linear", "conv1d", "conv2d", "scaled_dot_product_attention")
 WIDE = ("layer_norm", "group_norm", "softmax", "mse_loss")
@@ -43,41 +42,31 @@ def measure_step(step: Callable[[], Tensor], autocast: torch.dtype | None = None
         step: Returns the loss. Weights and batch are on the meta device, or on a real one.
         autocast: The 16-bit type of mixed precision; only for the meta device.
     """
-    with cycles_left(), FlopCounterMode(display=False) as flops, LiveBytes() as live, gpu_kernels(autocast):
+    with Meter() as meter, gpu_kernels(autocast):
         with AnswersOfMeta():
             loss = step()
-        held = live.now
+        held = meter.now
         loss.backward()
-    return Footprint(flops.get_total_flops(), held, live.peak)
+    return Footprint(meter.flops, held, meter.peak)
 
 
-@contextmanager
-def cycles_left() -> Iterator[None]:
-    """Collect no reference cycles meanwhile: when Python does depends on all else that a process has done.
+class Meter(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations made and that are still there; those from before do not count.
 
-    Checkpointed activations are in some, so without this the peak would be another from time to time.
+    Work is counted by the formulas of torch's `FlopCounterMode`. That itself follows modules through hooks, which keep
+    what is recomputed in the backward pass: the peak would be as high as without recomputation.
     """
-    gc.collect()
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of the tensors that operations made and that are still there; those from before do not count."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now, self.peak = 0, 0
+        self.now, self.peak, self.flops = 0, 0, 0
         self._alive: set[int] = set()
 
     def __torch_dispatch__(self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
         """Run an operation and count what it returns; a view shares its storage and counts once."""
         result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry:
+            self.flops += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
         given = [leaf.untyped_storage() for leaf in args if isinstance(leaf, Tensor)]
         for leaf in result if isinstance(result, tuple | list) else (result,):
             if isinstance(leaf, Tensor):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 
 from lightning_modules.footprint import measure_step
 
@@ -51,6 +52,23 @@ def test_recomputing_holds_less_and_computes_more():
     plain, again = (measure_step(lambda r=r: step("meta", recompute=r)) for r in (False, True))
     assert again.held < plain.held < plain.peak
     assert again.flops > plain.flops == 3 * 2 * 16 * (32 * 64 + 64 * 32) - 2 * 16 * 32 * 64  # no gradient of the input
+
+
+def test_what_is_recomputed_is_let_go_at_once():
+    def loss(recompute: bool) -> Tensor:
+        y = torch.ones(4096, 32, device="meta", requires_grad=True)
+        for module in [layers("meta") for _ in range(12)]:
+            y = checkpoint(module, y, use_reentrant=False) if recompute else module(y)
+        return y.square().mean()
+
+    plain, again = (measure_step(lambda r=r: loss(r)) for r in (False, True))
+    assert again.peak < 0.4 * plain.peak
+
+
+def test_work_is_counted_as_torch_counts_it():
+    with FlopCounterMode(display=False) as counter:
+        step("cpu", recompute=False).backward()
+    assert measure_step(lambda: step("cpu", recompute=False)).flops == counter.get_total_flops() > 0
 
 
 def test_code_that_asks_for_contents_takes_the_dearest_way():
