@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jsonargparse.typing import NonNegativeFloat, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveInt
 
 from commandline import run_command
 from lightning_modules.args import MemoryArgs, Precision
@@ -56,6 +56,7 @@ def generate(
     steps: PositiveInt = 4,
     guidance_scale: NonNegativeFloat = 1.0,
     seed: int = 0,
+    temperature: ClosedUnitInterval | None = None,
     fps: PositiveInt = 25,
     size: PositiveInt | None = None,
     device: str = "auto",
@@ -80,6 +81,8 @@ def generate(
         steps: Denoising steps: four do for the base that ships; others may need more.
         guidance_scale: Above 1 the mouth follows the sound more, at twice the time.
         seed: Of the start noise and the natural motion. On one machine the same flags give the same video.
+        temperature: How much is left to the start noise: 0 is steadiest, 1 is what the model was trained on. What suits
+            the base model if left out.
         fps: Frames per second of the video; the model makes 25, which are repeated or left out.
         size: Height and width of the video, even; the model's own if left out.
         device: auto, cpu, cuda or cuda:1.
@@ -111,7 +114,8 @@ def generate(
             driving = replace(driving, motion=choose_motion(backbone, portrait, driving.frames, head_motion, seed))
         if compile:
             backbone.unet.compile()
-        options = {"steps": steps, "guidance_scale": guidance_scale, "seed": seed, "batch": memory.windows}
+        options = {"steps": steps, "seed": seed, "temperature": temperature, "guidance_scale": guidance_scale}
+        options |= {"batch": memory.windows}
         film(backbone, portrait, driving, playback, output, options)
     print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")
 

@@ -17,6 +17,9 @@ from lightning_modules.diffusion import step_by_velocity
 from lightning_modules.reference import Conditions, Reference
 from lightning_modules.windowing import Group, group_windows, step_groups
 
+TEMPERATURE = 0.5
+"""Of the start noise where a base starts from a copy. Chance then plays about what is known anyhow: at 1 mouths follow
+the sound less and pictures flicker more, at 0 next to nothing is gained any more (docs/base_model.md)."""
 DECODED = 32
 """Frames of 256 x 256 pixels, or as many pixels in larger ones, that are decoded at once."""
 
@@ -36,6 +39,7 @@ def stream_latents(
     motion: Tensor | None = None,
     steps: int = 10,
     seed: int = 0,
+    temperature: float | None = None,
     guidance_scale: float = 1.0,
     overlap: int = 3,
     batch: int = 8,
@@ -53,6 +57,8 @@ def stream_latents(
         motion: Head motion (frames, 6), or None to leave it to the model.
         steps: Denoising steps.
         seed: Of the start noise, which depends neither on the device nor on `batch`.
+        temperature: Its standard deviation, in [0, 1]: below 1 frames are nearer to the likeliest ones. None is
+            `TEMPERATURE` for a base that starts from a copy (`copying`), and 1 for others, which would blur.
         guidance_scale: 1 is none; above 1 follows the sound more (Ho & Salimans, arXiv 2207.12598, eq. 6).
         overlap: Frames that neighbouring windows share.
         batch: Windows denoised at once.
@@ -66,7 +72,9 @@ def stream_latents(
     reference = backbone.look_at(portrait.to(backbone.device, backbone.vae.dtype) / 127.5 - 1)
     groups = group_windows(len(mel), shape.window, overlap, batch)
     driven = ((group, _drive(backbone, reference, mel, motion, group)) for group in groups)
-    latents = draw_noise(groups, reference.latents, seed)
+    if temperature is None:
+        temperature = 1.0 if backbone.spread is None else TEMPERATURE
+    latents = (temperature * piece for piece in draw_noise(groups, reference.latents, seed))
     for timestep, same_driven in zip(scheduler.timesteps.tolist(), tee(driven, steps), strict=True):
         predict = partial(_predict, backbone, timestep, guidance_scale)
         latents = step_groups(latents, same_driven, predict, partial(_step, scheduler, timestep))

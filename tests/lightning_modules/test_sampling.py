@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lightning_modules.backbone import Backbone
-from lightning_modules.sampling import animate, decode_stream, draw_noise, stream_latents
+from lightning_modules.copying import CopySpread
+from lightning_modules.sampling import TEMPERATURE, animate, decode_stream, draw_noise, stream_latents
 from lightning_modules.windowing import group_windows
 
 
@@ -30,6 +31,24 @@ def test_the_seed_decides(backbone):
     first, again, other = (animate(backbone, portrait, mel, steps=2, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.slow
+def test_less_is_left_to_chance_where_a_base_starts_from_a_copy(tiny_base):
+    backbone = Backbone.from_pretrained(tiny_base)
+    portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
+    mel = torch.randn(4, 20, 80)
+
+    def spread(**options) -> float:
+        """Return how far two seeds' latents are apart."""
+        one, other = (torch.cat([*stream_latents(backbone, portrait, mel, seed=seed, **options)]) for seed in (1, 2))
+        return (one - other).abs().mean().item()
+
+    assert spread(temperature=0.0) == 0.0
+    assert spread(temperature=0.3) < 0.8 * spread(temperature=1.0)
+    assert spread() == spread(temperature=1.0), "others would blur"
+    backbone.spread = CopySpread(backbone.vae.config.latent_channels, 16)
+    assert spread() == spread(temperature=TEMPERATURE) != spread(temperature=1.0)
 
 
 @pytest.mark.slow
