@@ -15,6 +15,7 @@ from evaluation.cases import Case
 from evaluation.scores import Score
 from evaluation.systems import System
 from lightning_modules.backbone import Backbone
+from lightning_modules.natural_motion import choose_motion
 from lightning_modules.personalised import load_personalised
 from lightning_modules.sampling import animate
 
@@ -26,7 +27,7 @@ class Sampling:
     steps: int = 10
     """Denoising steps."""
     seed: int = 0
-    """Of the start noise."""
+    """Of the start noise, and of the head motion that is drawn where none is given."""
     device: str = "cpu"
 
     def seed_of(self, case: Case) -> int:
@@ -81,11 +82,6 @@ def _by_adapter(systems: Sequence[System], cases: Sequence[Case]) -> dict[Path |
 
 
 def _generate(backbone: Backbone, system: System, case: Case, sampling: Sampling) -> Tensor:
-    return animate(
-        backbone,
-        case.reference,
-        system.sound(case),
-        motion=case.motion if system.posed else None,
-        steps=sampling.steps,
-        seed=sampling.seed_of(case),
-    )
+    sound, seed = system.sound(case), sampling.seed_of(case)
+    motion = case.motion if system.posed else choose_motion(backbone, case.reference, len(sound), "auto", seed)
+    return animate(backbone, case.reference, sound, motion=motion, steps=sampling.steps, seed=seed)

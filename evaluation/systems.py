@@ -40,7 +40,7 @@ class System:
     adapter: Callable[[Case], Path | None]
     """Folder of the adapter that acts for a case; None is the base model."""
     posed: bool
-    """Whether the true head motion is given."""
+    """Whether the true head motion is given; if not, frames are made as `generate.py` makes them from sound alone."""
     sound: Callable[[Case], Tensor] = lambda case: case.sound
     """What is heard, (frames, steps, features)."""
 

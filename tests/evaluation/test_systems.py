@@ -13,6 +13,7 @@ from evaluation.finished_run import open_finished
 from evaluation.production import Sampling, produce
 from evaluation.systems import list_systems, make_anchors, nearest_strangers, swap_sounds
 from lightning_modules.backbone import Backbone
+from lightning_modules.sampling import animate
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,19 @@ def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers
     assert len(production.times) == len(systems) * len(cases)
     assert all(score.value > 0 for score in production.times)
     assert {score.metric for score in production.times} == {"seconds per frame"}
+
+
+@pytest.mark.slow
+def test_from_sound_alone_a_motion_is_drawn_as_generate_draws_it(run, base, cases, strangers, monkeypatch):
+    """The tiny base knows no motion, so what would be drawn for one that does is given."""
+    case, seed, motion = cases[0], Sampling().seed_of(cases[0]), 0.2 * torch.ones(len(cases[0].sound), 6)
+    drawn = {(len(case.sound), "auto", seed): motion}
+    monkeypatch.setattr("evaluation.production.choose_motion", lambda backbone, portrait, *how: drawn[how])
+    sounding = [system for system in list_systems(run, cases, strangers) if system.name == "base, sound alone"]
+    (made,) = produce(run.base, sounding, cases[:1], Sampling(steps=1)).frames["base, sound alone"]
+    given, free = (animate(base, case.reference, case.sound, motion=m, steps=1, seed=seed) for m in (motion, None))
+    assert torch.equal(made, given)
+    assert not torch.equal(made, free)
 
 
 def test_the_start_noise_follows_from_seed_and_clip(cases):
