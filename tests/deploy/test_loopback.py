@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -195,7 +196,16 @@ def test_the_server_has_released_figures_alone_and_leaves_no_process(deployed):
     assert not processes_of(deployed.place)
 
 
+@pytest.fixture
+def at_a_terminal() -> Iterator[None]:
+    """Have processes hear Ctrl-C; those that a shell starts in the background, and all they start, are told not to."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.flower
+@pytest.mark.usefixtures("at_a_terminal")
 def test_ctrl_c_in_the_middle_of_a_round_brings_everything_down(settings, tmp_path):
     own, run = tmp_path / "tiny.yaml", tmp_path / "run"
     own.write_text(settings.read_text().replace("key_source: seeded, ", ""))
@@ -211,6 +221,7 @@ def test_ctrl_c_in_the_middle_of_a_round_brings_everything_down(settings, tmp_pa
     assert not processes_of(tmp_path)
 
 
+@pytest.mark.usefixtures("at_a_terminal")
 def test_ctrl_c_while_people_are_drawn_is_one_line(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "deploy.loopback"]
