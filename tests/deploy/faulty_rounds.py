@@ -132,6 +132,7 @@ def run_rounds(
     least: int,
     revive: Callable[[int, int], None],
     epoch_rounds: int = 1,
+    answer_seconds: float = ANSWER_SECONDS,
 ) -> Iterator[FaultyRounds]:
     """Run all rounds and yield what came of them; in the end the devices are ended."""
     torch.manual_seed(5)
@@ -152,7 +153,7 @@ def run_rounds(
         checkpoint_dir=place / "run" / "checkpoints",
         seed=SEED,
         clip_norm=CLIP_NORM,
-        remote=RosterCohort(session, nodes, Patience(ANSWER_SECONDS, TRAINING_SECONDS), epoch_rounds),
+        remote=RosterCohort(session, nodes, Patience(answer_seconds, TRAINING_SECONDS), epoch_rounds),
     )
     logging.getLogger("federation.deployment").addHandler(log)
     try:

@@ -29,6 +29,8 @@ from tests.federation.secure_aggregation.parties import make_names
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 NAMES = tuple(make_names(3))
+ANSWER_SECONDS = 40.0
+"""A node that lost its SuperLink tries again after up to 20 s, and starts a Python for every message."""
 SCRIPTS: Mapping[str, Script] = {NAMES[0]: {0: "dies before upload"}, NAMES[1]: {}, NAMES[2]: {1: "trainer crashes"}}
 
 
@@ -145,7 +147,9 @@ def done(loopback) -> Iterator[tuple[FaultyRounds, Struck]]:
     nodes, patch = Struck(loopback), pytest.MonkeyPatch()
     patch.setattr("federation.flower.relay_nodes.SLACK_SECONDS", 5.0)  # the relay's end is waited for once
     try:
-        with run_rounds(loopback.place, nodes, SCRIPTS, least=2, revive=nodes.begin) as rounds:
+        with run_rounds(
+            loopback.place, nodes, SCRIPTS, least=2, revive=nodes.begin, answer_seconds=ANSWER_SECONDS
+        ) as rounds:
             yield rounds, nodes
     finally:
         patch.undo()
