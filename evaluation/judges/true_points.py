@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.clips import FPS, Clip
-from datamodules.demo import clip_randomness
 from datamodules.demo_face import EYE_HEIGHT, NOSE, NOSE_LIFT, outline
 from datamodules.demo_mouth import ACROSS, shape_mouth
 from datamodules.demo_person import CLIENTS, Person, draw_person
+from datamodules.demo_recording import clip_randomness
 from datamodules.demo_sketch import UNIT_CIRCLE, Pose, Sketch
 from datamodules.demo_speech import articulate
 

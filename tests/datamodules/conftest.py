@@ -18,8 +18,8 @@ import torch
 from datamodules import clients, demo
 from datamodules.clients import ClientDataModule
 from datamodules.clips import SAMPLES_PER_FRAME, Clip
-from datamodules.demo import Recording
 from datamodules.demo_person import draw_person
+from datamodules.demo_recording import Recording
 
 CODECS = {
     ".mp4": ("libx264", "aac"),

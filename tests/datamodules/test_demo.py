@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +14,9 @@ from safetensors.torch import load_file
 
 from datamodules import demo
 from datamodules.clips import SAMPLES_PER_FRAME
-from datamodules.demo import demo_clients, make_demo_people, record
+from datamodules.demo import demo_clients, make_demo_people
 from datamodules.demo_person import CLIENTS, HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person, number_of_clips
+from datamodules.demo_recording import record
 from datamodules.mouth import mouth_opening
 from datamodules.recordings import read_recording
 
@@ -38,7 +43,7 @@ def test_clips_that_stand_are_kept_and_broken_or_old_ones_drawn_again(tmp_path, 
     second.with_suffix(".truth.safetensors").write_bytes(b"broken")
     calls = []
     make_demo_people(tmp_path, [1000], clips_per_person=2, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(1, 2), (2, 2)]
+    assert calls == [(1, 1)]
     assert first.stat().st_mtime_ns == stamp
     assert set(load_file(second.with_suffix(".truth.safetensors"))) == {"motion", "mouth"}
     monkeypatch.setattr(demo, "GENERATOR", "another")
@@ -54,6 +59,16 @@ def test_clips_that_stand_are_kept_and_broken_or_old_ones_drawn_again(tmp_path, 
 def test_two_processes_write_the_same_files_as_one(tmp_path):
     one, two = (make_demo_people(tmp_path / str(n), [1000, 3002], 2, processes=n) for n in (1, 2))
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def be_killed(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_drawing_in_a_line():
+    with pytest.raises(OSError, match="that drew demo people was killed"):
+        demo._draw_together(be_killed, [(1000, 0, Path("never"))], 2, None)
 
 
 @pytest.mark.parametrize("size", [32, 65])

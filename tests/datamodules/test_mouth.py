@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from datamodules.demo import record
 from datamodules.demo_face import Portrait
 from datamodules.demo_person import PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
+from datamodules.demo_recording import record
 from datamodules.demo_sketch import Pose
 from datamodules.mouth import mouth_opening
 
