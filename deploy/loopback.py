@@ -47,13 +47,13 @@ def run_loopback(
     environment = flower_environment(place / "flower") | {"OMP_NUM_THREADS": "1"}
     print(f"Starting a SuperLink, {len(CLIENTS)} devices and their SuperNodes. Logs: {place / 'logs'}", flush=True)
     with Processes(place / "logs") as processes:
-        start_superlink(processes, place, port, environment)
-        for client, home in homes.items():
-            register(home / "node.pub", client, environment)
-        for client, home in homes.items():
+        for client, home in homes.items():  # first: they load their models while Flower starts
             if owner is not None:
                 shutil.copy(owner, home / "owner.json")
             start_device(processes, client, home, clips, settings, environment)
+        start_superlink(processes, place, port, environment)
+        for client, home in homes.items():
+            register(home / "node.pub", client, environment)
         for number, (client, home) in enumerate(homes.items(), start=1):
             start_supernode(processes, client, home, place, (port, port + PORT_OF_NODES + number), environment)
         for client in homes:
