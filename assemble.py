@@ -64,6 +64,7 @@ def assemble(
     from lightning_modules.adopted.assembly import load_parts, load_schedule
     from lightning_modules.adopted.pretrained import SOURCES
     from lightning_modules.backbone import Backbone
+    from lightning_modules.base_folder import save_base
     from lightning_modules.parts import BackboneShape
 
     torch.manual_seed(seed)
@@ -75,7 +76,7 @@ def assemble(
     taken = {name: SOURCES[name] for name, given in vars(parts).items() if given is not None}
     origins = {name: f"{source.what} ({source.licence}; {source.home})" for name, source in taken.items()}
     backbone = Backbone(modules, scheduler, BackboneShape(size, window, origins=origins))
-    backbone.save_pretrained(out)
+    save_base(backbone, out)
     write_card(Path(out), origins, list_untrained(parts, zero_terminal_snr=zero_terminal_snr))
     print(f"The base model is in {out}; {out}/README.md says what is untrained, and under which licences it stands.")
 

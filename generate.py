@@ -128,7 +128,7 @@ def film(
     output: str | Path,
     options: dict[str, float],
 ) -> None:
-    """Write the mp4 while it is made: denoising and decoding work ahead of H.264, each in a thread of its own.
+    """Write the mp4 while it is made; beside a GPU, decoding and H.264 have a thread each.
 
     What is held at once does not grow with the sound, but for the sound itself and its features: 14 MB a minute.
 
@@ -151,7 +151,9 @@ def film(
     bar = {"desc": f"{len(mel)} frames", "unit": "frame", "unit_scale": 1 / options["steps"], "bar_format": BAR}
     with tqdm(total=len(mel) * options["steps"], **bar) as shown:
         latents = stream_latents(backbone, portrait, mel, motion=driving.motion, progress=shown.update, **options)
-        with closing(work_ahead(decode_stream(backbone, work_ahead(latents)))) as pieces:
+        # Threads of torch that share a CPU wait for each other: two frames where one thread makes three.
+        ahead = iter if backbone.device.type == "cpu" else work_ahead
+        with closing(ahead(decode_stream(backbone, ahead(latents)))) as pieces:
             write_video(
                 output,
                 playback.show(chain.from_iterable(pieces), len(mel)),

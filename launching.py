@@ -28,7 +28,7 @@ from federation.protocols import FederatedData, FederatedModule
 from federation.settled import Settled
 from federation.strategy import register_strategies
 from federation.vectors import read_vector, write_vector
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.talking_head import TalkingHead
 
@@ -132,9 +132,9 @@ def make_observers(
 
 def export_denoiser(module: TalkingHead, folder: Path) -> dict[str, str]:
     """Write the base model with the denoiser that a federation has trained; identity adapters belong to it then."""
-    backbone = Backbone.from_pretrained(module.hparams.base)
+    backbone = load_base(module.hparams.base)
     write_vector(list(backbone.unet.parameters()), read_vector(module.shared_parameters()))
-    backbone.save_pretrained(folder, torch.float32)
+    save_base(backbone, folder, torch.float32)
     return {"base": fingerprint(folder)}
 
 

@@ -18,6 +18,7 @@ from commandline import count_aloud, run_command
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from datamodules.public import PublicPeople
     from lightning_modules.backbone import Backbone
+    from lightning_modules.base_folder import load_base, new_base, save_base
     from lightning_modules.fitting import Stage
 
 
@@ -82,7 +83,6 @@ def pretrain(
     from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
-    from lightning_modules.backbone import Backbone
     from lightning_modules.fitting import Stage
     from lightning_modules.model_card import add_history, score_base, write_card
     from lightning_modules.parts import BackboneShape
@@ -99,7 +99,7 @@ def pretrain(
         with fabric.rank_zero_first():
             make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
             make_demo_people("data/held_out", HELD_OUT_SEEDS, clips_per_person=4)
-    backbone = Backbone.from_pretrained(init) if init else Backbone.from_scratch(BackboneShape(size, window), SMALL)
+    backbone = load_base(init) if init else new_base(BackboneShape(size, window), SMALL)
     check_steps(backbone, steps, size)
     public = PublicPeople(load_people(data_root, size, crop, count_aloud("reading clips")), window)
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
@@ -108,7 +108,7 @@ def pretrain(
 
     if not fabric.is_global_zero:
         return
-    backbone.save_pretrained(out)
+    save_base(backbone, out)
     data = {"folder": data_root, "people": len(public.people), "clips": len(public.clips), "size": size}
     scores = score_base(backbone, load_people(held_out, size, crop)) if held_out else {}
     write_card(Path(out), data, add_history(stage.log, Path(init)) if init else stage.log, scores)

@@ -39,6 +39,7 @@ from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
 from evaluation.judges.found import find_judges
 from evaluation.sheet import save_sheet
 from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.natural_motion import choose_motion
 from lightning_modules.sampling import animate
@@ -77,7 +78,7 @@ def measure_base(
         out: Where the figures go; a contact sheet goes beside it.
     """
     began = time.monotonic()
-    backbone = Backbone.from_pretrained(base).to(device)
+    backbone = load_base(base).to(device)
     everybody = read_held_out(root, people, clips, backbone.shape.size)
     cases = make_cases(everybody, frames, hearing(backbone.speech))
     chosen = list(shuffled_pairs(cases, pairs))

@@ -21,6 +21,7 @@ from federation.group_training import GroupTrainer
 from federation.update import RoundState
 from federation.vectors import read_vector
 from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import new_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.parts import BackboneShape
 from lightning_modules.small import SMALL
@@ -63,7 +64,7 @@ class Size:
         """Return a backbone with random weights, made where it shall be; its autoencoder may be of TAESD's kind."""
         shape = BackboneShape(self.pixels, self.frames, knows_motion=True)
         with torch.device(device):
-            backbone = Backbone.from_scratch(shape, self.configs)
+            backbone = new_base(shape, self.configs)
             autoencoder = backbone.vae.config
             folded = backbone.unshuffle * 2 ** (len(autoencoder.block_out_channels) - 1)
             backbone.spread = CopySpread(autoencoder.latent_channels, self.pixels // folded)
@@ -74,11 +75,7 @@ class Size:
     def build_head(self, device: str | torch.device, **settings: object) -> TalkingHead:
         """Return a talking head on such a backbone; `settings` are those of `TalkingHead`."""
         backbone = self.build_backbone(device)
-        with (
-            patch.object(Backbone, "from_pretrained", lambda folder: backbone),
-            patch("lightning_modules.talking_head.fingerprint", lambda folder: "random"),
-            torch.device(device),
-        ):
+        with patch.object(TalkingHead, "_open", staticmethod(lambda base: ("random", backbone))), torch.device(device):
             return TalkingHead(**settings)
 
 

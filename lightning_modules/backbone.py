@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -19,12 +15,11 @@ from lightning_modules.adopted.speech import SpeechEncoder
 from lightning_modules.adopted.text import TextTokens
 from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens
 from lightning_modules.copying import CopySpread, expect_copy
-from lightning_modules.diffusion import make_scheduler, noise_levels, velocity_of
+from lightning_modules.diffusion import noise_levels, velocity_of
 from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
-from lightning_modules.model_folder import replace_folder
 from lightning_modules.mover import HeadMover
-from lightning_modules.parts import OPTIONAL, PARTS, BackboneShape, build_part, design_part, load_part
+from lightning_modules.parts import BackboneShape
 from lightning_modules.pose import PoseReader
 from lightning_modules.reference import Conditions, Reference
 
@@ -182,52 +177,3 @@ class Backbone(nn.Module):
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield the folder name and module of each part."""
         return self.named_children()
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Backbone:
-        """Load every part from a folder in diffusers layout; computed in float32 whatever it is stored in.
-
-        Raises:
-            FileNotFoundError: If the folder or one of its parts is missing.
-            ValueError: If a part has missing or unexpected weights (diffusers would go on with a warning).
-        """
-        folder = Path(folder)
-        shape, scheduler, names = cls._open(folder)
-        return cls({name: load_part(name, folder / name) for name in names}, scheduler, shape)
-
-    @classmethod
-    def from_configs(cls, folder: str | Path) -> Backbone:
-        """Build what `from_pretrained` loads, without its weights.
-
-        Raises:
-            FileNotFoundError: If the folder is no base model.
-        """
-        shape, scheduler, names = cls._open(Path(folder))
-        return cls({name: design_part(name, Path(folder) / name) for name in names}, scheduler, shape).eval()
-
-    @staticmethod
-    def _open(folder: Path) -> tuple[BackboneShape, DDIMScheduler, list[str]]:
-        if not (folder / "backbone.json").is_file():
-            raise FileNotFoundError(f"No base model in {folder} (no backbone.json). Run `python pretrain.py`.")
-        shape = BackboneShape.from_json((folder / "backbone.json").read_text())
-        names = [name for name in PARTS if name not in OPTIONAL or (folder / name).is_dir()]
-        return shape, DDIMScheduler.from_pretrained(folder / "scheduler"), names
-
-    @classmethod
-    def from_scratch(cls, shape: BackboneShape, configs: dict[str, dict]) -> Backbone:
-        """Build an untrained backbone from the config of each part."""
-        parts = {name: build_part(kinds[0], configs[name]) for name, kinds in PARTS.items() if name in configs}
-        return cls(parts, make_scheduler(), shape)
-
-    def save_pretrained(self, folder: str | Path, dtype: torch.dtype = torch.float16) -> None:
-        """Write every part; the folder appears whole, by one rename, and replaces an older one."""
-        folder = Path(folder)
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        for name, module in self.parts():
-            stored = copy.deepcopy(module)
-            nn.Module.to(stored, dtype)  # diffusers' own `to` warns about parts it has none of
-            stored.save_pretrained(partial / name)
-        self.scheduler.save_pretrained(partial / "scheduler")
-        (partial / "backbone.json").write_text(json.dumps(vars(self.shape), indent=2) + "\n")
-        replace_folder(partial, folder)

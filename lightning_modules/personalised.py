@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 
 from lightning_modules.adapters import IDENTITY, SHARED, attach_adapter
 from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from lightning_modules.model_folder import fingerprint
 
 CONFIG = "adapter_config.json"
@@ -33,7 +34,7 @@ def load_personalised(base: str | Path, adapter: str | Path | None = None) -> Ba
     if SHARED in folders and (folders[SHARED] / BASE).is_file():
         base = folders.pop(SHARED)
     try:
-        backbone = Backbone.from_pretrained(base).requires_grad_(False)
+        backbone = load_base(base).requires_grad_(False)
     except SafetensorError as error:
         raise ValueError(f"The base model in {base} is broken: {error}.") from error
     if folders:

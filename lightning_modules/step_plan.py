@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import design_base
 from lightning_modules.draws import with_draws
 from lightning_modules.footprint import Footprint, measure_step
 from lightning_modules.talking_head import TalkingHead
@@ -22,7 +23,7 @@ class PlannedHead(TalkingHead):
 
     @staticmethod
     def _open(base: str) -> tuple[str, Backbone]:
-        return "planned", Backbone.from_configs(base)
+        return "planned", design_base(base)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch.optim import AdamW, Optimizer
 from lightning_modules import adapters
 from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone, ClipLike
+from lightning_modules.base_folder import load_base
 from lightning_modules.draws import with_draws
 from lightning_modules.memory import DTYPES, recompute_activations, save_memory
 from lightning_modules.model_folder import fingerprint
@@ -33,7 +34,7 @@ class TalkingHead(LightningModule):
     """Portrait and sound to a talking face, personalised by two LoRA adapters that act at once.
 
     Args:
-        base: Folder of the base model (see `Backbone`).
+        base: Folder of the base model (see `base_folder`).
         shared_rank: Rank of the federated adapter.
         identity_rank: Rank of the personal adapter; 0 leaves it out.
         shared_targets: Ends of the names of modules the shared adapter sits on.
@@ -92,7 +93,7 @@ class TalkingHead(LightningModule):
     @staticmethod
     def _open(base: str) -> tuple[str, Backbone]:
         """Return what a base model is known by, and the model."""
-        return fingerprint(base), Backbone.from_pretrained(base)
+        return fingerprint(base), load_base(base)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TalkingHead:
         """Move or cast the model; weights that wait in host memory go back there."""

@@ -19,7 +19,7 @@ from datamodules.encoding_cache import with_inputs
 from datamodules.windows import Window, WindowedClips
 from lightning_modules.adapters import PREFIX
 from lightning_modules.adopted.pretrained import SOURCES
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from lightning_modules.draws import with_draws
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.parts import load_part
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def backbone(tiny_assembled):
     """Tests change nothing in it."""
-    return Backbone.from_pretrained(tiny_assembled)
+    return load_base(tiny_assembled)
 
 
 def _parts(models, **others):
@@ -116,7 +116,7 @@ def test_taesd_and_log_mel_windows_and_no_words_are_enough(tiny_models, tmp_path
 def test_a_face_adapter_makes_the_tokens(tiny_models, tmp_path):
     parts = _parts(tiny_models, face=str(tiny_models.face), face_adapter=str(tiny_models.face_adapter))
     assemble.assemble(parts, str(tmp_path / "base"), size=64, window=4)
-    backbone = Backbone.from_pretrained(tmp_path / "base")
+    backbone = load_base(tmp_path / "base")
     weights = torch.load(tiny_models.face_adapter, weights_only=True)["ip_adapter"]
     ours = backbone.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn2.processor
     torch.testing.assert_close(ours.to_v_ip[0].weight, weights["1.to_v_ip.weight"].half().float())

@@ -12,7 +12,7 @@ from torch import nn
 import pretrain
 from datamodules.demo import make_demo_people
 from lightning_modules import small
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.fitting import Stage, average_decay, learning_rate_factor
 from lightning_modules.model_card import add_history
@@ -115,9 +115,9 @@ def _pretrain(folder, init, **steps):
 @pytest.mark.slow
 def test_an_assembled_base_is_trained_on(tiny_assembled, tmp_path):
     """Its denoiser begins with what it has learned elsewhere, hears by its own speech model, and keeps its licences."""
-    before = Backbone.from_pretrained(tiny_assembled)
+    before = load_base(tiny_assembled)
     _pretrain(tmp_path, tiny_assembled, pose=1, denoiser=2)
-    after = Backbone.from_pretrained(tmp_path / "base")
+    after = load_base(tmp_path / "base")
     old, new = before.unet.conv_out.weight, after.unet.conv_out.weight
     assert 0 < (new - old).abs().max() < 0.01 < old.abs().max()
     assert after.shape == replace(before.shape, knows_motion=True)
@@ -130,12 +130,12 @@ def test_an_assembled_base_is_trained_on(tiny_assembled, tmp_path):
 def test_a_base_without_a_mover_gets_one_and_its_denoiser_starts_from_what_that_moves(tiny_base, tmp_path):
     shutil.copytree(tiny_base, tmp_path / "old")
     shutil.rmtree(tmp_path / "old" / "mover")
-    old = Backbone.from_pretrained(tmp_path / "old")
+    old = load_base(tmp_path / "old")
     assert old.mover is None
     old.spread = CopySpread(4, 16)
     old.save_pretrained(tmp_path / "old")
     _pretrain(tmp_path, tmp_path / "old", mover=2)
-    new = Backbone.from_pretrained(tmp_path / "base")
+    new = load_base(tmp_path / "base")
     assert new.mover.answer.weight.any()
     assert not (new.spread.moved == 1).any()
     assert not new.unet.conv_out.weight.any()
@@ -143,7 +143,7 @@ def test_a_base_without_a_mover_gets_one_and_its_denoiser_starts_from_what_that_
 
 @pytest.mark.slow
 def test_parts_that_only_others_can_train_and_frames_of_another_size_are_refused(tiny_assembled):
-    backbone = Backbone.from_pretrained(tiny_assembled)
+    backbone = load_base(tiny_assembled)
     nothing = pretrain.Steps(vae=0, encoder=0, decoder=0)
     with pytest.raises(ValueError, match=r"`--size` must be the base model's, 64"):
         pretrain.check_steps(backbone, nothing, 128)
@@ -174,7 +174,7 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
         window=4,
         accelerator="cpu",
     )
-    assert Backbone.from_pretrained(tmp_path / "base").shape.window == 4
+    assert load_base(tmp_path / "base").shape.window == 4
     log = json.loads((tmp_path / "base" / "training.json").read_text())
     assert 0 < log["held_out"]["vae_psnr"] < 20
     assert "2 public people" in (tmp_path / "base" / "README.md").read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import new_base, save_base
 from lightning_modules.parts import BackboneShape
 from lightning_modules.small import SMALL
 
@@ -40,5 +40,5 @@ def make_tiny_base(folder: Path) -> Path:
     """Write a tiny base model with random weights, the same at every call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        Backbone.from_scratch(BackboneShape(size=64, window=8), tiny_configs()).save_pretrained(folder)
+        save_base(new_base(BackboneShape(size=64, window=8), tiny_configs()), folder)
     return folder

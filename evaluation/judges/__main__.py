@@ -56,7 +56,7 @@ def train_judges(
     from evaluation.judges.examples import Examples
     from evaluation.judges.publishing import publish_judges
     from evaluation.judges.training import FaceTask, PointTask, SyncTask
-    from lightning_modules.backbone import Backbone
+    from lightning_modules.base_folder import load_base
     from lightning_modules.fitting import Stage
 
     if data_root == "data/public":
@@ -77,7 +77,7 @@ def train_judges(
     data = {"folder": data_root, "people": len(public), "clips": sum(map(len, public.values()))}
     data |= {"held_out_people": len(people), "held_out_clips": sum(map(len, people.values())), "seed": seed}
     networks = {"identity": identity.model, "sync": sync.model, "landmarks": landmarks.model}
-    backbone = Backbone.from_pretrained(base) if base else None
+    backbone = load_base(base) if base else None
     publish_judges(networks, Path(out), data, stage.log, people, backbone)
     print(f"The judges are in {out}; {out}/README.md says how far they can be trusted.")
 

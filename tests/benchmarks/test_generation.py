@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.generation import Taking, judge, make, table
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 
 
 def takings(speed: float, peak: float) -> list[Taking]:
@@ -23,7 +23,7 @@ def test_slow_or_growing_videos_miss_their_bars():
 
 @pytest.mark.slow
 def test_both_ways_write_the_same_file(tiny_base, tmp_path):
-    backbone = Backbone.from_pretrained(tiny_base)
+    backbone = load_base(tiny_base)
     for number, how in enumerate(("stage by stage", "streamed")):
         make(how, backbone, steps=2, seconds=2, output=tmp_path / f"{number}.mp4")
     assert (tmp_path / "0.mp4").read_bytes() == (tmp_path / "1.mp4").read_bytes()

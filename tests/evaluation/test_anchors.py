@@ -11,7 +11,7 @@ from datamodules.frames import load_people
 from evaluation.anchors import clean_render, drawn_seed, noise, static_copy, through_autoencoder
 from evaluation.cases import make_cases
 from evaluation.pixels import psnr
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from tests.evaluation.drawn import draw_cases
 
 
@@ -46,7 +46,7 @@ def test_only_people_that_were_drawn_are_drawn_again():
 
 @pytest.mark.slow
 def test_an_autoencoder_that_never_learned_loses_the_picture(tiny_base, written):
-    decoded = through_autoencoder(Backbone.from_pretrained(tiny_base), written.frames)
+    decoded = through_autoencoder(load_base(tiny_base), written.frames)
     assert decoded.shape == written.frames.shape
     assert decoded.dtype == torch.uint8
     assert psnr(decoded, written.frames) < 20

@@ -12,7 +12,7 @@ from evaluation.cases import client_cases
 from evaluation.finished_run import open_finished
 from evaluation.production import Sampling, produce
 from evaluation.systems import list_systems, make_anchors, nearest_strangers, swap_sounds
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from lightning_modules.sampling import animate
 
 
@@ -28,7 +28,7 @@ def cases(run):
 
 @pytest.fixture(scope="module")
 def base(run):
-    return Backbone.from_pretrained(run.base)
+    return load_base(run.base)
 
 
 @pytest.fixture(scope="module")

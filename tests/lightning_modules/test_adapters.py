@@ -8,7 +8,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from lightning_modules.adapters import PREFIX, attach_adapter
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from lightning_modules.reference import Reference
 from lightning_modules.talking_head import TalkingHead
 
@@ -37,9 +37,7 @@ def _output(backbone):
 
 @pytest.mark.slow
 def test_adapters_start_without_effect(tiny_base):
-    torch.testing.assert_close(
-        _output(TalkingHead(str(tiny_base)).backbone), _output(Backbone.from_pretrained(tiny_base))
-    )
+    torch.testing.assert_close(_output(TalkingHead(str(tiny_base)).backbone), _output(load_base(tiny_base)))
 
 
 @pytest.mark.slow
@@ -49,10 +47,10 @@ def test_plain_peft_and_plain_diffusers_load_what_is_exported(trained, tiny_base
     trained.backbone.unet.set_adapters([name])
     expected = _output(trained.backbone)
     trained.backbone.unet.set_adapters(["shared", "identity"])
-    by_peft = Backbone.from_pretrained(tiny_base)
+    by_peft = load_base(tiny_base)
     assert not torch.equal(_output(by_peft), expected)
     by_peft.unet = PeftModel.from_pretrained(by_peft.unet, tmp_path)
-    by_diffusers = Backbone.from_pretrained(tiny_base)
+    by_diffusers = load_base(tiny_base)
     by_diffusers.unet.load_lora_adapter(load_file(tmp_path / "adapter_model.safetensors"), prefix=PREFIX.rstrip("."))
     torch.testing.assert_close(_output(by_peft), expected)
     torch.testing.assert_close(_output(by_diffusers), expected)
@@ -68,7 +66,7 @@ def test_the_frozen_a_is_saved_with_shared(trained, tmp_path):
 def test_both_adapters_act_at_once_and_come_back(trained, tiny_base, tmp_path):
     trained.export_adapter("shared", tmp_path / "s", round=3)
     trained.export_adapter("identity", tmp_path / "i")
-    backbone = Backbone.from_pretrained(tiny_base)
+    backbone = load_base(tiny_base)
     notes = attach_adapter(backbone.unet, "shared", tmp_path / "s")
     attach_adapter(backbone.unet, "identity", tmp_path / "i")
     backbone.unet.set_adapters(["shared", "identity"])
@@ -88,4 +86,4 @@ def test_a_folder_without_an_adapter_is_refused(trained, tiny_base, tmp_path):
     with pytest.raises(FileNotFoundError, match="No adapter"):
         trained.load_adapter("shared", tmp_path)
     with pytest.raises(FileNotFoundError, match="No adapter"):
-        attach_adapter(Backbone.from_pretrained(tiny_base).unet, "shared", tmp_path)
+        attach_adapter(load_base(tiny_base).unet, "shared", tmp_path)

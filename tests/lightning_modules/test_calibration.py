@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.calibration import DOUBT, expect_copies, set_latent_scale
 from lightning_modules.sampling import animate
 
 
 @pytest.fixture
 def backbone(tiny_base):
-    return Backbone.from_pretrained(tiny_base)
+    return load_base(tiny_base)
 
 
 def _window(backbone, away, posed):
@@ -57,8 +57,8 @@ def test_a_moved_reference_has_a_spread_of_its_own(backbone):
 def test_before_it_learned_anything_the_denoiser_copies(backbone, tmp_path):
     portrait = torch.randint(256, (3, 64, 64), dtype=torch.uint8)
     expect_copies(backbone, [_window(backbone, 0.3, posed=False)])
-    backbone.save_pretrained(tmp_path / "base", dtype=torch.float32)
-    kept = Backbone.from_pretrained(tmp_path / "base")
+    save_base(backbone, tmp_path / "base", dtype=torch.float32)
+    kept = load_base(tmp_path / "base")
     assert kept.shape == backbone.shape
     frames = animate(kept, portrait, torch.zeros(9, 20, 80), steps=1)
     with torch.no_grad():

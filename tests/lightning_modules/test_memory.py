@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_modules.args import MemoryArgs
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from lightning_modules.memory import place
 from lightning_modules.sampling import stream_latents
 from lightning_modules.talking_head import TalkingHead
@@ -67,7 +67,7 @@ def test_a_portrait_speaks_alike_from_wherever_its_weights_are(tiny_base):
     portrait, mel = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8), torch.randn(10, 20, 80)
 
     def speak(memory: MemoryArgs) -> torch.Tensor:
-        backbone = place(Backbone.from_pretrained(tiny_base), torch.device("cpu"), "32", memory)
+        backbone = place(load_base(tiny_base), torch.device("cpu"), "32", memory)
         with torch.no_grad():
             return torch.cat(list(stream_latents(backbone, portrait, mel, steps=2)))
 
@@ -88,10 +88,10 @@ def test_parked_encoders_are_gone_from_the_device(tiny_base):
 
     def held(memory: MemoryArgs) -> int:
         before = torch.cuda.memory_allocated()
-        backbone = place(Backbone.from_pretrained(tiny_base), torch.device("cuda"), "32", memory)
+        backbone = place(load_base(tiny_base), torch.device("cuda"), "32", memory)
         backbone.look_at(torch.zeros(3, 64, 64, device="cuda"))
         return torch.cuda.memory_allocated() - before
 
-    encoder = Backbone.from_pretrained(tiny_base).vae.encoder
+    encoder = load_base(tiny_base).vae.encoder
     weights = sum(p.nbytes for name, p in encoder.named_parameters() if "norm" not in name)
     assert held(MemoryArgs()) - held(MemoryArgs(park_encoders=True)) > 0.9 * weights

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from lightning_modules.natural_motion import FURTHEST, choose_motion, move_naturally
 
 OWN = torch.tensor([0.2, -0.1, 0.05, 0.02, 0.0, 1.0])
@@ -42,7 +42,7 @@ def test_the_seed_decides():
 
 @pytest.fixture
 def backbone(tiny_base):
-    backbone = Backbone.from_pretrained(tiny_base)
+    backbone = load_base(tiny_base)
     torch.nn.init.zeros_(backbone.pose.project.weight)  # random weights would see a head turned all the way
     return backbone
 

@@ -10,6 +10,7 @@ import torch
 
 from lightning_modules.adapters import attach_adapter
 from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.personalised import find_adapters, load_personalised, pick_device
 from lightning_modules.sampling import stream_latents
 from lightning_modules.talking_head import TalkingHead
@@ -40,7 +41,7 @@ def sample(backbone: Backbone) -> torch.Tensor:
 
 @pytest.mark.slow
 def test_merged_adapters_act_like_attached_ones(demo_run, tiny_base):
-    attached = Backbone.from_pretrained(tiny_base)
+    attached = load_base(tiny_base)
     attach_adapter(attached.unet, "shared", demo_run / "global")
     attach_adapter(attached.unet, "identity", demo_run / "clients/alice/identity")
     attached.unet.set_adapters(["shared", "identity"])
@@ -132,9 +133,9 @@ def test_a_device_that_is_not_there_is_refused():
 @pytest.fixture
 def trained_whole(tiny_base, tmp_path) -> Backbone:
     """What a run trained that federated the whole denoiser; it lies in `global`."""
-    trained = Backbone.from_pretrained(tiny_base)
+    trained = load_base(tiny_base)
     torch.nn.init.normal_(trained.unet.conv_in.bias, std=0.5)
-    trained.save_pretrained(tmp_path / "global", torch.float32)
+    save_base(trained, tmp_path / "global", torch.float32)
     return trained
 
 

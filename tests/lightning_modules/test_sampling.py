@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_modules.backbone import Backbone
+from lightning_modules.base_folder import load_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.sampling import TEMPERATURE, animate, decode_stream, draw_noise, stream_latents
 from lightning_modules.windowing import group_windows
@@ -11,7 +11,7 @@ from lightning_modules.windowing import group_windows
 
 @pytest.fixture(scope="module")
 def backbone(tiny_base):
-    return Backbone.from_pretrained(tiny_base)
+    return load_base(tiny_base)
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_the_seed_decides(backbone):
 
 @pytest.mark.slow
 def test_less_is_left_to_chance_where_a_base_starts_from_a_copy(tiny_base):
-    backbone = Backbone.from_pretrained(tiny_base)
+    backbone = load_base(tiny_base)
     portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
     mel = torch.randn(4, 20, 80)
 
