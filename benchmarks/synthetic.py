@@ -89,9 +89,11 @@ def draw_batch(
     def draw(*shape: int) -> Tensor:
         return torch.randn(clips, *shape, generator=generator)
 
+    frame = (draw(frames, 3, pixels, pixels) * 40 + 128).clamp(0, 255).to(torch.uint8)
     return {
+        "frames": frame,
         "latents": draw(frames, vae.latent_channels, side, side),
-        "reference_frame": (draw(3, pixels, pixels) * 40 + 128).clamp(0, 255).to(torch.uint8),
+        "reference_frame": frame[:, 0],
         "reference": draw(vae.latent_channels, side, side),
         "reference_motion": 0.3 * draw(6),
         "identity": F.normalize(draw(backbone.encoder.config.embedding_dim), dim=-1),

@@ -23,9 +23,6 @@ TIMESTEPS = 1000
 class DenoisingModule(FederatedModule, Protocol):
     """A module whose loss can be asked for at given times and noise."""
 
-    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return a batch with what no adapter changes, computed once."""
-
     def denoising_error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
         """Return the loss of a batch at times (batch,) and noise shaped like its `latents`."""
 
@@ -107,8 +104,7 @@ class Evaluation(FederationCallback):
     def _batches(self, client: str) -> list[dict[str, Tensor]]:
         seed = derive_seed(0, 0, client, "evaluation")
         loader = self.data.client_dataloader(client, steps=self.batches, seed=seed, split="test")
-        with self.fabric.autocast():
-            return [self.module.prepare(self.fabric.to_device(batch)) for batch in loader]
+        return [self.fabric.to_device(batch) for batch in loader]
 
     def _loss(self, client: str, batches: list[dict[str, Tensor]]) -> float:
         """Return the mean loss over times spread evenly over the schedule."""

@@ -12,32 +12,38 @@ from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dic
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from lightning_modules.mover import HeadMover
+
 SHARED, IDENTITY = "shared", "identity"
+MOVER = "mover"
+"""Folder, within that of the identity adapter, of what it changes about the mover."""
+Carrier = UNetMotionModel | HeadMover
+"""What an adapter can sit on."""
 PREFIX = "base_model.model."
 """What peft puts before a module's name in a saved adapter."""
 
 
-def add_adapter(unet: UNetMotionModel, name: str, rank: int, targets: list[str], seed: int) -> None:
+def add_adapter(model: Carrier, name: str, rank: int, targets: list[str], seed: int) -> None:
     """Add a LoRA adapter (Hu et al., arXiv 2106.09685) that changes nothing yet: B is zero.
 
     A is drawn from `seed`, so every device starts from the same A without sending it.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        _add(unet, name, LoraConfig(r=rank, lora_alpha=rank, target_modules=targets))
+        _add(model, name, LoraConfig(r=rank, lora_alpha=rank, target_modules=targets))
 
 
-def lora_parameters(unet: UNetMotionModel, name: str, *, freeze_a: bool) -> list[nn.Parameter]:
+def lora_parameters(model: Carrier, name: str, *, freeze_a: bool) -> list[nn.Parameter]:
     """Return an adapter's trainable parameters in module order.
 
     Args:
-        unet: Holds the adapter.
+        model: Holds the adapter.
         name: `shared` or `identity`.
         freeze_a: Train B only (FFA-LoRA, Sun et al., arXiv 2403.12313): the mean of updates is then exact, an update is
             half as long, and noise on B is not multiplied by noise on A.
     """
     chosen = []
-    for key, parameter in unet.named_parameters():
+    for key, parameter in model.named_parameters():
         if f".lora_A.{name}." in key or f".lora_B.{name}." in key:
             trained = ".lora_B." in key or not freeze_a
             parameter.requires_grad_(trained)
@@ -46,22 +52,22 @@ def lora_parameters(unet: UNetMotionModel, name: str, *, freeze_a: bool) -> list
     return chosen
 
 
-def save_adapter(unet: UNetMotionModel, name: str, folder: Path, notes: dict[str, object]) -> None:
+def save_adapter(model: Carrier, name: str, folder: Path, notes: dict[str, object]) -> None:
     """Write `adapter_config.json`, `adapter_model.safetensors` and `adapter.json` (the notes) into a folder.
 
     The weights include the frozen A, so the folder works without knowing the seed it was drawn from.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = get_peft_model_state_dict(unet, adapter_name=name)
+    weights = get_peft_model_state_dict(model, adapter_name=name)
     tensors = {PREFIX + key: value.detach().float().cpu().contiguous() for key, value in weights.items()}
     partial = folder / "adapter_model.safetensors.partial"
     save_file(tensors, partial, metadata={"format": "pt"})
-    unet.peft_config[name].save_pretrained(folder)
+    model.peft_config[name].save_pretrained(folder)
     (folder / "adapter.json").write_text(json.dumps(notes, indent=2) + "\n")
     partial.rename(folder / "adapter_model.safetensors")
 
 
-def load_adapter(unet: UNetMotionModel, name: str, folder: Path) -> None:
+def load_adapter(model: Carrier, name: str, folder: Path) -> None:
     """Load weights written by `save_adapter` (or by peft) into an adapter that exists.
 
     Raises:
@@ -72,35 +78,35 @@ def load_adapter(unet: UNetMotionModel, name: str, folder: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"No adapter in {folder} (no adapter_model.safetensors).")
     weights = {key.removeprefix(PREFIX): value for key, value in load_file(path).items()}
-    expected = get_peft_model_state_dict(unet, adapter_name=name)
+    expected = get_peft_model_state_dict(model, adapter_name=name)
     fits = weights.keys() == expected.keys() and all(weights[key].shape == expected[key].shape for key in expected)
     if not fits:
         raise ValueError(
             f"The adapter in {folder} does not fit: other target modules or another rank than this model's."
         )
-    set_peft_model_state_dict(unet, weights, adapter_name=name)
+    set_peft_model_state_dict(model, weights, adapter_name=name)
 
 
-def attach_adapter(unet: UNetMotionModel, name: str, folder: Path) -> dict[str, object]:
-    """Add a saved adapter, whatever its rank and targets, to a denoiser without one of that name; return its notes.
+def attach_adapter(model: Carrier, name: str, folder: Path) -> dict[str, object]:
+    """Add a saved adapter, whatever its rank and targets, to a model without one of that name; return its notes.
 
     Raises:
         FileNotFoundError: If the folder holds no adapter.
-        ValueError: If its modules are not the denoiser's.
+        ValueError: If its modules are not the model's.
     """
     config, notes = folder / "adapter_config.json", folder / "adapter.json"
     if not config.is_file() or not notes.is_file():
         raise FileNotFoundError(f"No adapter in {folder} (no adapter_config.json with an adapter.json beside it).")
     try:
-        _add(unet, name, LoraConfig.from_pretrained(folder))
+        _add(model, name, LoraConfig.from_pretrained(folder))
     except (TypeError, ValueError) as error:
         raise ValueError(f"The adapter in {folder} does not fit the base model: {error}") from error
-    load_adapter(unet, name, folder)
+    load_adapter(model, name, folder)
     return json.loads(notes.read_text())
 
 
-def _add(unet: UNetMotionModel, name: str, config: LoraConfig) -> None:
+def _add(model: Carrier, name: str, config: LoraConfig) -> None:
     """Add an adapter beside others; that there are two is meant, and peft need not warn of it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")
-        unet.add_adapter(config, adapter_name=name)
+        model.add_adapter(config, adapter_name=name)

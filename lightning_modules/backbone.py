@@ -139,20 +139,24 @@ class Backbone(nn.Module):
             beside = self.beside(reference, motion, has_motion.nonzero().flatten())
         return Conditions(streams, beside, has_motion)
 
+    def move(self, reference: Reference, motion: Tensor) -> Tensor:
+        """Return references laid onto head motion (batch, frames, 6): (batch, frames, 3, H, W), about [-1, 1]."""
+        return (self.mover or lay_on)(reference.frame, reference.motion, motion)
+
     @torch.no_grad()
-    def beside(self, reference: Reference, motion: Tensor, posed: Tensor) -> Tensor:
-        """Return the channels of `Conditions.beside`, for arguments of `conditions`; no adapter changes them.
+    def beside(self, reference: Reference, motion: Tensor, posed: Tensor, moved: Tensor | None = None) -> Tensor:
+        """Return the channels of `Conditions.beside`, for arguments of `conditions`; denoising teaches them nothing.
 
         `posed` holds the positions (n,) of the clips whose motion is known: a mask would make the host wait for it.
+        `moved` is what `move` gave, where that is at hand.
         """
         still = reference.latents.unsqueeze(1).expand(-1, motion.shape[1], -1, -1, -1)
-        moved, surface = still.clone(), torch.zeros_like(still[:, :, :SURFACE_CHANNELS])
+        copy, surface = still.clone(), torch.zeros_like(still[:, :, :SURFACE_CHANNELS])
         if len(posed):
-            move = self.mover or lay_on
-            laid = move(reference.frame[posed], reference.motion[posed], motion[posed])
-            moved[posed] = self.encode(laid.to(self.vae.dtype)).to(moved)
+            moved = self.move(reference, motion) if moved is None else moved
+            copy[posed] = self.encode(moved[posed].to(self.vae.dtype)).to(copy)
             surface[posed] = face_surface(motion[posed], *still.shape[-2:]).to(surface)
-        return torch.cat([still, moved, surface], dim=2)
+        return torch.cat([still, copy, surface], dim=2)
 
     def predict(self, z_t: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
         """Return the predicted velocity (batch, frames, C, h, w).

@@ -31,7 +31,7 @@ def identity_loss(embedding: Tensor, reference: Tensor) -> Tensor:
 
 
 def reconstruction_loss(reconstruction: Tensor, frames: Tensor) -> Tensor:
-    """Return L1 + MSE + L1 of the image gradients, for frames (batch, 3, height, width) in [-1, 1].
+    """Return L1 + MSE + L1 of the image gradients, for frames (..., 3, height, width) in [-1, 1].
 
     The gradient term keeps outlines of eyes and lips, which plain pixel errors of small pictures blur.
     """

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.loaders import PeftAdapterMixin
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,11 +22,13 @@ RARELY = -3.0
 """Added to the share that is painted, before the sigmoid: at first next to everything is taken from the reference."""
 
 
-class HeadMover(ModelMixin, ConfigMixin):
+class HeadMover(ModelMixin, ConfigMixin, PeftAdapterMixin):
     """A small U-Net that says where each pixel of a moved reference comes from, and paints what the reference hides.
 
     It is given the reference as it is and as `head_motion.lay_on` moves it, the face's surface in both poses and both
     head motions, blinks among them; never the sound, and so never the mouth's opening. Untrained it changes nothing.
+    People's own heads differ from all of these: the identity adapter sits on its convolutions, too.
+
     After Siarohin et al., First Order Motion Model (arXiv 2003.00196), section 3.2: flow and occlusion.
     """
 
@@ -40,6 +43,11 @@ class HeadMover(ModelMixin, ConfigMixin):
         self.answer = nn.Conv2d(channels[0], (2 + 1 + 3) * FOLD**2, 3, padding=1)
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)
+
+    @property
+    def convolutions(self) -> list[str]:
+        """Return the names of all layers that an adapter sits on."""
+        return [name for name, layer in self.named_modules() if isinstance(layer, nn.Conv2d)]
 
     def forward(self, reference: Tensor, own: Tensor, motion: Tensor) -> Tensor:
         """Move a reference frame to where the head of each frame is: (batch, frames, 3, H, W), about [-1, 1].
@@ -64,7 +72,7 @@ class HeadMover(ModelMixin, ConfigMixin):
         surfaces = [face_surface(one.unsqueeze(1), height, width).squeeze(1) for one in (motion, own)]
         motions = torch.cat([motion, own], dim=1)[..., None, None].expand(-1, -1, height, width)
         pictures = [F.pixel_unshuffle(one, FOLD) for one in (laid, reference)]
-        seen = self.first(self.enter(torch.cat([*pictures, *surfaces, motions], dim=1).to(self.dtype)))
+        seen = self.first(self.enter(torch.cat([*pictures, *surfaces, motions], dim=1).to(self.enter.weight.dtype)))
         passed = [seen]
         for block in self.down:
             passed.append(block(passed[-1]))

@@ -1,4 +1,4 @@
-"""What clients minimise: the denoising loss, unsteady noise and, where a face shows, how far it is from its owner's."""
+"""What clients minimise: the denoising loss, unsteady noise, a stranger's face, and a head that is moved wrongly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_modules.backbone import Backbone
 from lightning_modules.diffusion import NoisyLatents, add_noise
 from lightning_modules.draws import join_batches
-from lightning_modules.losses import denoising_loss, identity_loss, temporal_consistency_loss
+from lightning_modules.losses import denoising_loss, identity_loss, reconstruction_loss, temporal_consistency_loss
 from lightning_modules.reference import Reference
 
 
@@ -21,32 +21,30 @@ class Objective:
 
     backbone: Backbone
     weights: Mapping[str, float]
-    """Of `tdc` and `identity` in the total; the denoising loss has weight 1."""
+    """Of `tdc`, `identity` and `mover` in the total; the denoising loss has weight 1."""
 
     def losses(self, batches: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
         """Return the terms and the `total` loss of each client's batch; the model sees all batches as one."""
         batch = join_batches(batches) if len(batches) > 1 else batches[0]
         noisy = add_noise(self.backbone.scheduler, batch["latents"], batch["eps"], batch["timestep"])
-        beside = self.backbone.beside(Reference.of_batch(batch), batch["motion"], batch["posed"])
+        reference = Reference.of_batch(batch)
+        moved = self.backbone.move(reference, batch["motion"]) if self.weights["mover"] else None
+        beside = self.backbone.beside(reference, batch["motion"], batch["posed"], moved)
         velocity = self.predict(noisy, batch, batch["shown"], beside)
         clips, visible = ([len(one[name]) for one in batches] for name in ("latents", "visible"))
         terms = {
             "denoising": _each(denoising_loss, clips, *noisy.regress(velocity)),
             "tdc": _each(temporal_consistency_loss, clips, noisy.noise_from(velocity), noisy.eps),
             "identity": self._identity_terms(noisy, velocity, batch, visible),
+            "mover": self._mover_terms(moved, batch, clips),
         }
         return [self._with_total(dict(zip(terms, own, strict=True))) for own in zip(*terms.values(), strict=True)]
-
-    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return a batch with what no adapter changes, for `error` under one adapter after the other."""
-        posed = batch["has_motion"].nonzero().flatten()
-        return batch | {"beside": self.backbone.beside(Reference.of_batch(batch), batch["motion"], posed)}
 
     @torch.no_grad()
     def error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
         """Return the denoising loss at given times (batch,) and noise, motion shown: comparable between adapters."""
         noisy = add_noise(self.backbone.scheduler, batch["latents"], eps, timestep)
-        velocity = self.predict(noisy, batch, batch["has_motion"], batch.get("beside"))
+        velocity = self.predict(noisy, batch, batch["has_motion"])
         return denoising_loss(*noisy.regress(velocity))
 
     def predict(
@@ -71,6 +69,17 @@ class Objective:
         faces = self.backbone.embed(self.backbone.decode(noisy.clean_from(velocity)[rows, middle]))
         terms = _each(identity_loss, visible, faces, batch["identity"][rows])
         return [term if count else nothing for term, count in zip(terms, visible, strict=True)]
+
+    def _mover_terms(self, moved: Tensor | None, batch: dict[str, Tensor], clips: list[int]) -> list[Tensor]:
+        """Compare moved references with the frames that they stand for, of clips whose motion is shown.
+
+        The pixels tell the mover what it did; the denoising loss would have to reach it through the autoencoder.
+        """
+        if moved is None:
+            return [batch["latents"].new_zeros(())] * len(clips)
+        shown = batch["shown"].view(-1, 1, 1, 1, 1)
+        frames = batch["frames"].to(moved.dtype) / 127.5 - 1
+        return _each(reconstruction_loss, clips, shown * moved, shown * frames)
 
     def _with_total(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         return terms | {

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from lightning_modules.adapters import IDENTITY, SHARED, attach_adapter
+from lightning_modules.adapters import IDENTITY, MOVER, SHARED, attach_adapter
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base
 from lightning_modules.model_folder import fingerprint
+from lightning_modules.mover import HeadMover
 
 CONFIG = "adapter_config.json"
 BASE = "backbone.json"
@@ -79,6 +80,8 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
     for name, folder in folders.items():
         try:
             notes[name] = attach_adapter(backbone.unet, name, folder)
+            if (folder / MOVER).is_dir():
+                attach_adapter(demand_mover(backbone, folder), name, folder / MOVER)
         except (SafetensorError, json.JSONDecodeError) as error:
             raise ValueError(f"The adapter in {folder} is broken: {error}.") from error
         if (got := notes[name].get("base")) != base_hash:
@@ -90,9 +93,17 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
         rounds = " and ".join(f"{name} of round {note.get('round')}" for name, note in notes.items())
         raise ValueError(f"The adapters in {', '.join(map(str, folders.values()))} do not belong together: {rounds}.")
     backbone.unet.set_adapters(list(folders))
-    backbone.unet.fuse_lora()
-    backbone.unet.unload_lora()
+    for model in filter(None, [backbone.unet, backbone.mover]):
+        model.fuse_lora()
+        model.unload_lora()
     backbone.requires_grad_(False).eval()
+
+
+def demand_mover(backbone: Backbone, folder: Path) -> HeadMover:
+    """Return the base's mover; raises ValueError if it has none, which the adapter in a folder was trained on."""
+    if backbone.mover is None:
+        raise ValueError(f"The adapter in {folder} needs a base model with a mover. This one has none.")
+    return backbone.mover
 
 
 def pick_device(name: str) -> torch.device:

@@ -78,6 +78,7 @@ def meta_batch(backbone: Backbone, clips: int, frames: int, size: int) -> dict[s
     return {
         "latents": latents.unsqueeze(1).expand(-1, frames, -1, -1, -1).clone(),
         "reference": latents,
+        "frames": frame.to(torch.uint8).unsqueeze(1).expand(-1, frames, -1, -1, -1),
         "reference_frame": frame.to(torch.uint8),
         "reference_motion": torch.empty(clips, 6),
         "identity": backbone.embed(frame.to(backbone.vae.dtype)).float(),

@@ -36,7 +36,7 @@ class TalkingHead(LightningModule):
     Args:
         base: Folder of the base model (see `base_folder`).
         shared_rank: Rank of the federated adapter.
-        identity_rank: Rank of the personal adapter; 0 leaves it out.
+        identity_rank: Rank of the personal adapter, which sits on the mover, too, if the base has one; 0 leaves it out.
         shared_targets: Ends of the names of modules the shared adapter sits on.
         identity_targets: The same for the identity adapter; without `conv_in` where that was widened, so that the
             adapter also fits the checkpoint it comes from.
@@ -82,9 +82,11 @@ class TalkingHead(LightningModule):
             identity_targets = [target for target in identity_targets if target != "conv_in"]
         shared = Lora(shared_rank, shared_targets) if trainable == "adapter" else None
         identity = Lora(identity_rank, identity_targets) if identity_rank else None
-        self.trained = add_parts(self.backbone.unet, shared, identity, freeze_a=freeze_a)
+        self.trained = add_parts(self.backbone.unet, self.backbone.mover, shared, identity, freeze_a=freeze_a)
         self.learning_rates = {"shared": shared_learning_rate, "personal": identity_learning_rate}
-        self.objective = Objective(self.backbone, {"tdc": tdc_weight, "identity": identity_weight})
+        mover_weight = float(self.trained.mover is not None)  # no other loss reaches it, so its size matters little
+        weights = {"tdc": tdc_weight, "identity": identity_weight, "mover": mover_weight}
+        self.objective = Objective(self.backbone, weights)
         self.losses: dict[str, Tensor] = {}
         self.stored = save_memory(self.backbone, memory)
         if shared_start is not None:
@@ -128,7 +130,7 @@ class TalkingHead(LightningModule):
         """Return the weighted loss of one batch and leave its terms in `losses`.
 
         The batch is `datamodules.clients`', through `on_before_batch_transfer`: latents (batch, frames, C, h, w), mel,
-        motion, and of the reference frame its picture, latents, identity and motion.
+        motion and frames, and of the reference frame its picture, latents, identity and motion.
         """
         terms = self.client_losses([batch])[0]
         self.losses = {name: term.detach() for name, term in terms.items()}
@@ -151,10 +153,6 @@ class TalkingHead(LightningModule):
 
     # What generate.py and the callbacks ask for
 
-    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return a batch with what no adapter changes, for `denoising_error` under one adapter after the other."""
-        return self.objective.prepare(batch)
-
     def denoising_error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
         """Return the denoising loss at given times (batch,) and noise, motion shown: comparable between adapters."""
         return self.objective.error(batch, timestep, eps)
@@ -169,8 +167,10 @@ class TalkingHead(LightningModule):
 
     def export_adapter(self, name: Literal["shared", "identity"], folder: str | Path, **notes: object) -> None:
         """Write an adapter in peft format, with `adapter.json` naming the base it belongs to."""
-        adapters.save_adapter(self.backbone.unet, name, Path(folder), {"base": self.base_hash, **notes})
+        for place, model in self.trained.carriers(name).items():
+            adapters.save_adapter(model, name, Path(folder, place), {"base": self.base_hash, **notes})
 
     def load_adapter(self, name: Literal["shared", "identity"], folder: str | Path) -> None:
         """Load an adapter written by `export_adapter`."""
-        adapters.load_adapter(self.backbone.unet, name, Path(folder))
+        for place, model in self.trained.carriers(name).items():
+            adapters.load_adapter(model, name, Path(folder, place))

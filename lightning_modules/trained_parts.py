@@ -1,4 +1,4 @@
-"""What people train of a denoiser: the part that the federation shares, and the part that stays with its owner."""
+"""What people train of a model: the part that the federation shares, and the part that stays with its owner."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from functools import cached_property
 
 import torch
 from diffusers import UNetMotionModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 
-from lightning_modules.adapters import IDENTITY, SHARED, add_adapter, lora_parameters
+from lightning_modules.adapters import IDENTITY, MOVER, SHARED, add_adapter, lora_parameters
+from lightning_modules.mover import HeadMover
 from lightning_modules.stacked import StackedAdapters
 
 SEEDS = {SHARED: 0, IDENTITY: 1}
@@ -30,9 +31,11 @@ class Lora:
 
 @dataclass
 class TrainedParts:
-    """Two lists of a denoiser's parameters, in an order that is the same on every device; `personal` may be empty."""
+    """Two lists of parameters, in an order that is the same on every device; `personal` may be empty."""
 
     denoiser: UNetMotionModel
+    mover: HeadMover | None
+    """Holds a part of the identity adapter, unless it is None."""
     shared: list[Parameter]
     personal: list[Parameter]
 
@@ -45,9 +48,14 @@ class TrainedParts:
         """Return the parts by their names in the federation."""
         return {"shared": self.shared, "personal": self.personal}
 
+    def carriers(self, name: str) -> dict[str, UNetMotionModel | HeadMover]:
+        """Return what an adapter sits on, by the place of its weights in the adapter's folder, whose own come last."""
+        within = {MOVER: self.mover} if name == IDENTITY and self.mover is not None else {}
+        return within | {"": self.denoiser}
+
     @contextmanager
     def side_by_side(self, vectors: Mapping[str, Sequence[Tensor]], clips: Sequence[int]) -> Iterator[None]:
-        """Give several clients' parts to the denoiser, until the end of the context.
+        """Give several clients' parts to the models that carry them, until the end of the context.
 
         Args:
             vectors: For `shared` and `personal` one vector per client, all parameters of the part end to end.
@@ -60,14 +68,18 @@ class TrainedParts:
 
     @cached_property
     def _stacked(self) -> dict[str, StackedAdapters]:
-        return {part: StackedAdapters(self.denoiser, parameters) for part, parameters in self.named().items()}
+        carriers = nn.ModuleList(filter(None, [self.denoiser, self.mover]))
+        return {part: StackedAdapters(carriers, parameters) for part, parameters in self.named().items()}
 
 
-def add_parts(denoiser: UNetMotionModel, shared: Lora | None, identity: Lora | None, *, freeze_a: bool) -> TrainedParts:
+def add_parts(
+    denoiser: UNetMotionModel, mover: HeadMover | None, shared: Lora | None, identity: Lora | None, *, freeze_a: bool
+) -> TrainedParts:
     """Add the adapters, which act at once and change nothing yet, to a frozen denoiser.
 
     Args:
         denoiser: Has no adapters of these names.
+        mover: Frozen, too; the identity adapter sits on all of its convolutions. Bases without known motion have none.
         shared: None shares the whole denoiser instead.
         identity: None leaves the personal part empty.
         freeze_a: Train only B of the shared adapter; see `lora_parameters`.
@@ -78,8 +90,13 @@ def add_parts(denoiser: UNetMotionModel, shared: Lora | None, identity: Lora | N
         add_adapter(denoiser, name, lora.rank, list(lora.targets), seed=SEEDS[name])
     if chosen:
         denoiser.set_adapters(list(chosen))
+    personal = [denoiser] if identity else []
+    if identity and mover is not None:
+        add_adapter(mover, IDENTITY, identity.rank, mover.convolutions, seed=SEEDS[IDENTITY])
+        personal.append(mover)
     return TrainedParts(
         denoiser,
+        mover if mover in personal else None,
         whole or lora_parameters(denoiser, SHARED, freeze_a=freeze_a),
-        lora_parameters(denoiser, IDENTITY, freeze_a=False) if identity else [],
+        [parameter for model in personal for parameter in lora_parameters(model, IDENTITY, freeze_a=False)],
     )

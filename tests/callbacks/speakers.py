@@ -23,9 +23,6 @@ class TinySpeaker(nn.Module):
     def personal_parameters(self) -> list[nn.Parameter]:
         return [self.personal]
 
-    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return batch
-
     def denoising_error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
         self.asked.append((timestep.clone(), eps.clone()))
         return (batch["latents"].mean() - self.shared - self.personal).abs().mean() + 1

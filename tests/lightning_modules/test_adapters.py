@@ -1,6 +1,7 @@
 """Adapters are peft's own: what we write, peft and diffusers load; what does not fit is refused."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -20,6 +21,17 @@ def trained(tiny_base):
     for parameter in [*head.shared_parameters(), *head.personal_parameters()]:
         torch.nn.init.normal_(parameter, std=0.05)
     return head
+
+
+@contextmanager
+def acting(backbone, name):
+    """Let one adapter act alone."""
+    backbone.unet.set_adapters([name])
+    if name == "shared":
+        backbone.mover.disable_adapters()
+    yield
+    backbone.mover.enable_adapters()
+    backbone.unet.set_adapters(["shared", "identity"])
 
 
 @torch.no_grad()
@@ -44,14 +56,15 @@ def test_adapters_start_without_effect(tiny_base):
 @pytest.mark.parametrize("name", ["shared", "identity"])
 def test_plain_peft_and_plain_diffusers_load_what_is_exported(trained, tiny_base, tmp_path, name):
     trained.export_adapter(name, tmp_path)
-    trained.backbone.unet.set_adapters([name])
-    expected = _output(trained.backbone)
-    trained.backbone.unet.set_adapters(["shared", "identity"])
-    by_peft = load_base(tiny_base)
+    with acting(trained.backbone, name):
+        expected = _output(trained.backbone)
+    by_peft, by_diffusers = load_base(tiny_base), load_base(tiny_base)
     assert not torch.equal(_output(by_peft), expected)
-    by_peft.unet = PeftModel.from_pretrained(by_peft.unet, tmp_path)
-    by_diffusers = load_base(tiny_base)
-    by_diffusers.unet.load_lora_adapter(load_file(tmp_path / "adapter_model.safetensors"), prefix=PREFIX.rstrip("."))
+    for part, folder in {"unet": tmp_path, "mover": tmp_path / "mover"}.items():
+        if folder.exists():
+            setattr(by_peft, part, PeftModel.from_pretrained(getattr(by_peft, part), folder))
+            weights = load_file(folder / "adapter_model.safetensors")
+            getattr(by_diffusers, part).load_lora_adapter(weights, prefix=PREFIX.rstrip("."))
     torch.testing.assert_close(_output(by_peft), expected)
     torch.testing.assert_close(_output(by_diffusers), expected)
 
@@ -70,6 +83,8 @@ def test_both_adapters_act_at_once_and_come_back(trained, tiny_base, tmp_path):
     notes = attach_adapter(backbone.unet, "shared", tmp_path / "s")
     attach_adapter(backbone.unet, "identity", tmp_path / "i")
     backbone.unet.set_adapters(["shared", "identity"])
+    assert not torch.equal(_output(backbone), _output(trained.backbone))  # heads still move as everybody's do
+    attach_adapter(backbone.mover, "identity", tmp_path / "i" / "mover")
     torch.testing.assert_close(_output(backbone), _output(trained.backbone))
     assert notes == {"base": trained.base_hash, "round": 3}
     assert json.loads((tmp_path / "s" / "adapter.json").read_text()) == notes

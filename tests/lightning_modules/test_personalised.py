@@ -11,6 +11,7 @@ import torch
 from lightning_modules.adapters import attach_adapter
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base, save_base
+from lightning_modules.model_folder import fingerprint
 from lightning_modules.personalised import find_adapters, load_personalised, pick_device
 from lightning_modules.sampling import stream_latents
 from lightning_modules.talking_head import TalkingHead
@@ -36,7 +37,8 @@ def sample(backbone: Backbone) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     portrait = torch.randint(0, 256, (3, 64, 64), generator=generator, dtype=torch.uint8)
     mel = torch.randn(10, 20, 80, generator=generator)
-    return torch.cat(list(stream_latents(backbone, portrait, mel, steps=2)))
+    motion = 0.3 * torch.randn(10, 6, generator=generator)
+    return torch.cat(list(stream_latents(backbone, portrait, mel, steps=2, motion=motion)))
 
 
 @pytest.mark.slow
@@ -44,12 +46,14 @@ def test_merged_adapters_act_like_attached_ones(demo_run, tiny_base):
     attached = load_base(tiny_base)
     attach_adapter(attached.unet, "shared", demo_run / "global")
     attach_adapter(attached.unet, "identity", demo_run / "clients/alice/identity")
+    attach_adapter(attached.mover, "identity", demo_run / "clients/alice/identity/mover")
     attached.unet.set_adapters(["shared", "identity"])
     both = sample(attached)
     torch.testing.assert_close(
         sample(load_personalised(tiny_base, demo_run / "clients/alice")), both, rtol=1e-3, atol=1e-4
     )
     attached.unet.set_adapters(["shared"])
+    attached.mover.disable_adapters()
     torch.testing.assert_close(
         sample(load_personalised(tiny_base, demo_run / "global")), sample(attached), rtol=1e-3, atol=1e-4
     )
@@ -154,3 +158,12 @@ def test_an_identity_adapter_acts_on_the_base_that_the_run_brings(trained_whole,
     head.export_adapter("identity", tmp_path / "clients/alice/identity", client="alice")
     own = sample(load_personalised(tiny_base, tmp_path / "clients/alice"))
     assert (own - sample(trained_whole)).abs().max() > 0.01
+
+
+def test_an_adapter_on_the_mover_needs_a_base_that_has_one(demo_run, tiny_base, tmp_path):
+    shutil.copytree(tiny_base, tmp_path / "base")
+    shutil.rmtree(tmp_path / "base" / "mover")
+    for notes in demo_run.rglob("adapter.json"):
+        notes.write_text(json.dumps(json.loads(notes.read_text()) | {"base": fingerprint(tmp_path / "base")}))
+    with pytest.raises(ValueError, match="needs a base model with a mover"):
+        load_personalised(tmp_path / "base", demo_run / "clients/alice")

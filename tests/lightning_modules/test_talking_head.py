@@ -7,6 +7,7 @@ from benchmarks.synthetic import Size
 from federation.args import FederationArgs
 from federation.local_optimizer import LocalOptimizer
 from federation.update import ClientSignals
+from lightning_modules.reference import Reference
 from lightning_modules.talking_head import TalkingHead
 
 
@@ -21,6 +22,7 @@ def make_batch(head, clips=2, frames=4):
     channels = head.backbone.vae.config.latent_channels
     batch = {
         "latents": torch.randn(clips, 1, channels, 16, 16).repeat(1, frames, 1, 1, 1),
+        "frames": torch.randint(256, (clips, frames, 3, 64, 64), dtype=torch.uint8),
         "reference_frame": torch.randint(256, (clips, 3, 64, 64), dtype=torch.uint8),
         "reference": torch.randn(clips, channels, 16, 16),
         "reference_motion": torch.rand(clips, 6),
@@ -158,17 +160,6 @@ def test_the_shared_adapter_starts_where_another_ended(tiny_base, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_prepared_batch_scores_the_same(untrained):
-    batch = make_batch(untrained)
-    batch["has_motion"] = torch.tensor([1.0, 0.0])
-    timestep, eps = torch.tensor([100, 900]), torch.randn_like(batch["latents"])
-    prepared, expected = untrained.prepare(batch), untrained.denoising_error(batch, timestep, eps)
-    torch.testing.assert_close(untrained.denoising_error(prepared, timestep, eps), expected, rtol=0, atol=0)
-    prepared["beside"] = prepared["beside"] + 1
-    assert untrained.denoising_error(prepared, timestep, eps) != expected
-
-
-@pytest.mark.slow
 def test_a_step_never_asks_the_device_for_a_number(tiny_configs):
     """On the meta device, which has none to give: whatever would make a host wait for a GPU raises here."""
     head = Size(tiny_configs, pixels=64, frames=4).build_head("meta")
@@ -206,3 +197,44 @@ def test_a_step_never_makes_the_host_wait(tiny_base):
             local.step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def mover_gradients(head, term, batch):
+    """Return how far each parameter of the mover's adapter is pulled by one term of the loss."""
+    parameters = [p for p in head.backbone.mover.parameters() if p.requires_grad]
+    found = torch.autograd.grad(
+        head.client_losses([head.on_before_batch_transfer(batch, 0)])[0][term], parameters, allow_unused=True
+    )
+    return [0.0 if gradient is None else gradient.abs().max().item() for gradient in found]
+
+
+@pytest.mark.slow
+def test_the_mover_learns_from_the_pixels_of_shown_motion_alone(tiny_base, monkeypatch):
+    monkeypatch.setattr("lightning_modules.draws.MOTION_SHOWN", 1.0)
+    head = TalkingHead(str(tiny_base), identity_rank=2, identity_weight=0.0)
+    for parameter in head.personal_parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    batch = make_batch(head) | {"has_motion": torch.ones(2)}
+    assert max(mover_gradients(head, "mover", batch)) > 0
+    assert max(mover_gradients(head, "denoising", batch)) == 0
+    assert max(mover_gradients(head, "mover", batch | {"has_motion": torch.zeros(2)})) == 0
+
+
+@pytest.mark.slow
+def test_without_a_personal_adapter_the_mover_is_everybodys(tiny_base):
+    head = TalkingHead(str(tiny_base), identity_rank=0)
+    assert not any(parameter.requires_grad for parameter in head.backbone.mover.parameters())
+    assert head.client_losses([make_batch(head)])[0]["mover"] == 0
+
+
+@pytest.mark.slow
+def test_one_who_moved_before_moves_the_same_after_coming_back(tiny_base, tmp_path):
+    head, other = (TalkingHead(str(tiny_base), identity_rank=2) for _ in range(2))
+    for parameter in head.personal_parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    head.export_adapter("identity", tmp_path)
+    reference, motion = Reference.of_batch(make_batch(head)), 0.3 * torch.randn(2, 4, 6)
+    moved = head.backbone.move(reference, motion)
+    assert not torch.equal(other.backbone.move(reference, motion), moved)
+    other.load_adapter("identity", tmp_path)
+    torch.testing.assert_close(other.backbone.move(reference, motion), moved)
