@@ -18,7 +18,6 @@ from commandline import count_aloud, run_command
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from datamodules.public import PublicPeople
     from lightning_modules.backbone import Backbone
-    from lightning_modules.base_folder import load_base, new_base, save_base
     from lightning_modules.fitting import Stage
 
 
@@ -83,6 +82,7 @@ def pretrain(
     from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
+    from lightning_modules.base_folder import load_base, new_base, save_base
     from lightning_modules.fitting import Stage
     from lightning_modules.model_card import add_history, score_base, write_card
     from lightning_modules.parts import BackboneShape

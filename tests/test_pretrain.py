@@ -12,7 +12,7 @@ from torch import nn
 import pretrain
 from datamodules.demo import make_demo_people
 from lightning_modules import small
-from lightning_modules.base_folder import load_base
+from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.fitting import Stage, average_decay, learning_rate_factor
 from lightning_modules.model_card import add_history
@@ -133,7 +133,7 @@ def test_a_base_without_a_mover_gets_one_and_its_denoiser_starts_from_what_that_
     old = load_base(tmp_path / "old")
     assert old.mover is None
     old.spread = CopySpread(4, 16)
-    old.save_pretrained(tmp_path / "old")
+    save_base(old, tmp_path / "old")
     _pretrain(tmp_path, tmp_path / "old", mover=2)
     new = load_base(tmp_path / "base")
     assert new.mover.answer.weight.any()
