@@ -23,7 +23,7 @@ LAUNCHERS = {"MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RAN
 """Set by Fabric's launchers in the process that launches; removed after the test."""
 IMPORTS = (
     *("PYTEST_", "KMP_", "CUDA_", "CUBLAS_", "TORCH", "PYTORCH_NVML_BASED_CUDA_CHECK"),
-    *("TF_", "HF_", "XDG_", "OPENCV_", "QT_", "TRITON_"),
+    *("TF_", "HF_", "XDG_", "OPENCV_", "QT_", "TRITON_", "GRPC_"),
 )
 """Prefixes of what libraries set when they are first imported."""
 
