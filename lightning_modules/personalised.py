@@ -81,7 +81,7 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
         try:
             notes[name] = attach_adapter(backbone.unet, name, folder)
             if (folder / MOVER).is_dir():
-                attach_adapter(demand_mover(backbone, folder), name, folder / MOVER)
+                attach_adapter(_demand_mover(backbone, folder), name, folder / MOVER)
         except (SafetensorError, json.JSONDecodeError) as error:
             raise ValueError(f"The adapter in {folder} is broken: {error}.") from error
         if (got := notes[name].get("base")) != base_hash:
@@ -99,13 +99,6 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
     backbone.requires_grad_(False).eval()
 
 
-def demand_mover(backbone: Backbone, folder: Path) -> HeadMover:
-    """Return the base's mover; raises ValueError if it has none, which the adapter in a folder was trained on."""
-    if backbone.mover is None:
-        raise ValueError(f"The adapter in {folder} needs a base model with a mover. This one has none.")
-    return backbone.mover
-
-
 def pick_device(name: str) -> torch.device:
     """Return the device of that name; `auto` is the first GPU, if there is one.
 
@@ -117,6 +110,13 @@ def pick_device(name: str) -> torch.device:
         return torch.empty(0, device=chosen).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"`--device` must be one of this machine's, e.g. auto, cpu or cuda. Got {name}.") from error
+
+
+def _demand_mover(backbone: Backbone, folder: Path) -> HeadMover:
+    """Return the base's mover; raises ValueError if it has none, which the adapter in a folder was trained on."""
+    if backbone.mover is None:
+        raise ValueError(f"The adapter in {folder} needs a base model with a mover. This one has none.")
+    return backbone.mover
 
 
 def _suggest(folder: Path) -> str:

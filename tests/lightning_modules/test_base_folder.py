@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from lightning_modules.base_folder import design_base, load_base, save_base
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.parts import WEIGHTS
+from lightning_modules.sampling import stream_latents
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,15 @@ def describe(backbone):
     }
 
 
+def speak(backbone):
+    """Return the latents of a few frames; portrait, sound and motion are the same each time."""
+    generator = torch.Generator().manual_seed(1)
+    portrait = torch.randint(256, (3, 64, 64), generator=generator, dtype=torch.uint8)
+    sound, motion = torch.randn(4, 20, 80, generator=generator), 0.3 * torch.randn(4, 6, generator=generator)
+    return torch.cat(list(stream_latents(backbone, portrait, sound, motion=motion, steps=1)))
+
+
+@pytest.mark.slow
 def test_what_is_saved_is_what_is_loaded(backbone, tmp_path):
     save_base(backbone, tmp_path / "copy", dtype=torch.float32)
     found = load_base(tmp_path / "copy")
@@ -33,6 +43,7 @@ def test_what_is_saved_is_what_is_loaded(backbone, tmp_path):
     assert found.shape == backbone.shape
     assert dict(found.scheduler.config) == dict(backbone.scheduler.config)
     torch.testing.assert_close(found.state_dict(), backbone.state_dict(), rtol=0, atol=0)
+    assert torch.equal(speak(found), speak(backbone))
 
 
 def test_a_design_has_the_shapes_of_what_is_loaded(backbone, tiny_base):
