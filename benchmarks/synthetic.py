@@ -98,6 +98,7 @@ def draw_batch(
         "reference_motion": 0.3 * draw(6),
         "identity": F.normalize(draw(backbone.encoder.config.embedding_dim), dim=-1),
         "mel": draw(frames, 20, 80),
+        "pose": 0.3 * draw(frames, 6),
         "motion": 0.3 * draw(frames, 6),
         "has_motion": torch.ones(clips),
     }

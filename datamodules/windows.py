@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from datamodules.encoding_cache import Encoding
 
-ALONG_FRAMES = ("frames", "latents", "mel", "motion", "mouth")
+ALONG_FRAMES = ("frames", "latents", "mel", "pose", "motion", "mouth")
 """Parts of an encoding that are cut to the window."""
 
 OF_CLIP = ("has_motion", "has_mouth")

@@ -23,14 +23,14 @@ PREFIX = "base_model.model."
 """What peft puts before a module's name in a saved adapter."""
 
 
-def add_adapter(model: Carrier, name: str, rank: int, targets: list[str], seed: int) -> None:
+def add_adapter(model: Carrier, name: str, rank: int, targets: list[str], seed: int, scale: int = 1) -> None:
     """Add a LoRA adapter (Hu et al., arXiv 2106.09685) that changes nothing yet: B is zero.
 
-    A is drawn from `seed`, so every device starts from the same A without sending it.
+    A is drawn from `seed`, so every device starts from the same A without sending it. `scale` is alpha over the rank.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        _add(model, name, LoraConfig(r=rank, lora_alpha=rank, target_modules=targets))
+        _add(model, name, LoraConfig(r=rank, lora_alpha=scale * rank, target_modules=targets))
 
 
 def lora_parameters(model: Carrier, name: str, *, freeze_a: bool) -> list[nn.Parameter]:

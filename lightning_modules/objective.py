@@ -28,15 +28,14 @@ class Objective:
         batch = join_batches(batches) if len(batches) > 1 else batches[0]
         noisy = add_noise(self.backbone.scheduler, batch["latents"], batch["eps"], batch["timestep"])
         reference = Reference.of_batch(batch)
-        moved = self.backbone.move(reference, batch["motion"]) if self.weights["mover"] else None
-        beside = self.backbone.beside(reference, batch["motion"], batch["posed"], moved)
+        beside = self.backbone.beside(reference, batch["motion"], batch["posed"])
         velocity = self.predict(noisy, batch, batch["shown"], beside)
         clips, visible = ([len(one[name]) for one in batches] for name in ("latents", "visible"))
         terms = {
             "denoising": _each(denoising_loss, clips, *noisy.regress(velocity)),
             "tdc": _each(temporal_consistency_loss, clips, noisy.noise_from(velocity), noisy.eps),
             "identity": self._identity_terms(noisy, velocity, batch, visible),
-            "mover": self._mover_terms(moved, batch, clips),
+            "mover": self._mover_terms(batch, clips),
         }
         return [self._with_total(dict(zip(terms, own, strict=True))) for own in zip(*terms.values(), strict=True)]
 
@@ -70,16 +69,21 @@ class Objective:
         terms = _each(identity_loss, visible, faces, batch["identity"][rows])
         return [term if count else nothing for term, count in zip(terms, visible, strict=True)]
 
-    def _mover_terms(self, moved: Tensor | None, batch: dict[str, Tensor], clips: list[int]) -> list[Tensor]:
-        """Compare moved references with the frames that they stand for, of clips whose motion is shown.
+    def _mover_terms(self, batch: dict[str, Tensor], clips: list[int]) -> list[Tensor]:
+        """Compare each frame with what the mover makes of another one: of the same client, half its batch away.
 
-        The pixels tell the mover what it did; the denoising loss would have to reach it through the autoencoder.
+        So each step shows the mover as many references as frames. Their pixels tell it what it did; the denoising loss
+        would have to reach it through the autoencoder.
         """
-        if moved is None:
+        if not self.weights["mover"]:
             return [batch["latents"].new_zeros(())] * len(clips)
-        shown = batch["shown"].view(-1, 1, 1, 1, 1)
-        frames = batch["frames"].to(moved.dtype) / 127.5 - 1
-        return _each(reconstruction_loss, clips, shown * moved, shown * frames)
+        length = batch["frames"].shape[1]
+        rows = [count * length for count in clips]
+        frames = batch["frames"].flatten(0, 1).to(batch["latents"].dtype) / 127.5 - 1
+        known = batch["has_motion"].repeat_interleave(length).view(-1, 1, 1, 1)
+        reference, own = (_half_away(one, rows) for one in (frames, batch["pose"].flatten(0, 1)))
+        moved = self.backbone.mover(reference, own, batch["motion"].flatten(0, 1).unsqueeze(1)).squeeze(1)
+        return _each(reconstruction_loss, rows, known * moved, known * frames)
 
     def _with_total(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         return terms | {
@@ -90,3 +94,8 @@ class Objective:
 def _each(loss: Callable[..., Tensor], counts: list[int], *tensors: Tensor) -> list[Tensor]:
     """Return the loss of each client, whose clips come one client after the other."""
     return [loss(*parts) for parts in zip(*(tensor.split(counts) for tensor in tensors), strict=True)]
+
+
+def _half_away(rows: Tensor, counts: list[int]) -> Tensor:
+    """Return for each client's row the one half of its rows further on, in a circle."""
+    return torch.cat([own.roll(len(own) // 2, 0) for own in rows.split(counts)])

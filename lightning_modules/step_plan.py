@@ -66,7 +66,9 @@ def plan_step(
     frozen = [tensor for tensor in (*head.parameters(), *head.buffers()) if not tensor.requires_grad]
     trained = sum(parameter.numel() for parameter in head.parameters() if parameter.requires_grad)
     on_device = sum(tensor.nbytes for tensor in frozen if id(tensor) not in hosted)
-    encoding = sum(batch[name][0, 0].nbytes for name in ("latents", "mel", "motion")) + batch["identity"][0].nbytes
+    encoding = (
+        sum(batch[name][0, 0].nbytes for name in ("latents", "mel", "pose", "motion")) + batch["identity"][0].nbytes
+    )
     return StepPlan(on_device, sum(hosted.values()), trained, encoding + 3 * size**2, footprint)
 
 
@@ -83,6 +85,7 @@ def meta_batch(backbone: Backbone, clips: int, frames: int, size: int) -> dict[s
         "reference_motion": torch.empty(clips, 6),
         "identity": backbone.embed(frame.to(backbone.vae.dtype)).float(),
         "mel": torch.empty(clips, frames, heard.num_tokens * prod(heard.strides), heard.mel_bands),
+        "pose": torch.empty(clips, frames, 6),
         "motion": torch.empty(clips, frames, 6),
         "has_motion": torch.ones(clips),
         "mouth": torch.empty(clips, frames),

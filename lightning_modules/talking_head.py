@@ -130,7 +130,7 @@ class TalkingHead(LightningModule):
         """Return the weighted loss of one batch and leave its terms in `losses`.
 
         The batch is `datamodules.clients`', through `on_before_batch_transfer`: latents (batch, frames, C, h, w), mel,
-        motion and frames, and of the reference frame its picture, latents, identity and motion.
+        pose, motion and frames, and of the reference frame its picture, latents, identity and motion.
         """
         terms = self.client_losses([batch])[0]
         self.losses = {name: term.detach() for name, term in terms.items()}

@@ -26,7 +26,7 @@ def test_batches_have_the_promised_shapes(data):
     assert len(batches) == 4
     shapes = {name: tuple(tensor.shape) for name, tensor in batches[0].items()}
     assert shapes == {"frames": (3, 8, 3, 4, 4), "latents": (3, 8, 4, 2, 2), "mel": (3, 8, 20, 80),
-                      "motion": (3, 8, 6), "has_motion": (3,), "mouth": (3, 8), "has_mouth": (3,),
+                      "pose": (3, 8, 6), "motion": (3, 8, 6), "has_motion": (3,), "mouth": (3, 8), "has_mouth": (3,),
                       "reference_frame": (3, 3, 4, 4),
                       "reference": (3, 4, 2, 2), "identity": (3, 3), "reference_motion": (3, 6)}  # fmt: skip
 

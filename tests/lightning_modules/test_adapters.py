@@ -64,7 +64,9 @@ def test_plain_peft_and_plain_diffusers_load_what_is_exported(trained, tiny_base
         if folder.exists():
             setattr(by_peft, part, PeftModel.from_pretrained(getattr(by_peft, part), folder))
             weights = load_file(folder / "adapter_model.safetensors")
-            getattr(by_diffusers, part).load_lora_adapter(weights, prefix=PREFIX.rstrip("."))
+            config = json.loads((folder / "adapter_config.json").read_text())
+            metadata = {PREFIX + key: value for key, value in config.items()}
+            getattr(by_diffusers, part).load_lora_adapter(weights, prefix=PREFIX.rstrip("."), metadata=metadata)
     torch.testing.assert_close(_output(by_peft), expected)
     torch.testing.assert_close(_output(by_diffusers), expected)
 

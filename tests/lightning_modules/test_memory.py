@@ -10,7 +10,7 @@ from lightning_modules.base_folder import load_base
 from lightning_modules.memory import place
 from lightning_modules.sampling import stream_latents
 from lightning_modules.talking_head import TalkingHead
-from tests.lightning_modules.test_talking_head import make_batch
+from tests.lightning_modules.batches import make_batch
 
 
 def step(base, **options) -> tuple[TalkingHead, torch.Tensor]:

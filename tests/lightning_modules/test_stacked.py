@@ -70,6 +70,7 @@ class Clips:
                 "reference_motion": draw(6).tanh(),
                 "identity": nn.functional.normalize(draw(128), dim=-1),
                 "mel": draw(3, 20, 80),
+                "pose": draw(3, 6).tanh(),
                 "motion": draw(3, 6).tanh(),
                 "has_motion": torch.ones(self.sizes[client], dtype=self.dtype),
             }

@@ -11,7 +11,7 @@ from lightning_modules.args import MemoryArgs
 from lightning_modules.footprint import measure_step
 from lightning_modules.step_plan import plan_step
 from lightning_modules.talking_head import TalkingHead
-from tests.lightning_modules.test_talking_head import make_batch
+from tests.lightning_modules.batches import make_batch
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,75 @@
+"""What people train: the shared and the personal part, and nothing else."""
+
+import pytest
+import torch
+
+from lightning_modules.talking_head import TalkingHead
+from tests.lightning_modules.batches import make_batch
+
+
+@pytest.fixture(scope="module")
+def untrained(tiny_base):
+    """A head that tests look at and do not change."""
+    return TalkingHead(str(tiny_base)).eval()
+
+
+@pytest.mark.slow
+def test_only_adapters_move(tiny_base):
+    head = TalkingHead(str(tiny_base))
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    optimizers = head.configure_optimizers()
+    batch = make_batch(head)
+    for step in range(2):  # B is zero at first, so A gets its first gradient in the second step
+        head.training_step(batch, step).backward()
+        for optimizer in optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad()
+    moved = {name for name, value in head.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert {name.split(".lora_")[1].split(".")[0] + "." + name.split(".lora_")[1].split(".")[1] for name in moved} == {
+        "B.shared",
+        "A.identity",
+        "B.identity",
+    }
+
+
+@pytest.mark.slow
+def test_shared_and_personal_parts_are_apart(untrained):
+    shared, personal = set(untrained.shared_parameters()), set(untrained.personal_parameters())
+    assert shared
+    assert personal
+    assert not shared & personal
+    assert {p for p in untrained.parameters() if p.requires_grad} == shared | personal
+
+
+def test_the_whole_denoiser_can_be_federated(tiny_base):
+    head = TalkingHead(str(tiny_base), identity_rank=0, trainable="backbone")
+    denoiser = sum(p.numel() for name, p in head.backbone.unet.named_parameters() if "lora" not in name)
+    assert sum(p.numel() for p in head.shared_parameters()) == denoiser
+    head.training_step(make_batch(head), 0).backward()
+    assert all(p.grad is not None for p in head.shared_parameters())
+
+
+@pytest.mark.slow
+def test_adapters_stay_float32_on_a_16_bit_backbone(tiny_base):
+    head = TalkingHead(str(tiny_base), frozen_dtype="bf16")
+    assert {p.dtype for p in [*head.shared_parameters(), *head.personal_parameters()]} == {torch.float32}
+    assert head.backbone.vae.dtype == torch.bfloat16
+
+
+@pytest.mark.slow
+def test_the_shared_a_trains_only_where_it_is_asked_for(untrained, tiny_base):
+    frozen, free = untrained, TalkingHead(str(tiny_base), identity_rank=0, freeze_a=False)
+    names = {
+        head: {name for name, p in head.named_parameters() if p.requires_grad and ".shared." in name}
+        for head in (frozen, free)
+    }
+    assert names[free] == names[frozen] | {name.replace("lora_B", "lora_A") for name in names[frozen]}
+    assert len(free.shared_parameters()) == 2 * len(frozen.shared_parameters())
+
+
+@pytest.mark.slow
+def test_without_a_personal_adapter_the_mover_is_everybodys(tiny_base):
+    head = TalkingHead(str(tiny_base), identity_rank=0)
+    assert not any(parameter.requires_grad for parameter in head.backbone.mover.parameters())
+    assert head.client_losses([make_batch(head)])[0]["mover"] == 0
