@@ -75,7 +75,7 @@ class GenerationArgs:
     clips: int = 1
     """Held-out clips of each person."""
     frames: int = 25
-    """Frames of each clip, from its start."""
+    """Frames of each clip, its middle."""
     steps: int = 10
     """Denoising steps."""
     judges: str | None = "assets/judges"

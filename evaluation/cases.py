@@ -97,14 +97,14 @@ def make_cases(people: dict[str, list[Clip]], frames: int, hear: Hear = log_mel_
             if clip.motion is None or clip.mouth is None or len(clip.frames) < frames:
                 raise ValueError(f"A case needs {frames} frames of a demo person. Got {clip.path}.")
             reference = clips[(index + 1) % len(clips)].frames[0]
-            cases.append(cut_case(clip, reference, (len(clip.frames) - frames) // 2, frames, hear))
+            cases.append(cut_case(clip, reference, _middle(clip, frames), frames, hear))
     return cases
 
 
 def client_cases(
     data: ClientDataModule, clients: Sequence[str] | None, clips: int, frames: int, hear: Hear = log_mel_windows
 ) -> list[Case]:
-    """Return a case for the start of each client's first held-out clips; the reference is of a clip trained on.
+    """Return a case for the middle of each client's first held-out clips; the reference is of a clip trained on.
 
     Args:
         data: The clients' clips, read.
@@ -125,7 +125,7 @@ def client_cases(
             log.warning("%s has no held-out clip and is not scored.", client)
             continue
         portrait = splits["train"][0].frames[0]
-        cases += [cut_case(clip, portrait, 0, frames, hear) for clip in splits["test"][:clips]]
+        cases += [cut_case(clip, portrait, _middle(clip, frames), frames, hear) for clip in splits["test"][:clips]]
     if not cases:
         raise ValueError(f"Nobody in {data.root} has a held-out clip: it takes two clips of a person. Got one each.")
     return cases
@@ -147,3 +147,8 @@ def shuffled_pairs(cases: Sequence[Case], count: int) -> Iterable[tuple[Case, Ca
     for number in range(count):
         target = number % len(cases)
         yield cases[target], cases[(target + offsets[number // len(cases)]) % len(cases)]
+
+
+def _middle(clip: Clip, frames: int) -> int:
+    """Return where the middle frames of a clip begin; many clips begin and end in silence."""
+    return max(0, (len(clip.frames) - frames) // 2)

@@ -73,6 +73,8 @@ def test_clients_are_scored_on_held_out_clips_with_a_reference_that_was_trained_
     assert [(case.person, case.name) for case in found] == [("ann", "clip_01"), ("bob", "clip_01"), ("bob", "clip_02")]
     trained_on = people.splits("bob")["train"][0]
     assert all(torch.equal(case.reference, trained_on.frames[0]) for case in found)
+    assert {case.start for case in found} == {(25 - 8) // 2}
+    assert [case.start for case in client_cases(people, ["ann"], clips=1, frames=75)] == [0]
     assert "cleo" in caplog.text
 
 
