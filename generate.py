@@ -145,6 +145,7 @@ def film(
     from datamodules.ahead import work_ahead
     from datamodules.audio import hearing
     from datamodules.video import write_video
+    from lightning_modules.details import Details
     from lightning_modules.sampling import decode_stream, stream_latents
 
     mel = hearing(backbone.speech)(driving.waveform, driving.frames)
@@ -153,7 +154,8 @@ def film(
         latents = stream_latents(backbone, portrait, mel, motion=driving.motion, progress=shown.update, **options)
         # Threads of torch that share a CPU wait for each other: two frames where one thread makes three.
         ahead = iter if backbone.device.type == "cpu" else work_ahead
-        with closing(ahead(decode_stream(backbone, ahead(latents)))) as pieces:
+        details = Details.of(backbone, portrait, driving.motion)
+        with closing(ahead(decode_stream(backbone, ahead(latents), details))) as pieces:
             write_video(
                 output,
                 playback.show(chain.from_iterable(pieces), len(mel)),

@@ -30,6 +30,7 @@ from datamodules.playback import Playback
 from datamodules.video import write_video
 from generate import film
 from lightning_modules.backbone import Backbone
+from lightning_modules.details import Details
 from lightning_modules.natural_motion import choose_motion
 from lightning_modules.personalised import load_personalised, pick_device
 from lightning_modules.sampling import decode_stream, stream_latents
@@ -117,7 +118,8 @@ def make(how: How, backbone: Backbone, steps: int, seconds: int, output: Path) -
         return
     mel = log_mel_windows(waveform, driving.frames)
     latents = list(stream_latents(backbone, portrait, mel, motion=driving.motion, steps=steps))
-    frames = list(chain.from_iterable(decode_stream(backbone, latents)))
+    details = Details.of(backbone, portrait, driving.motion)
+    frames = list(chain.from_iterable(decode_stream(backbone, latents, details)))
     write_video(output, Playback().show(frames, len(frames)), waveform=waveform, crf=10)
 
 

@@ -11,6 +11,7 @@ from benchmarks.report import Bar
 from benchmarks.synthetic import Size
 from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone
+from lightning_modules.details import Details
 from lightning_modules.memory import place
 from lightning_modules.sampling import decode_stream, stream_latents
 
@@ -28,7 +29,7 @@ def make_generation(backbone: Backbone, frames: int) -> Callable[[], None]:
 
     def generate() -> None:
         latents = stream_latents(backbone, portrait, heard, motion=motion, steps=STEPS)
-        for _ in decode_stream(backbone, latents):
+        for _ in decode_stream(backbone, latents, Details.of(backbone, portrait, motion)):
             pass
 
     return generate

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.conditioning import MOTION_CHANNELS
+from lightning_modules.details import Details
 from lightning_modules.diffusion import step_by_velocity
 from lightning_modules.reference import Conditions, Reference
 from lightning_modules.windowing import Group, group_windows, step_groups
@@ -24,10 +25,12 @@ DECODED = 32
 """Frames of 256 x 256 pixels, or as many pixels in larger ones, that are decoded at once."""
 
 
-def animate(backbone: Backbone, portrait: Tensor, mel: Tensor, **options: object) -> Tensor:
+def animate(
+    backbone: Backbone, portrait: Tensor, mel: Tensor, *, motion: Tensor | None = None, **options: object
+) -> Tensor:
     """Make a portrait speak: RGB frames, uint8 (frames, 3, height, width); arguments are those of `stream_latents`."""
-    latents = stream_latents(backbone, portrait, mel, **options)
-    return torch.cat(list(decode_stream(backbone, latents)))
+    latents = stream_latents(backbone, portrait, mel, motion=motion, **options)
+    return torch.cat(list(decode_stream(backbone, latents, Details.of(backbone, portrait, motion))))
 
 
 @torch.no_grad()
@@ -83,17 +86,15 @@ def stream_latents(
 
 
 @torch.no_grad()
-def decode_stream(backbone: Backbone, latents: Iterable[Tensor]) -> Iterator[Tensor]:
+def decode_stream(backbone: Backbone, latents: Iterable[Tensor], details: Details | None = None) -> Iterator[Tensor]:
     """Yield RGB frames, uint8 (frames, 3, height, width), of a stream of clean latents (frames, C, h, w)."""
-    at_once = max(1, min(DECODED, DECODED * 256**2 // backbone.shape.size**2))
-    waiting: Tensor | None = None
-    for piece in latents:
-        waiting = piece if waiting is None else torch.cat([waiting, piece])
-        while len(waiting) >= at_once:
-            yield _decode(backbone, waiting[:at_once])
-            waiting = waiting[at_once:]
-    if waiting is not None and len(waiting):
-        yield _decode(backbone, waiting)
+    first = 0
+    for chunk in _in_chunks(latents, max(1, min(DECODED, DECODED * 256**2 // backbone.shape.size**2))):
+        frames = backbone.decode(chunk)
+        if details is not None:
+            frames = details.give_back(frames, first)
+        first += len(chunk)
+        yield ((frames.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
 
 
 def draw_noise(groups: list[Group], like: Tensor, seed: int) -> Iterator[Tensor]:
@@ -106,6 +107,18 @@ def draw_noise(groups: list[Group], like: Tensor, seed: int) -> Iterator[Tensor]
     for end in ends:
         yield torch.randn(end - first, *frame, generator=generator).to(like)
         first = end
+
+
+def _in_chunks(pieces: Iterable[Tensor], length: int) -> Iterator[Tensor]:
+    """Yield the rows of all pieces, so many at a time; the last may be fewer."""
+    waiting: Tensor | None = None
+    for piece in pieces:
+        waiting = piece if waiting is None else torch.cat([waiting, piece])
+        while len(waiting) >= length:
+            yield waiting[:length]
+            waiting = waiting[length:]
+    if waiting is not None and len(waiting):
+        yield waiting
 
 
 def _count(pieces: Iterator[Tensor], progress: Callable[[int], object]) -> Iterator[Tensor]:
@@ -138,7 +151,3 @@ def _predict(backbone: Backbone, timestep: int, scale: float, z_t: Tensor, condi
 def _step(scheduler: DDIMScheduler, timestep: int, predicted: Tensor, z_t: Tensor) -> Tensor:
     """Return the latents after a step; the time is a number, since a tensor on a GPU would have to be waited for."""
     return scheduler.step(predicted, timestep, z_t).prev_sample
-
-
-def _decode(backbone: Backbone, latents: Tensor) -> Tensor:
-    return ((backbone.decode(latents).float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
