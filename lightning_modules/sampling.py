@@ -128,13 +128,19 @@ def _count(pieces: Iterator[Tensor], progress: Callable[[int], object]) -> Itera
 
 
 def _drive(backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor | None, group: Group) -> Conditions:
-    """Return the conditions of some windows of a clip; they are the same at every step."""
-    like, count = reference.latents, len(group.rows)
-    parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
-    known = torch.full((count,), float(motion is not None)).to(like)
+    """Return the conditions of some windows of a clip; they are the same at every step.
+
+    Windows overlap, so the reference is moved for the whole group at once, and not for each window.
+    """
+    like, count, first = reference.latents, len(group.rows), group.rows[0].start
+    known = like.new_full((1,), float(motion is not None))
     moves = mel.new_zeros(len(mel), MOTION_CHANNELS) if motion is None else motion
+    posed = torch.arange(int(motion is not None), device=like.device)
+    beside = backbone.beside(reference, moves[None, first : group.end].to(like), posed)[0]
     cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (mel, moves)]
-    return backbone.conditions(Reference(*parts), *cut, known)
+    parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
+    windows = torch.stack([beside[rows.start - first : rows.stop - first] for rows in group.rows])
+    return backbone.conditions(Reference(*parts), *cut, known.expand(count), windows)
 
 
 def _predict(backbone: Backbone, timestep: int, scale: float, z_t: Tensor, conditions: Conditions) -> Tensor:
