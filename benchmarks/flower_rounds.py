@@ -40,7 +40,7 @@ HEADER_BYTES = 40
 ANSWER_SECONDS = 120.0
 
 
-def compare(run: str | None = None, rounds: int = 3, coordinates: int = 31489) -> None:
+def compare(run: str | None = None, rounds: int = 3, coordinates: int = 34401) -> None:
     """Time rounds that do nothing, and say how many times as long a run's rounds were.
 
     Args:

@@ -16,7 +16,7 @@ from lightning_modules.mover import HeadMover
 
 SHARED, IDENTITY = "shared", "identity"
 MOVER = "mover"
-"""Folder, within that of the identity adapter, of what it changes about the mover."""
+"""Folder, within an adapter's, of what it changes about the mover."""
 Carrier = UNetMotionModel | HeadMover
 """What an adapter can sit on."""
 PREFIX = "base_model.model."

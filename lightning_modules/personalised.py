@@ -92,10 +92,11 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
     if len({note.get("global_adapter") for note in notes.values()}) > 1:
         rounds = " and ".join(f"{name} of round {note.get('round')}" for name, note in notes.items())
         raise ValueError(f"The adapters in {', '.join(map(str, folders.values()))} do not belong together: {rounds}.")
-    backbone.unet.set_adapters(list(folders))
     for model in filter(None, [backbone.unet, backbone.mover]):
-        model.fuse_lora()
-        model.unload_lora()
+        if here := [name for name in folders if name in getattr(model, "peft_config", {})]:
+            model.set_adapter(here)
+            model.fuse_lora()
+            model.unload_lora()
     backbone.requires_grad_(False).eval()
 
 

@@ -33,10 +33,12 @@ NOTHING_SAVED = MemoryArgs()
 class TalkingHead(LightningModule):
     """Portrait and sound to a talking face, personalised by two LoRA adapters that act at once.
 
+    Where the base has a mover, both sit on all of its convolutions, too, beside their targets.
+
     Args:
         base: Folder of the base model (see `base_folder`).
         shared_rank: Rank of the federated adapter.
-        identity_rank: Rank of the personal adapter, which sits on the mover, too, if the base has one; 0 leaves it out.
+        identity_rank: Rank of the personal adapter; 0 leaves it out.
         shared_targets: Ends of the names of modules the shared adapter sits on.
         identity_targets: The same for the identity adapter; without `conv_in` where that was widened, so that the
             adapter also fits the checkpoint it comes from.
@@ -167,10 +169,10 @@ class TalkingHead(LightningModule):
 
     def export_adapter(self, name: Literal["shared", "identity"], folder: str | Path, **notes: object) -> None:
         """Write an adapter in peft format, with `adapter.json` naming the base it belongs to."""
-        for place, model in self.trained.carriers(name).items():
+        for place, model in self.trained.carriers().items():
             adapters.save_adapter(model, name, Path(folder, place), {"base": self.base_hash, **notes})
 
     def load_adapter(self, name: Literal["shared", "identity"], folder: str | Path) -> None:
         """Load an adapter written by `export_adapter`."""
-        for place, model in self.trained.carriers(name).items():
+        for place, model in self.trained.carriers().items():
             adapters.load_adapter(model, name, Path(folder, place))

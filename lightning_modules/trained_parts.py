@@ -12,14 +12,14 @@ from diffusers import UNetMotionModel
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from lightning_modules.adapters import IDENTITY, MOVER, SHARED, add_adapter, lora_parameters
+from lightning_modules.adapters import IDENTITY, MOVER, SHARED, Carrier, add_adapter, lora_parameters
 from lightning_modules.mover import HeadMover
 from lightning_modules.stacked import StackedAdapters
 
 SEEDS = {SHARED: 0, IDENTITY: 1}
 """Of the adapters' A, which every device draws for itself."""
 MOVER_SCALE = 4
-"""Alpha over the rank of the mover's adapter: measured, 24 steps then teach it what takes 40 at 1."""
+"""Alpha over the rank of adapters on the mover: the few steps of a run teach it more than at 1 (docs/base_model.md)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TrainedParts:
 
     denoiser: UNetMotionModel
     mover: HeadMover | None
-    """Holds a part of the identity adapter, unless it is None."""
+    """Holds a part of each adapter, unless it is None."""
     shared: list[Parameter]
     personal: list[Parameter]
 
@@ -50,10 +50,9 @@ class TrainedParts:
         """Return the parts by their names in the federation."""
         return {"shared": self.shared, "personal": self.personal}
 
-    def carriers(self, name: str) -> dict[str, UNetMotionModel | HeadMover]:
-        """Return what an adapter sits on, by the place of its weights in the adapter's folder, whose own come last."""
-        within = {MOVER: self.mover} if name == IDENTITY and self.mover is not None else {}
-        return within | {"": self.denoiser}
+    def carriers(self) -> dict[str, Carrier]:
+        """Return what adapters sit on, by the place of its weights in an adapter's folder."""
+        return {"": self.denoiser} | ({} if self.mover is None else {MOVER: self.mover})
 
     @contextmanager
     def side_by_side(self, vectors: Mapping[str, Sequence[Tensor]], clips: Sequence[int]) -> Iterator[None]:
@@ -70,35 +69,37 @@ class TrainedParts:
 
     @cached_property
     def _stacked(self) -> dict[str, StackedAdapters]:
-        carriers = nn.ModuleList(filter(None, [self.denoiser, self.mover]))
+        carriers = nn.ModuleList(self.carriers().values())
         return {part: StackedAdapters(carriers, parameters) for part, parameters in self.named().items()}
 
 
 def add_parts(
     denoiser: UNetMotionModel, mover: HeadMover | None, shared: Lora | None, identity: Lora | None, *, freeze_a: bool
 ) -> TrainedParts:
-    """Add the adapters, which act at once and change nothing yet, to a frozen denoiser.
+    """Add the adapters, which act at once and change nothing yet, to a frozen denoiser and a frozen mover.
 
     Args:
         denoiser: Has no adapters of these names.
-        mover: Frozen, too; the identity adapter sits on all of its convolutions. Bases without known motion have none.
+        mover: Each adapter sits on all of its convolutions, too. Bases without known motion have none.
         shared: None shares the whole denoiser instead.
         identity: None leaves the personal part empty.
         freeze_a: Train only B of the shared adapter; see `lora_parameters`.
     """
     whole = list(denoiser.parameters()) if shared is None else []
     chosen = {name: lora for name, lora in ((SHARED, shared), (IDENTITY, identity)) if lora is not None}
+    mover = mover if chosen else None
+    convolutions = [] if mover is None else mover.convolutions
     for name, lora in chosen.items():
-        add_adapter(denoiser, name, lora.rank, list(lora.targets), seed=SEEDS[name])
+        add_adapter(denoiser, name, lora.rank, list(lora.targets), SEEDS[name])
+        if mover is not None:
+            add_adapter(mover, name, lora.rank, convolutions, SEEDS[name], MOVER_SCALE)
+    models = [denoiser] if mover is None else [denoiser, mover]
     if chosen:
-        denoiser.set_adapters(list(chosen))
-    personal = [denoiser] if identity else []
-    if identity and mover is not None:
-        add_adapter(mover, IDENTITY, identity.rank, mover.convolutions, SEEDS[IDENTITY], MOVER_SCALE)
-        personal.append(mover)
+        for model in models:
+            model.set_adapter(list(chosen))
     return TrainedParts(
         denoiser,
-        mover if mover in personal else None,
-        whole or lora_parameters(denoiser, SHARED, freeze_a=freeze_a),
-        [parameter for model in personal for parameter in lora_parameters(model, IDENTITY, freeze_a=False)],
+        mover,
+        whole or [factor for model in models for factor in lora_parameters(model, SHARED, freeze_a=freeze_a)],
+        [factor for model in models for factor in lora_parameters(model, IDENTITY, freeze_a=False)],
     )

@@ -22,6 +22,9 @@ from federation.privacy.proposals import Adapter, fitting_ranks, propose
 from federation.privacy.scheme import SIGNAL_SHARE, Scheme
 from federation.privacy.total_delta import total_delta
 
+SHIPPED = Adapter(34401, rank=4, targets=("to_q", "to_v", "to_out.0"), mover=2912)
+"""The shared adapter of configs/demo.yaml on the base that ships."""
+
 Row = tuple[str, str]
 
 
@@ -35,9 +38,10 @@ def plan(
     adversary: Literal["active", "honest_but_curious"] = "active",
     colluding_share: float = 0.1,
     dropout_share: float = 0.1,
-    dimension: int = 31489,
-    rank: int = 4,
-    targets: tuple[str, ...] = ("to_q", "to_v", "to_out.0"),
+    dimension: int = SHIPPED.dimension,
+    rank: int = SHIPPED.rank,
+    targets: tuple[str, ...] = SHIPPED.targets,
+    mover: int | None = None,
 ) -> None:
     """Print what privacy costs, before anybody trains.
 
@@ -54,10 +58,14 @@ def plan(
         dimension: Coordinates a client sends; the default is the shipped base's adapter at rank 4.
         rank: Rank of the adapter that has so many.
         targets: Its target modules, attention projections of equal size, as '[to_q, to_v]'.
+        mover: How many of the coordinates are the mover's, whatever the targets. If left out, those of the shipped
+            base, or none of another number of coordinates.
     """
     rate = 1.0 if sampling == "all" else rate
     scheme = Scheme(clients, rate, rounds, delta, sampling, adversary, colluding_share, dropout_share)
-    adapter = Adapter(dimension, rank, targets)
+    if mover is None:
+        mover = SHIPPED.mover if dimension == SHIPPED.dimension else 0
+    adapter = Adapter(dimension, rank, targets, mover)
     if not 0 < epsilon < float("inf"):
         raise ValueError(f"`--epsilon` must be a positive number. Got {epsilon}.")
     noise_multiplier = scheme.solve(epsilon)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 from federation.privacy.scheme import Scheme
 
@@ -17,25 +18,32 @@ class Adapter:
     """The size of what is trained, and what it is made of."""
 
     dimension: int
-    """D: B of every target, the weight, and the clip bit if there is one."""
+    """D: B of every target and of the mover, and the weight."""
     rank: int
     targets: tuple[str, ...]
     """Attention projections with equally many outputs each; A is frozen, so there are `rank` numbers per output."""
+    mover: int
+    """Coordinates on the mover's convolutions, which every adapter of this rank has, whatever its targets."""
 
     def __post_init__(self) -> None:
-        if self.dimension < 2 or self.rank < 1 or not self.targets:
+        if not 0 <= self.mover < self.dimension - 1 or self.rank < 1 or not self.targets:
             raise ValueError(
-                "An adapter has at least 2 coordinates, rank 1 and one target. Got "
-                f"{self.dimension}, rank {self.rank} and {len(self.targets)} targets."
+                "An adapter has at least 2 coordinates beside the mover's, rank 1 and one target. Got "
+                f"{self.dimension}, {self.mover} of them the mover's, rank {self.rank} and {len(self.targets)} targets."
             )
 
     def size(self, rank: int, targets: int) -> int:
         """Return the coordinates at another rank and number of targets."""
-        return 1 + math.ceil((self.dimension - 1) * rank * targets / (self.rank * len(self.targets)))
+        return 1 + math.ceil(rank * self._per_rank(targets))
 
     def largest_rank(self, coordinates: int, targets: int) -> int:
         """Return the largest rank that fits, 0 if none does."""
-        return max(0, (coordinates - 1) * self.rank * len(self.targets) // ((self.dimension - 1) * targets))
+        return max(0, math.floor((coordinates - 1) / self._per_rank(targets)))
+
+    def _per_rank(self, targets: int) -> Fraction:
+        """Return the coordinates of rank 1 over so many targets."""
+        attention = Fraction(self.dimension - 1 - self.mover, len(self.targets))
+        return (self.mover + targets * attention) / self.rank
 
 
 def fitting_ranks(adapter: Adapter, coordinates: int) -> list[str]:

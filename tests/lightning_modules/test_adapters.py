@@ -26,12 +26,11 @@ def trained(tiny_base):
 @contextmanager
 def acting(backbone, name):
     """Let one adapter act alone."""
-    backbone.unet.set_adapters([name])
-    if name == "shared":
-        backbone.mover.disable_adapters()
+    for model in (backbone.unet, backbone.mover):
+        model.set_adapter([name])
     yield
-    backbone.mover.enable_adapters()
-    backbone.unet.set_adapters(["shared", "identity"])
+    for model in (backbone.unet, backbone.mover):
+        model.set_adapter(["shared", "identity"])
 
 
 @torch.no_grad()
@@ -61,12 +60,11 @@ def test_plain_peft_and_plain_diffusers_load_what_is_exported(trained, tiny_base
     by_peft, by_diffusers = load_base(tiny_base), load_base(tiny_base)
     assert not torch.equal(_output(by_peft), expected)
     for part, folder in {"unet": tmp_path, "mover": tmp_path / "mover"}.items():
-        if folder.exists():
-            setattr(by_peft, part, PeftModel.from_pretrained(getattr(by_peft, part), folder))
-            weights = load_file(folder / "adapter_model.safetensors")
-            config = json.loads((folder / "adapter_config.json").read_text())
-            metadata = {PREFIX + key: value for key, value in config.items()}
-            getattr(by_diffusers, part).load_lora_adapter(weights, prefix=PREFIX.rstrip("."), metadata=metadata)
+        setattr(by_peft, part, PeftModel.from_pretrained(getattr(by_peft, part), folder))
+        weights = load_file(folder / "adapter_model.safetensors")
+        config = json.loads((folder / "adapter_config.json").read_text())
+        metadata = {PREFIX + key: value for key, value in config.items()}
+        getattr(by_diffusers, part).load_lora_adapter(weights, prefix=PREFIX.rstrip("."), metadata=metadata)
     torch.testing.assert_close(_output(by_peft), expected)
     torch.testing.assert_close(_output(by_diffusers), expected)
 
@@ -84,9 +82,11 @@ def test_both_adapters_act_at_once_and_come_back(trained, tiny_base, tmp_path):
     backbone = load_base(tiny_base)
     notes = attach_adapter(backbone.unet, "shared", tmp_path / "s")
     attach_adapter(backbone.unet, "identity", tmp_path / "i")
-    backbone.unet.set_adapters(["shared", "identity"])
+    backbone.unet.set_adapter(["shared", "identity"])
     assert not torch.equal(_output(backbone), _output(trained.backbone))  # heads still move as everybody's do
+    attach_adapter(backbone.mover, "shared", tmp_path / "s" / "mover")
     attach_adapter(backbone.mover, "identity", tmp_path / "i" / "mover")
+    backbone.mover.set_adapter(["shared", "identity"])
     torch.testing.assert_close(_output(backbone), _output(trained.backbone))
     assert notes == {"base": trained.base_hash, "round": 3}
     assert json.loads((tmp_path / "s" / "adapter.json").read_text()) == notes

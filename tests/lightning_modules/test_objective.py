@@ -11,7 +11,9 @@ from tests.lightning_modules.batches import make_batch
 def test_losses_are_named_and_weighed(tiny_base):
     head = TalkingHead(str(tiny_base), identity_rank=0, tdc_weight=0.5, identity_weight=0.0)
     loss = head.training_step(make_batch(head), 0)
-    assert loss.item() == pytest.approx((head.losses["denoising"] + 0.5 * head.losses["tdc"]).item())
+    terms = head.losses["denoising"] + 0.5 * head.losses["tdc"] + head.losses["mover"]
+    assert loss.item() == pytest.approx(terms.item())
+    assert head.losses["mover"] > 0
     assert head.losses["identity"] == 0.0
 
 

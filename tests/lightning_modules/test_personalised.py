@@ -46,14 +46,16 @@ def test_merged_adapters_act_like_attached_ones(demo_run, tiny_base):
     attached = load_base(tiny_base)
     attach_adapter(attached.unet, "shared", demo_run / "global")
     attach_adapter(attached.unet, "identity", demo_run / "clients/alice/identity")
+    attach_adapter(attached.mover, "shared", demo_run / "global/mover")
     attach_adapter(attached.mover, "identity", demo_run / "clients/alice/identity/mover")
-    attached.unet.set_adapters(["shared", "identity"])
+    for model in (attached.unet, attached.mover):
+        model.set_adapter(["shared", "identity"])
     both = sample(attached)
     torch.testing.assert_close(
         sample(load_personalised(tiny_base, demo_run / "clients/alice")), both, rtol=1e-3, atol=1e-4
     )
-    attached.unet.set_adapters(["shared"])
-    attached.mover.disable_adapters()
+    for model in (attached.unet, attached.mover):
+        model.set_adapter(["shared"])
     torch.testing.assert_close(
         sample(load_personalised(tiny_base, demo_run / "global")), sample(attached), rtol=1e-3, atol=1e-4
     )

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from lightning_modules.base_folder import load_base
 from lightning_modules.talking_head import TalkingHead
+from lightning_modules.trained_parts import Lora, add_parts
 from tests.lightning_modules.batches import make_batch
 
 
@@ -69,7 +71,23 @@ def test_the_shared_a_trains_only_where_it_is_asked_for(untrained, tiny_base):
 
 
 @pytest.mark.slow
-def test_without_a_personal_adapter_the_mover_is_everybodys(tiny_base):
-    head = TalkingHead(str(tiny_base), identity_rank=0)
+@pytest.mark.parametrize(("part", "settings"), [("shared", {"identity_rank": 0}), ("personal", {"identity_rank": 2})])
+def test_each_part_learns_how_heads_move(tiny_base, part, settings):
+    head = TalkingHead(str(tiny_base), **settings)
+    on_mover = {id(parameter) for parameter in head.backbone.mover.parameters()}
+    factors = [parameter for parameter in head.trained.named()[part] if id(parameter) in on_mover]
+    found = torch.autograd.grad(head.client_losses([make_batch(head)])[0]["mover"], factors)
+    assert any(gradient.abs().max() > 0 for gradient in found)
+
+
+def test_a_base_without_a_mover_has_adapters_on_the_denoiser_alone(tiny_base):
+    parts = add_parts(load_base(tiny_base).unet, None, Lora(2, ["to_q"]), Lora(2, ["to_q"]), freeze_a=True)
+    assert list(parts.carriers()) == [""]
+    assert parts.shared
+    assert parts.personal
+
+
+def test_a_whole_denoiser_alone_leaves_the_mover_as_it_is(tiny_base):
+    head = TalkingHead(str(tiny_base), identity_rank=0, trainable="backbone")
     assert not any(parameter.requires_grad for parameter in head.backbone.mover.parameters())
     assert head.client_losses([make_batch(head)])[0]["mover"] == 0

@@ -10,10 +10,10 @@ import pytest
 from federation.privacy.proposals import Adapter, fitting_ranks, least_clients, propose
 from tests.federation.privacy.test_scheme import make_scheme
 
-ADAPTER = Adapter(31489, rank=4, targets=("to_q", "to_v", "to_out.0"))
+ADAPTER = Adapter(34401, rank=4, targets=("to_q", "to_v", "to_out.0"), mover=2912)
 
 
-@pytest.mark.parametrize(("rank", "targets", "size"), [(4, 3, 31489), (1, 3, 7873), (2, 1, 5249), (8, 3, 62977)])
+@pytest.mark.parametrize(("rank", "targets", "size"), [(4, 3, 34401), (1, 3, 8601), (2, 1, 6705), (8, 3, 68801)])
 def test_size_follows_rank_and_targets(rank, targets, size):
     assert ADAPTER.size(rank, targets) == size
     assert ADAPTER.largest_rank(size, targets) == rank
@@ -23,8 +23,8 @@ def test_size_follows_rank_and_targets(rank, targets, size):
 def test_ranks_are_offered_for_all_targets_and_for_fewer():
     assert fitting_ranks(ADAPTER, 6000) == [
         "no rank over to_q, to_v, to_out.0",
-        "rank 1 (5,249 coordinates) over to_v, to_out.0",
-        "rank 2 (5,249 coordinates) over to_out.0",
+        "rank 1 (5,977 coordinates) over to_v, to_out.0",
+        "rank 1 (3,353 coordinates) over to_out.0",
     ]
 
 
@@ -32,11 +32,11 @@ def test_ranks_are_offered_for_all_targets_and_for_fewer():
 @pytest.mark.parametrize("clients", [8, 100, 1000])
 def test_the_least_clients_are_enough_and_hardly_fewer_are(adversary, clients):
     scheme = make_scheme(clients, adversary=adversary)
-    least = least_clients(scheme, 1.0, 31489)
+    least = least_clients(scheme, 1.0, 34401)
     assert least >= clients
-    assert scheme.with_clients(least).break_even(1.0) >= 31489
+    assert scheme.with_clients(least).break_even(1.0) >= 34401
     if least > clients:
-        assert scheme.with_clients(int(least * 0.9)).break_even(1.0) < 31489
+        assert scheme.with_clients(int(least * 0.9)).break_even(1.0) < 34401
 
 
 def test_there_are_not_clients_enough_for_everything():
