@@ -12,7 +12,6 @@ from lightning_modules.adapters import IDENTITY, MOVER, SHARED, attach_adapter
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base
 from lightning_modules.model_folder import fingerprint
-from lightning_modules.mover import HeadMover
 
 CONFIG = "adapter_config.json"
 BASE = "backbone.json"
@@ -74,29 +73,25 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
     """Merge adapters, which act together, into the denoiser's weights: the same output in less time.
 
     Raises:
+        FileNotFoundError: If an adapter lacks its part on the mover.
         ValueError: If an adapter is broken, or belongs to another base model or to another global adapter.
     """
     notes, base_hash = {}, fingerprint(base)
     for name, folder in folders.items():
         try:
             notes[name] = attach_adapter(backbone.unet, name, folder)
-            if (folder / MOVER).is_dir():
-                attach_adapter(_demand_mover(backbone, folder), name, folder / MOVER)
+            _demand_base(folder, notes[name].get("base"), base, base_hash)
+            if backbone.mover is not None:
+                attach_adapter(backbone.mover, name, folder / MOVER)
         except (SafetensorError, json.JSONDecodeError) as error:
             raise ValueError(f"The adapter in {folder} is broken: {error}.") from error
-        if (got := notes[name].get("base")) != base_hash:
-            raise ValueError(
-                f"The adapter in {folder} belongs to base model {str(got)[:12]}, and {base} is {base_hash[:12]}. "
-                "Pass `--base` with the one it was trained on."
-            )
     if len({note.get("global_adapter") for note in notes.values()}) > 1:
         rounds = " and ".join(f"{name} of round {note.get('round')}" for name, note in notes.items())
         raise ValueError(f"The adapters in {', '.join(map(str, folders.values()))} do not belong together: {rounds}.")
     for model in filter(None, [backbone.unet, backbone.mover]):
-        if here := [name for name in folders if name in getattr(model, "peft_config", {})]:
-            model.set_adapter(here)
-            model.fuse_lora()
-            model.unload_lora()
+        model.set_adapter(list(folders))
+        model.fuse_lora()
+        model.unload_lora()
     backbone.requires_grad_(False).eval()
 
 
@@ -113,11 +108,13 @@ def pick_device(name: str) -> torch.device:
         raise ValueError(f"`--device` must be one of this machine's, e.g. auto, cpu or cuda. Got {name}.") from error
 
 
-def _demand_mover(backbone: Backbone, folder: Path) -> HeadMover:
-    """Return the base's mover; raises ValueError if it has none, which the adapter in a folder was trained on."""
-    if backbone.mover is None:
-        raise ValueError(f"The adapter in {folder} needs a base model with a mover. This one has none.")
-    return backbone.mover
+def _demand_base(folder: Path, got: object, base: str | Path, expected: str) -> None:
+    """Raise ValueError unless the adapter in a folder belongs to this base model."""
+    if got != expected:
+        raise ValueError(
+            f"The adapter in {folder} belongs to base model {str(got)[:12]}, and {base} is {expected[:12]}. "
+            "Pass `--base` with the one it was trained on."
+        )
 
 
 def _suggest(folder: Path) -> str:

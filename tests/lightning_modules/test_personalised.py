@@ -11,7 +11,6 @@ import torch
 from lightning_modules.adapters import attach_adapter
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base, save_base
-from lightning_modules.model_folder import fingerprint
 from lightning_modules.personalised import find_adapters, load_personalised, pick_device
 from lightning_modules.sampling import stream_latents
 from lightning_modules.talking_head import TalkingHead
@@ -162,10 +161,8 @@ def test_an_identity_adapter_acts_on_the_base_that_the_run_brings(trained_whole,
     assert (own - sample(trained_whole)).abs().max() > 0.01
 
 
-def test_an_adapter_on_the_mover_needs_a_base_that_has_one(demo_run, tiny_base, tmp_path):
-    shutil.copytree(tiny_base, tmp_path / "base")
-    shutil.rmtree(tmp_path / "base" / "mover")
-    for notes in demo_run.rglob("adapter.json"):
-        notes.write_text(json.dumps(json.loads(notes.read_text()) | {"base": fingerprint(tmp_path / "base")}))
-    with pytest.raises(ValueError, match="needs a base model with a mover"):
-        load_personalised(tmp_path / "base", demo_run / "clients/alice")
+@pytest.mark.parametrize("part", ["global", "clients/alice/identity"])
+def test_an_adapter_without_its_part_on_the_mover_is_refused(demo_run, tiny_base, part):
+    shutil.rmtree(demo_run / part / "mover")
+    with pytest.raises(FileNotFoundError, match=f"No adapter in .*{part}/mover"):
+        load_personalised(tiny_base, demo_run / "clients/alice")
