@@ -15,7 +15,7 @@ EVERYONE = "everyone"
 
 
 class PooledClients(ClientDataModule):
-    """One client, `everyone`, who holds all clips; an example still is of one person.
+    """One client, `everyone`, who holds all clips; a batch still is of one person, whose frames are compared in it.
 
     A person is drawn as often as there are training frames of them, which is how FedAvg weighs clients. Whoever reads
     these clips has seen them all: nothing here is private.
@@ -40,5 +40,6 @@ class PooledClients(ClientDataModule):
             return super().draw_examples(client, split, count, generator)
         people = [person for person, splits in self._people.items() if splits[split]]
         frames = torch.tensor([float(self.num_examples(person)) for person in people])
-        drawn = torch.multinomial(frames, count, replacement=True, generator=generator).tolist()
-        return ConcatDataset([self.draw_examples(people[number], split, 1, generator) for number in drawn])
+        batches = count // self.batch_size
+        drawn = torch.multinomial(frames, batches, replacement=True, generator=generator).tolist()
+        return ConcatDataset([self.draw_examples(people[at], split, self.batch_size, generator) for at in drawn])
