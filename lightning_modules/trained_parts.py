@@ -51,8 +51,8 @@ class TrainedParts:
         return {"shared": self.shared, "personal": self.personal}
 
     def carriers(self) -> dict[str, Carrier]:
-        """Return what adapters sit on, by the place of its weights in an adapter's folder."""
-        return {"": self.denoiser} | ({} if self.mover is None else {MOVER: self.mover})
+        """Return what adapters sit on, by the place of its weights in an adapter's folder, whose own come last."""
+        return ({} if self.mover is None else {MOVER: self.mover}) | {"": self.denoiser}
 
     @contextmanager
     def side_by_side(self, vectors: Mapping[str, Sequence[Tensor]], clips: Sequence[int]) -> Iterator[None]:
