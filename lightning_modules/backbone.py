@@ -110,8 +110,9 @@ class Backbone(nn.Module):
         }
 
     @torch.no_grad()
-    def look_at(self, frame: Tensor) -> Reference:
-        """Return what is known of a portrait (3, H, W) in [-1, 1], as a batch of one."""
+    def look_at(self, portrait: Tensor) -> Reference:
+        """Return what is known of a portrait, RGB uint8 (3, H, W), as a batch of one."""
+        frame = portrait.to(self.device, self.vae.dtype) / 127.5 - 1
         return Reference(frame[None], self.encode(frame[None]), self.embed(frame[None]), self.pose(frame[None]))
 
     def conditions(

@@ -37,8 +37,8 @@ class Details:
         """
         if motion is None or backbone.mover is None:
             return None
-        frame = portrait.to(backbone.device, backbone.vae.dtype) / 127.5 - 1
-        return cls(backbone, backbone.look_at(frame), motion.to(frame))
+        reference = backbone.look_at(portrait)
+        return cls(backbone, reference, motion.to(reference.frame))
 
     @torch.no_grad()
     def give_back(self, frames: Tensor, first: int) -> Tensor:

@@ -72,7 +72,7 @@ def stream_latents(
     """
     scheduler, shape = step_by_velocity(backbone.scheduler), backbone.shape
     scheduler.set_timesteps(steps)
-    reference = backbone.look_at(portrait.to(backbone.device, backbone.vae.dtype) / 127.5 - 1)
+    reference = backbone.look_at(portrait)
     groups = group_windows(len(mel), shape.window, overlap, batch)
     driven = ((group, _drive(backbone, reference, mel, motion, group)) for group in groups)
     if temperature is None:

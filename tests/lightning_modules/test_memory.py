@@ -89,7 +89,7 @@ def test_parked_encoders_are_gone_from_the_device(tiny_base):
     def held(memory: MemoryArgs) -> int:
         before = torch.cuda.memory_allocated()
         backbone = place(load_base(tiny_base), torch.device("cuda"), "32", memory)
-        backbone.look_at(torch.zeros(3, 64, 64, device="cuda"))
+        backbone.look_at(torch.zeros(3, 64, 64, dtype=torch.uint8))
         return torch.cuda.memory_allocated() - before
 
     encoder = load_base(tiny_base).vae.encoder
