@@ -138,24 +138,23 @@ def film(
         driving: The sound, and the head motion if the model is to be given one.
         playback: Rate and size of the video.
         output: The mp4.
-        options: Of `stream_latents`.
+        options: Of `stream_denoised`.
     """
     from tqdm import tqdm
 
     from datamodules.ahead import work_ahead
     from datamodules.audio import hearing
     from datamodules.video import write_video
-    from lightning_modules.details import Details
-    from lightning_modules.sampling import decode_stream, stream_latents
+    from lightning_modules.decoding import decode_stream
+    from lightning_modules.sampling import stream_denoised
 
     mel = hearing(backbone.speech)(driving.waveform, driving.frames)
     bar = {"desc": f"{len(mel)} frames", "unit": "frame", "unit_scale": 1 / options["steps"], "bar_format": BAR}
     with tqdm(total=len(mel) * options["steps"], **bar) as shown:
-        latents = stream_latents(backbone, portrait, mel, motion=driving.motion, progress=shown.update, **options)
+        denoised = stream_denoised(backbone, portrait, mel, motion=driving.motion, progress=shown.update, **options)
         # Threads of torch that share a CPU wait for each other: two frames where one thread makes three.
         ahead = iter if backbone.device.type == "cpu" else work_ahead
-        details = Details.of(backbone, portrait, driving.motion)
-        with closing(ahead(decode_stream(backbone, ahead(latents), details))) as pieces:
+        with closing(ahead(decode_stream(backbone, ahead(denoised)))) as pieces:
             write_video(
                 output,
                 playback.show(chain.from_iterable(pieces), len(mel)),

@@ -30,10 +30,10 @@ from datamodules.playback import Playback
 from datamodules.video import write_video
 from generate import film
 from lightning_modules.backbone import Backbone
-from lightning_modules.details import Details
+from lightning_modules.decoding import decode_stream
 from lightning_modules.natural_motion import choose_motion
 from lightning_modules.personalised import load_personalised, pick_device
-from lightning_modules.sampling import decode_stream, stream_latents
+from lightning_modules.sampling import stream_denoised
 
 How = Literal["stage by stage", "streamed", "streamed, compiled"]
 
@@ -117,9 +117,8 @@ def make(how: How, backbone: Backbone, steps: int, seconds: int, output: Path) -
         film(backbone, portrait, driving, Playback(), output, {"steps": steps})
         return
     mel = log_mel_windows(waveform, driving.frames)
-    latents = list(stream_latents(backbone, portrait, mel, motion=driving.motion, steps=steps))
-    details = Details.of(backbone, portrait, driving.motion)
-    frames = list(chain.from_iterable(decode_stream(backbone, latents, details)))
+    denoised = list(stream_denoised(backbone, portrait, mel, motion=driving.motion, steps=steps))
+    frames = list(chain.from_iterable(decode_stream(backbone, denoised)))
     write_video(output, Playback().show(frames, len(frames)), waveform=waveform, crf=10)
 
 

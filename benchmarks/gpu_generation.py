@@ -11,9 +11,9 @@ from benchmarks.report import Bar
 from benchmarks.synthetic import Size
 from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone
-from lightning_modules.details import Details
+from lightning_modules.decoding import decode_stream
 from lightning_modules.memory import place
-from lightning_modules.sampling import decode_stream, stream_latents
+from lightning_modules.sampling import stream_denoised
 
 STEPS = 4
 CLIP_WINDOWS = 4
@@ -28,8 +28,8 @@ def make_generation(backbone: Backbone, frames: int) -> Callable[[], None]:
     portrait, motion = torch.zeros(3, size, size, dtype=torch.uint8), torch.zeros(frames, 6)
 
     def generate() -> None:
-        latents = stream_latents(backbone, portrait, heard, motion=motion, steps=STEPS)
-        for _ in decode_stream(backbone, latents, Details.of(backbone, portrait, motion)):
+        denoised = stream_denoised(backbone, portrait, heard, motion=motion, steps=STEPS)
+        for _ in decode_stream(backbone, denoised):
             pass
 
     return generate

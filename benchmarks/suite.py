@@ -1,8 +1,8 @@
 """Compares ways to train, all on the same footing: `python benchmarks/suite.py --config configs/suites/demo.yaml`.
 
 A suite is a list of comparisons, the most important first. A row of one is a set of options of `train.py`, trained with
-each seed and scored on the same held-out clips; equal rows are trained once. A suite can be stopped at any time and
-goes on where it was; its report then says which rows were not run.
+each seed and scored on the same held-out clips; equal rows are trained once. All rows have a seed before any has the
+next. A suite can be stopped at any time and goes on where it was; its report then says which rows were not run.
 """
 
 import os

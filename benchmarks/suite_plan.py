@@ -44,7 +44,7 @@ class Plan:
 
 
 def make_plan(comparisons: Mapping[str, Comparison], settings: Settings, seeds: Iterable[int]) -> Plan:
-    """Return the jobs of all comparisons, in their order: all seeds of one before the next begins.
+    """Return the jobs of all comparisons, in their order: with one seed all of them before the next seed begins.
 
     Args:
         comparisons: By name, the most important first.
@@ -55,15 +55,18 @@ def make_plan(comparisons: Mapping[str, Comparison], settings: Settings, seeds: 
         ArgumentError: If a setting is no option of `train.py` or has no possible value.
     """
     resolve = _make_resolver()
+    cells = [(name, row) for name, comparison in comparisons.items() for row in comparison.cells]
+    resolved = {
+        (name, row): resolve(merge(settings, comparisons[name].settings, comparisons[name].cells[row].settings))
+        for name, row in cells
+    }
     places: dict[Place, Job] = {}
-    for name, comparison in comparisons.items():
-        rows = comparison.cells
-        resolved = {row: resolve(merge(settings, comparison.settings, cell.settings)) for row, cell in rows.items()}
-        for seed in seeds:
-            for row, cell in rows.items():
-                origin = cell.starts_from
-                start = _make_job(resolved[origin], rows[origin], seed) if origin else None
-                places[name, row, seed] = _make_job(resolved[row], cell, seed, start)
+    for seed in seeds:
+        for name, row in cells:
+            cell = comparisons[name].cells[row]
+            origin = cell.starts_from
+            start = _make_job(resolved[name, origin], comparisons[name].cells[origin], seed) if origin else None
+            places[name, row, seed] = _make_job(resolved[name, row], cell, seed, start)
     return Plan(places)
 
 

@@ -35,9 +35,10 @@ class ISFAAggregation(FederationCallback):
         weight = isfa_weight(update.num_examples, update.signals, self.args)
         update.metrics["isfa_weight"] = weight
         update.weight = weight if update.contributes else 0.0
-        update.vector = np.zeros(update.delta.numel() + 1)
         if update.contributes:
             update.vector = joint_vector(update.delta, weight, self.args.beta)
+        else:
+            update.vector = np.zeros(update.delta.numel() + 1)
 
     @override
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:

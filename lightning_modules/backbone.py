@@ -145,15 +145,16 @@ class Backbone(nn.Module):
         return (self.mover or lay_on)(reference.frame, reference.motion, motion)
 
     @torch.no_grad()
-    def beside(self, reference: Reference, motion: Tensor, posed: Tensor) -> Tensor:
+    def beside(self, reference: Reference, motion: Tensor, posed: Tensor, moved: Tensor | None = None) -> Tensor:
         """Return the channels of `Conditions.beside`, for arguments of `conditions`; denoising teaches them nothing.
 
         `posed` holds the positions (n,) of the clips whose motion is known: a mask would make the host wait for it.
+        `moved` is what `move` gave for the same reference and motion, where that is at hand.
         """
         still = reference.latents.unsqueeze(1).expand(-1, motion.shape[1], -1, -1, -1)
         copy, surface = still.clone(), torch.zeros_like(still[:, :, :SURFACE_CHANNELS])
         if len(posed):
-            moved = self.move(reference, motion)
+            moved = self.move(reference, motion) if moved is None else moved
             copy[posed] = self.encode(moved[posed].to(self.vae.dtype)).to(copy)
             surface[posed] = face_surface(motion[posed], *still.shape[-2:]).to(surface)
         return torch.cat([still, copy, surface], dim=2)

@@ -43,5 +43,10 @@ class Conditions:
     @property
     def copy(self) -> Tensor:
         """Return the moved reference's latents (batch, frames, C, h, w), or the reference's where no pose is known."""
-        channels = (self.beside.shape[2] - SURFACE_CHANNELS) // 2
-        return self.beside[:, :, channels : 2 * channels]
+        return copied_latents(self.beside)
+
+
+def copied_latents(beside: Tensor) -> Tensor:
+    """Return the moved reference's latents (batch, frames, C, h, w) from the channels that hold them, too."""
+    channels = (beside.shape[2] - SURFACE_CHANNELS) // 2
+    return beside[:, :, channels : 2 * channels]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import tee
 
@@ -13,28 +13,37 @@ from torch import Tensor
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.conditioning import MOTION_CHANNELS
-from lightning_modules.details import Details
+from lightning_modules.decoding import Denoised, decode_stream
+from lightning_modules.details import MovedReference
 from lightning_modules.diffusion import step_by_velocity
-from lightning_modules.reference import Conditions, Reference
+from lightning_modules.reference import Conditions, Reference, copied_latents
 from lightning_modules.windowing import Group, group_windows, step_groups
 
 TEMPERATURE = 0.5
 """Of the start noise where a base starts from a copy. Chance then plays about what is known anyhow: at 1 mouths follow
 the sound less and pictures flicker more, at 0 next to nothing is gained any more (docs/base_model.md)."""
-DECODED = 32
-"""Frames of 256 x 256 pixels, or as many pixels in larger ones, that are decoded at once."""
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A group of windows and what drives them: the same at every step."""
+
+    group: Group
+    conditions: Conditions
+    moved: MovedReference | None
+    """Of the group's frames; None where no head motion is known, and for bases without a mover, whose copies are too
+    rough for details."""
 
 
 def animate(
     backbone: Backbone, portrait: Tensor, mel: Tensor, *, motion: Tensor | None = None, **options: object
 ) -> Tensor:
-    """Make a portrait speak: RGB frames, uint8 (frames, 3, height, width); arguments are those of `stream_latents`."""
-    latents = stream_latents(backbone, portrait, mel, motion=motion, **options)
-    return torch.cat(list(decode_stream(backbone, latents, Details.of(backbone, portrait, motion))))
+    """Make a portrait speak: RGB frames, uint8 (frames, 3, height, width); arguments are those of `stream_denoised`."""
+    return torch.cat(list(decode_stream(backbone, stream_denoised(backbone, portrait, mel, motion=motion, **options))))
 
 
 @torch.no_grad()
-def stream_latents(
+def stream_denoised(
     backbone: Backbone,
     portrait: Tensor,
     mel: Tensor,
@@ -47,7 +56,7 @@ def stream_latents(
     overlap: int = 3,
     batch: int = 8,
     progress: Callable[[int], object] | None = None,
-) -> Iterator[Tensor]:
+) -> Iterator[Denoised]:
     """Denoise a clip of any length, in order of time, with DDIM (Song et al., arXiv 2010.02502; eta = 0).
 
     Each window sees the reference, so nothing accumulates over time. What is held at once does not grow with the clip,
@@ -68,33 +77,24 @@ def stream_latents(
         progress: Called after each step of a group of windows with the number of frames that have taken it.
 
     Yields:
-        Pieces of the clean latents (frames, C, h, w).
+        The clip's frames, some at a time.
     """
     scheduler, shape = step_by_velocity(backbone.scheduler), backbone.shape
     scheduler.set_timesteps(steps)
     reference = backbone.look_at(portrait)
     groups = group_windows(len(mel), shape.window, overlap, batch)
-    driven = ((group, _drive(backbone, reference, mel, motion, group)) for group in groups)
+    driven = (_drive(backbone, reference, mel, motion, group) for group in groups)
     if temperature is None:
         temperature = 1.0 if backbone.spread is None else TEMPERATURE
     latents = (temperature * piece for piece in draw_noise(groups, reference.latents, seed))
-    for timestep, same_driven in zip(scheduler.timesteps.tolist(), tee(driven, steps), strict=True):
+    last, *same_driven = tee(driven, steps + 1)
+    for timestep, known in zip(scheduler.timesteps.tolist(), same_driven, strict=True):
         predict = partial(_predict, backbone, timestep, guidance_scale)
-        latents = step_groups(latents, same_driven, predict, partial(_step, scheduler, timestep))
+        driving = ((drive.group, drive.conditions) for drive in known)
+        latents = step_groups(latents, driving, predict, partial(_step, scheduler, timestep))
         latents = latents if progress is None else _count(latents, progress)
-    yield from latents
-
-
-@torch.no_grad()
-def decode_stream(backbone: Backbone, latents: Iterable[Tensor], details: Details | None = None) -> Iterator[Tensor]:
-    """Yield RGB frames, uint8 (frames, 3, height, width), of a stream of clean latents (frames, C, h, w)."""
-    first = 0
-    for chunk in _in_chunks(latents, max(1, min(DECODED, DECODED * 256**2 // backbone.shape.size**2))):
-        frames = backbone.decode(chunk)
-        if details is not None:
-            frames = details.give_back(frames, first)
-        first += len(chunk)
-        yield ((frames.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+    for piece, drive in zip(latents, last, strict=True):  # a piece holds the group's frames that no later one shows
+        yield Denoised(piece, drive.moved and drive.moved.cut(slice(len(piece))))
 
 
 def draw_noise(groups: list[Group], like: Tensor, seed: int) -> Iterator[Tensor]:
@@ -109,26 +109,14 @@ def draw_noise(groups: list[Group], like: Tensor, seed: int) -> Iterator[Tensor]
         first = end
 
 
-def _in_chunks(pieces: Iterable[Tensor], length: int) -> Iterator[Tensor]:
-    """Yield the rows of all pieces, so many at a time; the last may be fewer."""
-    waiting: Tensor | None = None
-    for piece in pieces:
-        waiting = piece if waiting is None else torch.cat([waiting, piece])
-        while len(waiting) >= length:
-            yield waiting[:length]
-            waiting = waiting[length:]
-    if waiting is not None and len(waiting):
-        yield waiting
-
-
 def _count(pieces: Iterator[Tensor], progress: Callable[[int], object]) -> Iterator[Tensor]:
     for piece in pieces:
         progress(len(piece))
         yield piece
 
 
-def _drive(backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor | None, group: Group) -> Conditions:
-    """Return the conditions of some windows of a clip; they are the same at every step.
+def _drive(backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor | None, group: Group) -> Drive:
+    """Return what drives some windows of a clip.
 
     Windows overlap, so the reference is moved for the whole group at once, and not for each window.
     """
@@ -136,11 +124,15 @@ def _drive(backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor
     known = like.new_full((1,), float(motion is not None))
     moves = mel.new_zeros(len(mel), MOTION_CHANNELS) if motion is None else motion
     posed = torch.arange(int(motion is not None), device=like.device)
-    beside = backbone.beside(reference, moves[None, first : group.end].to(like), posed)[0]
+    shown = moves[None, first : group.end].to(like)
+    frames = None if motion is None else backbone.move(reference, shown)
+    beside = backbone.beside(reference, shown, posed, frames)
     cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (mel, moves)]
     parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
-    windows = torch.stack([beside[rows.start - first : rows.stop - first] for rows in group.rows])
-    return backbone.conditions(Reference(*parts), *cut, known.expand(count), windows)
+    windows = torch.stack([beside[0, rows.start - first : rows.stop - first] for rows in group.rows])
+    conditions = backbone.conditions(Reference(*parts), *cut, known.expand(count), windows)
+    has_details = frames is not None and backbone.mover is not None
+    return Drive(group, conditions, MovedReference(frames[0], copied_latents(beside)[0]) if has_details else None)
 
 
 def _predict(backbone: Backbone, timestep: int, scale: float, z_t: Tensor, conditions: Conditions) -> Tensor:

@@ -5,13 +5,19 @@ import torch
 
 from lightning_modules.base_folder import load_base
 from lightning_modules.copying import CopySpread
-from lightning_modules.sampling import TEMPERATURE, animate, decode_stream, draw_noise, stream_latents
+from lightning_modules.decoding import decode_stream
+from lightning_modules.sampling import TEMPERATURE, animate, draw_noise, stream_denoised
 from lightning_modules.windowing import group_windows
 
 
 @pytest.fixture(scope="module")
 def backbone(tiny_base):
     return load_base(tiny_base)
+
+
+def latents_of(*args, **options):
+    """Return the latents of a whole clip (frames, C, h, w), for arguments of `stream_denoised`."""
+    return torch.cat([piece.latents for piece in stream_denoised(*args, **options)])
 
 
 @pytest.mark.slow
@@ -41,7 +47,7 @@ def test_less_is_left_to_chance_where_a_base_starts_from_a_copy(tiny_base):
 
     def spread(**options) -> float:
         """Return how far two seeds' latents are apart."""
-        one, other = (torch.cat([*stream_latents(backbone, portrait, mel, seed=seed, **options)]) for seed in (1, 2))
+        one, other = (latents_of(backbone, portrait, mel, seed=seed, **options) for seed in (1, 2))
         return (one - other).abs().mean().item()
 
     assert spread(temperature=0.0) == 0.0
@@ -56,10 +62,7 @@ def test_windows_denoised_together_do_not_change_the_frames(backbone):
     """Batches may be summed in another order, so this holds up to rounding."""
     portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
     mel, motion = torch.randn(30, 20, 80), 0.2 * torch.randn(30, 6)
-    few, many = (
-        torch.cat(list(stream_latents(backbone, portrait, mel, motion=motion, steps=3, batch=batch)))
-        for batch in (1, 8)
-    )
+    few, many = (latents_of(backbone, portrait, mel, motion=motion, steps=3, batch=batch) for batch in (1, 8))
     torch.testing.assert_close(few, many, rtol=1e-4, atol=1e-4)
 
 
@@ -76,9 +79,30 @@ def test_the_first_frames_come_before_the_last_are_begun(backbone):
     """What is at work at once is a few groups, however long the clip."""
     portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
     taken: list[int] = []
-    stream = stream_latents(backbone, portrait, torch.randn(500, 20, 80), steps=2, batch=1, progress=taken.append)
+    stream = stream_denoised(backbone, portrait, torch.randn(500, 20, 80), steps=2, batch=1, progress=taken.append)
     next(decode_stream(backbone, stream))
     assert sum(taken) < 2 * 50
+
+
+@pytest.mark.slow
+def test_frames_come_with_the_reference_moved_onto_their_own_motion(tiny_base):
+    backbone = load_base(tiny_base).requires_grad_(False)
+    portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
+    mel, motion = torch.randn(30, 20, 80), 0.2 * torch.randn(30, 6)
+    pieces = list(stream_denoised(backbone, portrait, mel, motion=motion, steps=1, batch=2))
+    assert len(pieces) > 2
+    moved = backbone.move(backbone.look_at(portrait), motion[None])[0]
+    torch.testing.assert_close(torch.cat([piece.moved.frames for piece in pieces]), moved)
+    torch.testing.assert_close(torch.cat([piece.moved.latents for piece in pieces]), backbone.encode(moved))
+
+
+@pytest.mark.slow
+def test_without_known_motion_or_a_mover_frames_come_without_one(tiny_base):
+    backbone = load_base(tiny_base)
+    portrait, mel = torch.zeros(3, backbone.shape.size, backbone.shape.size, dtype=torch.uint8), torch.randn(3, 20, 80)
+    assert next(stream_denoised(backbone, portrait, mel, steps=1)).moved is None
+    backbone.mover = None
+    assert next(stream_denoised(backbone, portrait, mel, motion=torch.zeros(3, 6), steps=1)).moved is None
 
 
 @pytest.mark.slow
