@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from federation.deployment.session_file import read_session, write_session
+from federation.occupied import occupied
 from federation.privacy.device_ledger import DeviceLedger, device_ledger_path
 from federation.privacy.owner import OwnerLimits
 from federation.secure_aggregation.errors import SessionError
@@ -57,21 +56,15 @@ class DeviceHome:
         """Return the device's own key."""
         return Ed25519PrivateKey.from_private_bytes(read_key(self._given("identity.key")))
 
-    @contextmanager
-    def occupied(self) -> Iterator[None]:
+    def occupied(self) -> AbstractContextManager[None]:
         """Keep other processes out, as long as this one lives at most.
 
         Raises:
             ValueError: If another is in: each would take the other's socket away, and answer for the same device.
         """
-        with (self.folder / "occupied").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(
-                    f"`--home` is one process's at a time. Another runs in {self.folder}. End it first."
-                ) from None
-            yield
+        return occupied(
+            self.folder, f"`--home` is one process's at a time. Another runs in {self.folder}. End it first."
+        )
 
     def make_identity(self) -> bytes:
         """Make the device's key, once, and return its public half for the roster, 32 bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from datamodules.demo_person import HELD_OUT_SEEDS, PRIVATE_SEEDS
 from datamodules.video import write_video
 from federation.checkpoints import RoundFolders
 from federation.hooks import FederationCallback
+from federation.occupied import occupied
 from federation.protocols import FederatedData, FederatedModule
 from federation.settled import Settled
 from federation.strategy import register_strategies
@@ -53,6 +55,17 @@ def open_folder(out_dir: str | None, resume: str | None) -> Path:
             f"`--out_dir` must hold no run. Got {folder}. Go on with `--resume {folder}`, or name another folder."
         )
     return folder
+
+
+def work_in(folder: Path) -> AbstractContextManager[None]:
+    """Keep other runs out of a folder; further devices of a run, which start here again, are let in.
+
+    Raises:
+        ValueError: If another run is in: both would write the same rounds, and the ledger would count neither right.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return nullcontext()
+    return occupied(folder, f"A run's folder is one process's at a time. Another works in {folder}. Wait for it.")
 
 
 def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -> Fabric:

@@ -103,7 +103,7 @@ def train(
     from federation.group_training import demand_groups
     from federation.rounds import FederatedRounds
     from federation.settled import Settled
-    from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, save_text
+    from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, save_text, work_in
     from pipeline import private
 
     if transport == "flower":
@@ -118,26 +118,26 @@ def train(
     pipeline = private(
         settled.keys(seed), settled, owner, clients=len(people.clients), out_dir=folder, remote=remote is not None
     )
-    fabric.launch()
-    if fabric.is_global_zero and settings:
-        save_text(folder / "config.yaml", settings)
-    rounds = FederatedRounds(
-        fabric,
-        module,
-        people,
-        federation=federation,
-        aggregation=aggregation,
-        pipeline=pipeline,
-        observers=make_observers(fabric, module, people, public, observers, settled, folder),
-        checkpoint_dir=folder / "checkpoints",
-        seed=seed,
-        clip_norm=privacy.clip_norm,
-        private=privacy.enabled,
-        resume=resume is not None,
-        remote=remote,
-        clients_at_once=clients_at_once,
-    )
-    with nullcontext() if remote is None else closing(remote.nodes):
+    with work_in(folder), nullcontext() if remote is None else closing(remote.nodes):
+        fabric.launch()
+        if fabric.is_global_zero and settings:
+            save_text(folder / "config.yaml", settings)
+        rounds = FederatedRounds(
+            fabric,
+            module,
+            people,
+            federation=federation,
+            aggregation=aggregation,
+            pipeline=pipeline,
+            observers=make_observers(fabric, module, people, public, observers, settled, folder),
+            checkpoint_dir=folder / "checkpoints",
+            seed=seed,
+            clip_norm=privacy.clip_norm,
+            private=privacy.enabled,
+            resume=resume is not None,
+            remote=remote,
+            clients_at_once=clients_at_once,
+        )
         rounds.run()
     return folder
 

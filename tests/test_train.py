@@ -19,6 +19,7 @@ from federation.local_cohort import LocalCohort
 from federation.privacy.keys import SeededKeys
 from federation.privacy.owner import OwnerRefusalError
 from federation.settled import Settled
+from launching import work_in
 from pipeline import private
 from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
@@ -157,6 +158,16 @@ def test_one_and_two_devices_and_a_resumed_run_end_with_the_same_bits(begun, tmp
     monkeypatch.setattr("sys.argv", ["train.py", *resume])
     assert train.main() == 0
     assert_same(tmp_path / "runs" / "tiny", tmp_path / "runs" / "one")
+
+
+@pytest.mark.slow
+def test_two_processes_cannot_go_on_with_one_run(begun, tmp_path, monkeypatch, capsys):
+    shutil.copytree(begun, tmp_path / "one")
+    monkeypatch.chdir(tmp_path)
+    with work_in(Path("one")):
+        said = complain(monkeypatch, capsys, "--resume", "one", "--federation.rounds", "2", "--strategy", "auto")
+    assert "Another works in one." in said
+    assert_same(begun, Path("one"))
 
 
 @pytest.mark.slow

@@ -1,0 +1,28 @@
+"""A folder that one process at a time works in."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def occupied(folder: Path, refusal: str) -> Iterator[None]:
+    """Keep other processes out of a folder, which is made if need be, as long as this one lives at most.
+
+    Args:
+        folder: Whose file `occupied` is locked; the file itself stays, and says nothing.
+        refusal: What to say if another process is in.
+
+    Raises:
+        ValueError: If another process is in.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "occupied").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(refusal) from None
+        yield
