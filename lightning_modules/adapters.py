@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dic
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lightning_modules.merged_convolution import MergedConv2d
+from lightning_modules.merged_layers import MERGED
 from lightning_modules.mover import HeadMover
 
 SHARED, IDENTITY = "shared", "identity"
@@ -107,12 +107,8 @@ def attach_adapter(model: Carrier, name: str, folder: Path) -> dict[str, object]
 
 
 def _add(model: Carrier, name: str, config: LoraConfig) -> None:
-    """Add an adapter beside others; that there are two is meant, and peft need not warn of it.
-
-    The mover's layers are small enough to be `MergedConv2d`.
-    """
-    if isinstance(model, HeadMover):
-        config._register_custom_module({nn.Conv2d: MergedConv2d})
+    """Add an adapter beside others; that there are two is meant, and peft need not warn of it."""
+    config._register_custom_module(MERGED)  # public by peft's guide to custom models
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")
         model.add_adapter(config, adapter_name=name)

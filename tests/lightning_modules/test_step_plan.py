@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 
+from lightning_modules import merged_layers
 from lightning_modules.args import MemoryArgs
 from lightning_modules.footprint import measure_step
 from lightning_modules.step_plan import plan_step
@@ -33,7 +34,8 @@ def dearest_step(monkeypatch) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("dearest_step")
 @pytest.mark.parametrize("gradient_checkpointing", [False, True])
-def test_a_plan_is_what_a_real_step_needs(tiny_base, configs, gradient_checkpointing):
+def test_a_plan_is_what_a_real_step_needs(tiny_base, configs, gradient_checkpointing, monkeypatch):
+    monkeypatch.setattr(merged_layers, "SMALL", 0)  # only a CPU holds merged weights, and plans are of GPUs
     head = TalkingHead(str(tiny_base), gradient_checkpointing=gradient_checkpointing).train()
     batch = make_batch(head, clips=2, frames=4)
     real = measure_step(lambda: head.training_step(batch, 0))
