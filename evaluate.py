@@ -1,7 +1,7 @@
 """Evaluates a run: its clients' held-out clips, generated from portrait and sound, and scored beside anchors.
 
     python evaluate.py --run runs/demo
-    python evaluate.py --run runs/demo --clients alice,bela --steps 4 --out runs/demo/local/four_steps
+    python evaluate.py --run runs/demo --clients alice,bela --steps 3 --out runs/demo/local/few_steps
 
 It leaves `report.md`, `metrics.csv`, figures, side-by-side videos and TensorBoard entries in one folder. They show
 private people: the folder is under the run's `local/` unless told otherwise.

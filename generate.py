@@ -53,7 +53,7 @@ def generate(
     base: str = "assets/base",
     head_motion: Literal["auto", "natural", "still", "free"] = "auto",
     crop: Literal["auto", "face", "none"] = "auto",
-    steps: PositiveInt = 4,
+    steps: PositiveInt = 3,
     guidance_scale: NonNegativeFloat = 1.0,
     seed: int = 0,
     temperature: ClosedUnitInterval | None = None,
@@ -78,7 +78,7 @@ def generate(
             model; auto is natural if the base model knows head motion, else free.
         crop: auto and face cut the picture around the largest face, none takes the centre square. A square picture of
             the model's size is taken whole.
-        steps: Denoising steps: four do for the base that ships; others may need more.
+        steps: Denoising steps: three do for the base that ships; others may need more.
         guidance_scale: Above 1 the mouth follows the sound more, at twice the time.
         seed: Of the start noise and the natural motion. On one machine the same flags give the same video.
         temperature: How much is left to the start noise: 0 is steadiest, 1 is what the model was trained on. What suits

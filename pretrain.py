@@ -111,7 +111,8 @@ def pretrain(
     save_base(backbone, out)
     data = {"folder": data_root, "people": len(public.people), "clips": len(public.clips), "size": size}
     scores = score_base(backbone, load_people(held_out, size, crop)) if held_out else {}
-    write_card(Path(out), data, add_history(stage.log, Path(init)) if init else stage.log, scores)
+    log = add_history(stage.log, Path(init)) if init else stage.log
+    write_card(Path(out), data, log, scores, drawn=data_root == "data/public")
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
 
 

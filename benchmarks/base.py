@@ -20,6 +20,7 @@ from tqdm import tqdm
 from benchmarks.base_scores import (
     AUTOENCODER,
     FEW,
+    FEW_STEPS,
     NATURAL,
     POSE,
     SOUND,
@@ -118,7 +119,7 @@ def make_frames(
         AUTOENCODER: [through_autoencoder(backbone, case.frames) for case in cases],
         "clean render": [clean_render(case) for case in cases],
         POSE: [generate(case, case, case.motion) for case in tqdm(cases, POSE, mininterval=5)],
-        FEW: [generate(case, case, case.motion, steps=4) for case in tqdm(cases, FEW, mininterval=5)],
+        FEW: [generate(case, case, case.motion, steps=FEW_STEPS) for case in tqdm(cases, FEW, mininterval=5)],
         SOUND: [generate(case, case, None) for case in tqdm(cases, SOUND, mininterval=5)],
         NATURAL: [generate(case, case, move(case)) for case in tqdm(cases, NATURAL, mininterval=5)],
     }

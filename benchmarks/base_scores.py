@@ -19,8 +19,9 @@ from evaluation.statistics import Estimate, estimate
 from evaluation.tracks import correlation
 from lightning_modules.backbone import Backbone
 
-POSE, SOUND = "generated, pose given", "generated, sound alone"
-FEW, NATURAL = "generated, pose given, 4 steps", "generated, sound and a natural motion"
+POSE, SOUND = "generated, pose given", "generated, sound, motion left to the model"
+FEW_STEPS = 3
+FEW, NATURAL = f"generated, pose given, {FEW_STEPS} steps", "generated, sound and a natural motion"
 STATIC, AUTOENCODER = "static copy", "through the VAE"
 PICTURE, OTHER, CHANCE = (
     "generated against the picture's",

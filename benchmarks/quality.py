@@ -3,7 +3,7 @@
 It reads what three commands left, and generates nothing itself:
 
     python evaluate.py --run runs/demo
-    python evaluate.py --run runs/demo --steps 4 --out runs/demo/local/few_steps
+    python evaluate.py --run runs/demo --steps 3 --out runs/demo/local/few_steps
     python benchmarks/base.py
 
 The system in question is all that a client ends up with: base, global adapter and its own. Likeness is asked of the

@@ -59,8 +59,8 @@ def proximal_step(optimizer: Optimizer, anchors: dict[Tensor, Tensor], mu: float
     """Pull parameters towards their anchors: theta <- theta_0 + (theta - theta_0) / (1 + lr mu).
 
     The exact proximal step of FedProx's (mu/2) ||theta - theta_0||^2 (Li et al. 2020, eq. 2), after an optimizer step.
-    As a penalty in the loss it would vanish in Adam's normalisation and in gradient clipping. With mu = 0 nothing moves,
-    to the bit.
+    As a penalty in the loss it would vanish in Adam's normalisation and in gradient clipping.
+    With mu = 0 nothing moves, to the bit.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"]:

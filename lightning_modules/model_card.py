@@ -71,8 +71,13 @@ def add_history(log: dict[str, Any], earlier: Path) -> dict[str, Any]:
     return added
 
 
-def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: dict[str, float]) -> None:
-    """Write `README.md` for people and `training.json`, with the losses over steps, for plots."""
+def write_card(
+    folder: Path, data: dict[str, Any], log: dict[str, Any], scores: dict[str, float], *, drawn: bool
+) -> None:
+    """Write `README.md` for people and `training.json`, with the losses over steps, for plots.
+
+    `drawn` says that the public people are the demo's, so that their card can tell where they came from.
+    """
     rows = [
         f"| {stage} | {part['steps']:,} steps of {UNITS[stage]} | {part['seconds'] / 60:.0f} min |"
         + (f" {part['losses'][-1][1]:.4f} |" if part["losses"] else " |")
@@ -81,12 +86,15 @@ def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: 
     held_out = [f"- {name}: {value:.3f}" for name, value in scores.items()] or ["- not measured"]
     origins = json.loads((folder / "backbone.json").read_text()).get("origins") or {}
     others = ["Of it others trained:", "", *(f"- {name}: {origin}" for name, origin in origins.items()), ""]
+    of_drawn = [
+        f"in `{data['folder']}`. The demo people are drawn and spoken by `datamodules/demo.py`; seeds 1000-1999 are",
+        "public, 2000-2009 held out, 3000-3007 the private clients. No real person is among them.",
+    ]
     text = [
         "# Base model",
         "",
         f"Trained by `pretrain.py` on {data['people']} public people, {data['clips']} clips of {data['size']} px,",
-        f"in `{data['folder']}`. The demo people are drawn and spoken by `datamodules/demo.py`; seeds 1000-1999 are",
-        "public, 2000-2009 held out, 3000-3007 the private clients. No real person is among them.",
+        *(of_drawn if drawn else [f"in `{data['folder']}`."]),
         "",
         "| part | trained | time | last loss |",
         "|---|---|---|---|",
@@ -97,8 +105,8 @@ def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: 
         "",
         *held_out,
         "",
-        "How well it speaks: `python benchmarks/base.py`, last result in `benchmarks/results/base.json`. Weights are",
-        "float16 safetensors in diffusers layout, computed in float32.",
+        *(["How well it speaks: `python benchmarks/base.py`, last result in `benchmarks/results/base.json`."] * drawn),
+        "Weights are float16 safetensors in diffusers layout, computed in float32.",
         "",
     ]
     (folder / "README.md").write_text("\n".join(text))

@@ -177,5 +177,7 @@ def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
     assert load_base(tmp_path / "base").shape.window == 4
     log = json.loads((tmp_path / "base" / "training.json").read_text())
     assert 0 < log["held_out"]["vae_psnr"] < 20
-    assert "2 public people" in (tmp_path / "base" / "README.md").read_text()
+    card = (tmp_path / "base" / "README.md").read_text()
+    assert "2 public people" in card
+    assert "demo people" not in card
     assert [log[stage]["steps"] for stage in STEPS] == [2] * 6
