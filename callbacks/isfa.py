@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from typing_extensions import override
 
-from federation.aggregation import isfa_weight, joint_vector, smooth_weight, weighted_mean
+from federation.aggregation import isfa_weight, joint_vector, signal_share, smooth_weight, weighted_mean
 from federation.args import AggregationArgs
 from federation.hooks import FederationCallback
 from federation.update import Aggregate, ClientUpdate, RoundState
@@ -17,9 +17,9 @@ SMALLEST_WEIGHT = 1e-9
 class ISFAAggregation(FederationCallback):
     """Identity- and stability-aware aggregation (PrivFedTalk), as one joint vector per client.
 
-    The client forms [w Delta, beta w]; the server divides the sum of the first part by that of the second. With
-    `gamma = 0` this is FedAvg with data counts capped at `max_examples`. Without clip, noise and rounding it is the
-    textbook weighted mean.
+    The client forms [w Delta, beta w]; the server divides the sum of the first part by that of the second, and keeps as
+    much of it as is not noise (`signal_share`). With `gamma = 0` this is FedAvg with data counts capped at
+    `max_examples`. Without clip, noise and rounding it is the textbook weighted mean.
 
     Args:
         args: Weights and the smoothing of the summed weight.
@@ -46,4 +46,6 @@ class ISFAAggregation(FederationCallback):
         summed = smooth_weight(previous, float(aggregate.vector[-1]) / self.args.beta, self.args.weight_ema)
         state.notes = {**state.notes, "summed_weight": summed}
         mean = weighted_mean(aggregate.vector, self.args.beta, max(self.floor, SMALLEST_WEIGHT), summed)
-        aggregate.direction = torch.from_numpy(mean).float()
+        kept = signal_share(aggregate.vector[:-1], aggregate.noise)
+        state.metrics["released/signal_share"] = kept
+        aggregate.direction = torch.from_numpy(kept * mean).float()

@@ -49,6 +49,21 @@ def weighted_mean(
     return sum_vector[:-1] / max(weight, floor)
 
 
+def signal_share(noisy: np.ndarray, deviation: float) -> float:
+    """Return how much of a noisy vector to keep, in [0, 1]: max(0, 1 - (d - 2) sigma^2 / |y|^2).
+
+    The positive-part James-Stein estimator (James and Stein 1961; for released sums Balle and Wang, arXiv 1805.06530,
+    section 4): in the mean never farther from the truth than the vector itself, and next to nothing where that is next
+    to nothing but noise. It sees what is released and public alone, so it costs no privacy.
+
+    Args:
+        noisy: The vector y, shape (d,).
+        deviation: Standard deviation sigma of the noise in each coordinate; without any, all is kept.
+    """
+    squares, noise = float(np.dot(noisy, noisy)), max(noisy.size - 2, 0) * deviation**2
+    return 1.0 if noise == 0 else max(0.0, 1 - noise / max(squares, noise))
+
+
 def smooth_weight(previous: float | None, weight: float, ema: float) -> float:
     """Return the summed weight averaged over rounds; `ema` in [0, 1), 0 keeps this round's."""
     return weight if previous is None else ema * previous + (1 - ema) * weight

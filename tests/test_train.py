@@ -279,6 +279,7 @@ def test_figures_are_told_apart(tmp_path):
         "released/epsilon_coins_secret",
         "released/noise_to_signal",
         "released/seconds",
+        "released/signal_share",
         "released/step_norm",
         "released/upload_bytes",
     }

@@ -74,3 +74,12 @@ def test_the_smoothed_weight_is_carried_in_the_notes_and_leaves_old_ones_alone()
     step.on_aggregate(state, Aggregate(np.zeros(0), 8, vector=np.append(np.ones(DIMENSION), 0.5 * 3.0)))
     assert state.notes == {"summed_weight": 2.0}
     assert notes == {"summed_weight": 1.0}
+
+
+@pytest.mark.parametrize(("noise", "kept"), [(0.0, 1.0), (0.5, 1 - 48 / 50 / 4), (1.0, 1 - 48 / 50), (3.0, 0.0)])
+def test_the_step_is_as_long_as_the_sum_is_not_noise(noise, kept):
+    state, ones = make_state(), np.ones(DIMENSION)
+    aggregate = Aggregate(np.zeros(0), 8, vector=np.append(4.0 * ones, 4.0 * 0.5), noise=4.0 * noise)
+    ISFAAggregation(AggregationArgs(beta=0.5)).on_aggregate(state, aggregate)
+    assert torch.allclose(aggregate.direction, torch.full((DIMENSION,), kept))
+    assert state.metrics["released/signal_share"] == pytest.approx(kept)

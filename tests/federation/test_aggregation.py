@@ -16,6 +16,7 @@ from federation.aggregation import (
     isfa_weight,
     joint_vector,
     proximal_step,
+    signal_share,
     smooth_weight,
     weighted_mean,
 )
@@ -74,6 +75,34 @@ def test_a_smoothed_weight_replaces_this_rounds():
     assert smooth_weight(None, 3.0, 0.9) == 3.0
     assert smooth_weight(1.0, 3.0, 0.0) == 3.0
     assert smooth_weight(1.0, 3.0, 0.75) == 1.5
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.3, 1.0, 5.0])
+def test_what_is_kept_of_a_noisy_vector_is_nearer_to_the_truth(signal):
+    """Signal in units of the noise's length; the mean of 200 draws of 400 coordinates is compared."""
+    draws = np.random.default_rng(0)
+    truth = signal * np.ones(400)
+    errors, shares = [], []
+    for noisy in truth + draws.normal(size=(200, 400)):
+        shares.append(signal_share(noisy, 1.0))
+        errors.append([((kept * noisy - truth) ** 2).sum() for kept in (1.0, shares[-1])])
+    plain, kept = np.mean(errors, axis=0)
+    assert kept < plain
+    assert np.mean(shares) == pytest.approx(signal**2 / (1 + signal**2), abs=0.05)
+    if signal == 0:
+        assert kept < 0.02 * plain
+
+
+@given(deviation=st.floats(1e-3, 1e3), scale=st.floats(1e-3, 1e3))
+def test_the_kept_share_has_no_unit(deviation, scale):
+    noisy = np.random.default_rng(1).normal(size=50) * 3 * deviation
+    assert signal_share(scale * noisy, scale * deviation) == pytest.approx(signal_share(noisy, deviation))
+
+
+def test_all_is_kept_without_noise_and_nothing_of_nothing():
+    assert signal_share(np.array([1.0, -2.0, 3.0]), 0.0) == 1.0
+    assert signal_share(np.zeros(3), 1.0) == 0.0
+    assert signal_share(np.ones(2), 5.0) == 1.0  # two coordinates are too few to tell
 
 
 def test_the_proximal_step_solves_its_problem():
