@@ -145,7 +145,7 @@ def film(
     from datamodules.ahead import work_ahead
     from datamodules.audio import hearing
     from datamodules.video import write_video
-    from lightning_modules.decoding import decode_stream
+    from lightning_modules.denoised import decode_stream
     from lightning_modules.sampling import stream_denoised
 
     mel = hearing(backbone.speech)(driving.waveform, driving.frames)

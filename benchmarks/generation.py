@@ -30,7 +30,7 @@ from datamodules.playback import Playback
 from datamodules.video import write_video
 from generate import film
 from lightning_modules.backbone import Backbone
-from lightning_modules.decoding import decode_stream
+from lightning_modules.denoised import decode_stream
 from lightning_modules.natural_motion import choose_motion
 from lightning_modules.personalised import load_personalised, pick_device
 from lightning_modules.sampling import stream_denoised

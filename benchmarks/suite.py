@@ -2,8 +2,8 @@
 
 A suite is a list of comparisons, the most important first. A row of one is a set of options of `train.py`, trained with
 each seed and scored on the same held-out clips; equal rows are trained once. All rows have a seed before any has the
-next. A suite can be stopped at any time and goes on where it was; its report then says which rows were not run. The scores
-of the last report stand beside it, so it goes on from there on another machine, too:
+next. A suite can be stopped at any time and goes on where it was; its report then says which rows were not run. The
+scores of the last report stand beside it, so it goes on from there on another machine, too:
 
     mkdir -p runs && cp -r benchmarks/results/suite runs/suite_demo
 """

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.conditioning import MOTION_CHANNELS
-from lightning_modules.decoding import Denoised, decode_stream
+from lightning_modules.denoised import Denoised, decode_stream
 from lightning_modules.details import MovedReference
 from lightning_modules.diffusion import step_by_velocity
 from lightning_modules.reference import Conditions, Reference, copied_latents

@@ -5,7 +5,7 @@ import torch
 
 from lightning_modules.base_folder import load_base
 from lightning_modules.copying import CopySpread
-from lightning_modules.decoding import decode_stream
+from lightning_modules.denoised import decode_stream
 from lightning_modules.sampling import TEMPERATURE, animate, draw_noise, stream_denoised
 from lightning_modules.windowing import group_windows
 

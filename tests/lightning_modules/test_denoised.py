@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules.base_folder import load_base
-from lightning_modules.decoding import Denoised, decode_stream
+from lightning_modules.denoised import Denoised, decode_stream
 from lightning_modules.details import MovedReference
 
 
@@ -35,7 +35,7 @@ def test_a_stream_is_the_same_however_it_is_cut(backbone, monkeypatch):
     whole = torch.cat(list(decode_stream(backbone, [denoised])))
     assert whole.shape == (11, 3, 64, 64)
     assert whole.dtype == torch.uint8
-    monkeypatch.setattr("lightning_modules.decoding.DECODED", 3)
+    monkeypatch.setattr("lightning_modules.denoised.DECODED", 3)
     cut = torch.cat(list(decode_stream(backbone, denoised.split(5))))
     assert (whole.int() - cut.int()).abs().max() <= 1
     plain = torch.cat(list(decode_stream(backbone, [Denoised(latents + 0.01, None)])))
