@@ -38,6 +38,11 @@ DEMO_PEOPLE = {Path("data/demo/clients"): PRIVATE_SEEDS, Path("data/demo/public"
 """Folders that are filled with demo people when they are asked for."""
 
 
+def is_first_device() -> bool:
+    """Whether this process was started by the user, and not by a run for another one of its devices."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def open_folder(out_dir: str | None, resume: str | None) -> Path:
     """Return the folder of the run, without making it.
 
@@ -63,7 +68,7 @@ def work_in(folder: Path) -> AbstractContextManager[None]:
     Raises:
         ValueError: If another run is in: both would write the same rounds, and the ledger would count neither right.
     """
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if not is_first_device():
         return nullcontext()
     return occupied(folder, f"A run's folder is one process's at a time. Another works in {folder}. Wait for it.")
 
@@ -90,7 +95,7 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
 
     Further devices of a run start here again, after rank 0, and leave its warnings unsaid.
     """
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if not is_first_device():
         logging.getLogger("datamodules").setLevel(logging.ERROR)
     if isinstance(data, ClientDataModule):
         fill_demo_folder(data.root, data.size, processes)
@@ -109,7 +114,7 @@ def read_public_people(root: str | None, data: FederatedData, module: FederatedM
 
 def fill_demo_folder(root: Path, size: int, processes: int) -> None:
     """Draw and speak the demo people if this is their folder; clips that stand are kept."""
-    if Path(root) in DEMO_PEOPLE and os.environ.get("LOCAL_RANK", "0") == "0":
+    if Path(root) in DEMO_PEOPLE and is_first_device():
         make_demo_people(root, DEMO_PEOPLE[Path(root)], size=size, processes=processes)
 
 
