@@ -134,7 +134,7 @@ def draw_sheet(path: Path, cases: list[Case], made: dict[str, list[Tensor]], shu
         "recorded": [case.frames for case in cases],
         "VAE": made[AUTOENCODER],
         "pose given": made[POSE],
-        "sound alone": made[SOUND],
+        "sound, motion left": made[SOUND],
         "natural motion": made[NATURAL],
         "other sound": shuffled,  # its first pairs go through all cases
     }

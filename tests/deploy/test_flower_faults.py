@@ -6,7 +6,6 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -122,17 +121,21 @@ class Struck(RelayNodes):
         return self.loopback.processes.running["superlink"]
 
     def begin(self, round: int, attempt: int) -> None:
-        """Start the SuperLink anew if it died, as systemd would, and wait for the nodes."""
+        """Start the SuperLink anew if it died, as systemd would, and wait for the nodes.
+
+        Whom the SuperLink names proves nothing: it remembers nodes of before and gives up on them one by one.
+        """
         self.position, self.stage = (round, attempt), 0
         if self.superlink.poll() is not None:
+            before = self.returns()
             self.loopback.start_superlink()
-            while not self.all_are_back():
+            while not all(now > then for now, then in zip(self.returns(), before, strict=True)):
                 time.sleep(1)
 
-    def all_are_back(self) -> bool:
-        with suppress(OSError):
-            return len(self.everybody()) == len(NAMES)
-        return False
+    def returns(self) -> list[int]:
+        """Return how often each node has found its SuperLink again."""
+        logs = (self.loopback.processes.log(f"supernode-{name}") for name in NAMES)
+        return [log.count("Connection successful") for log in logs]
 
     def ask(self, orders, seconds):
         self.stage += 1
