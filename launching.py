@@ -133,6 +133,10 @@ def make_observers(
     clips_are_here = isinstance(data, LightningDataModule)
     if not clips_are_here:  # a simulation shows all that clients do
         observers.insert(0, Contributions(settled.aggregation.beta))
+    if hasattr(module, "export_adapter"):  # before what takes long: a crash should leave the newest adapters
+        clients = data.clients if module.personal_parameters() and clips_are_here else []
+        whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None
+        observers.append(Checkpoint(module, clients, folder, whole))
     if hasattr(module, "denoising_error") and args.evaluation_batches and clips_are_here:
         observers.append(Evaluation(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:
@@ -141,10 +145,6 @@ def make_observers(
             speakers.insert(0, Speaker(public.clients[0], public, is_client=False))
         options = {"every": args.samples_every, "frames": args.sample_frames, "steps": args.sample_steps}
         observers.append(Samples(fabric, module, speakers, write_video, monitor, folder, **options))
-    if hasattr(module, "export_adapter"):
-        clients = data.clients if module.personal_parameters() and clips_are_here else []
-        whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None
-        observers.append(Checkpoint(module, clients, folder, whole))
     return [*observers, monitor]
 
 

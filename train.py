@@ -120,8 +120,6 @@ def train(
     )
     with work_in(folder), nullcontext() if remote is None else closing(remote.nodes):
         fabric.launch()
-        if fabric.is_global_zero and settings:
-            save_text(folder / "config.yaml", settings)
         rounds = FederatedRounds(
             fabric,
             module,
@@ -138,6 +136,8 @@ def train(
             remote=remote,
             clients_at_once=clients_at_once,
         )
+        if fabric.is_global_zero and settings:  # now that they are known to fit the rounds that may be there
+            save_text(folder / "config.yaml", settings)
         rounds.run()
     return folder
 
@@ -164,6 +164,8 @@ def run(argv: Sequence[str]) -> Path | None:
     parser = make_parser(argv)
     chosen = parser.parse_args(argv)
     if chosen.resume and not chosen.config:
+        if chosen.out_dir:
+            raise ValueError(f"`--resume` goes on in {chosen.resume}. Leave `--out_dir` out. Got {chosen.out_dir}.")
         argv = ["--config", str(Path(chosen.resume) / "config.yaml"), *argv]
         chosen = parser.parse_args(argv)
     if chosen.config and not chosen.out_dir:
@@ -174,7 +176,9 @@ def run(argv: Sequence[str]) -> Path | None:
 
         print(plan_run(chosen))
         return None
-    settings = parser.dump(chosen)
+    kept = chosen.clone()
+    kept.resume = None  # what a run saves must start another one, too
+    settings = parser.dump(kept)
     from federation.seeding import seed_training
 
     seed_training(chosen.seed)  # weights that are drawn, not loaded, follow from the seed, too

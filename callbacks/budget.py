@@ -1,4 +1,4 @@
-"""Charges every round before its sum exists, stops before the budget is exceeded, and leaves a privacy card."""
+"""Charges every round before its sum exists, stops before the budget is exceeded, and keeps the privacy card."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing_extensions import override
 
 from callbacks.conclusion import CARD, Spent, conclude, gather_facts, save_card, shout
-from callbacks.promise import Promise
+from callbacks.promise import Promise, keep_terms
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Accountant, Release
-from federation.privacy.card import privacy_card
+from federation.privacy.card import PrivacyFacts, privacy_card
 from federation.privacy.cohort import provision
 from federation.privacy.composition import Epsilon
 from federation.privacy.ledger import Ledger
@@ -46,7 +46,12 @@ class PrivacyBudget(FederationCallback):
 
     @override
     def on_run_start(self, state: RoundState) -> None:
-        """Refuse a delta that the samplers and the cryptography alone could use up, and open the ledger."""
+        """Open the ledger.
+
+        Raises:
+            ValueError: If samplers and cryptography alone could use up delta, or the rounds before had other terms.
+        """
+        keep_terms(state, self.promise.terms)
         total_delta(self.promise.privacy.delta, self.rounds, self.promise.cohort.clients, state.wire_size)
         if state.is_main:
             self.ledger = Ledger(self.out_dir / LEDGER, state.notes.get("ledger_head"))
@@ -62,7 +67,10 @@ class PrivacyBudget(FederationCallback):
 
     @override
     def on_release(self, state: RoundState) -> None:
-        """Charge, at the noise of those who survived, unless the attempts at this round have used up the budget."""
+        """Charge, at the noise of those who survived, unless the attempts at this round have used up the budget.
+
+        The card is written here, too: whatever ends the run, no sum is ever newer than what the card says it cost.
+        """
         if not state.is_main:
             return
         survivors = len(state.clients if state.survivors is None else state.survivors)
@@ -72,6 +80,7 @@ class PrivacyBudget(FederationCallback):
             self.ledger.charge(state.index, state.attempt, *charged, survivors=survivors)
             self.accountant.step(*charged)
             state.notes = {**state.notes, "ledger_head": self.ledger.head}
+            save_card(self.out_dir, privacy_card(self._facts(state, is_last=False)))
 
     @override
     def on_round_end(self, state: RoundState) -> None:
@@ -86,11 +95,15 @@ class PrivacyBudget(FederationCallback):
     def on_run_end(self, state: RoundState) -> None:
         if not state.is_main:
             return
-        secret = None if self.visible else self.accountant.epsilon()
-        spent = Spent(len(self.ledger.entries), secret, self._with_known_coins())
-        facts = gather_facts(state, self.promise, spent)
+        facts = self._facts(state, is_last=True)
         save_card(self.out_dir, privacy_card(facts))
         print(conclude(facts, self.out_dir / CARD), flush=True)
+
+    def _facts(self, state: RoundState, is_last: bool) -> PrivacyFacts:
+        """Return what the card says of all that is charged so far."""
+        secret = None if self.visible else self.accountant.epsilon()
+        spent = Spent(len(self.ledger.entries), secret, self._with_known_coins())
+        return gather_facts(state, self.promise, spent, is_last)
 
     def _is_within(self, state: RoundState, release: Release) -> bool:
         """Stop the run unless the budget has room for one more release."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -46,18 +47,36 @@ class Checkpoint(FederationCallback):
         self.module, self.clients, self.out_dir, self.export_global = module, clients, out_dir, export_global
 
     @override
+    def on_run_start(self, state: RoundState) -> None:
+        """Export what a crash kept from being exported after the last commit."""
+        if state.is_main and state.index and not self._is_exported(state):
+            self._export(state, rounds_done=state.index)
+
+    @override
     def on_round_end(self, state: RoundState) -> None:
-        if not state.is_main:
-            return
-        notes = {"global_adapter": hash_adapter(state.global_adapter), "round": state.index + 1}
+        if state.is_main:
+            self._export(state, rounds_done=state.index + 1)
+
+    def _is_exported(self, state: RoundState) -> bool:
+        """Return whether all adapters are there, of the newest round; a whole model does not say which it is of."""
+        folders = [self._own(client) for client in self.clients]
+        folders += [self.out_dir / "global"] if self.export_global is None else []
+        newest = {"global_adapter": hash_adapter(state.global_adapter), "round": state.index}
+        return bool(folders) and all(newest.items() <= _read_notes(folder).items() for folder in folders)
+
+    def _export(self, state: RoundState, rounds_done: int) -> None:
+        notes = {"global_adapter": hash_adapter(state.global_adapter), "round": rounds_done}
         state.load_adapters(None)
         replace_folder(self.out_dir / "global", lambda folder: notes.update(self._export_global(folder, notes)))
         for client in self.clients:
             state.load_adapters(client)
             replace_folder(
-                self.out_dir / "clients" / client / "identity",
+                self._own(client),
                 lambda folder, client=client: self.module.export_adapter("identity", folder, client=client, **notes),
             )
+
+    def _own(self, client: str) -> Path:
+        return self.out_dir / "clients" / client / "identity"
 
     def _export_global(self, folder: Path, notes: dict[str, object]) -> dict[str, str]:
         if self.export_global is not None:
@@ -69,6 +88,12 @@ class Checkpoint(FederationCallback):
 def hash_adapter(vector: Tensor) -> str:
     """Return the SHA-256 of a global adapter's values."""
     return hashlib.sha256(vector.contiguous().numpy(force=True).tobytes()).hexdigest()
+
+
+def _read_notes(folder: Path) -> dict[str, object]:
+    """Return the notes of an exported adapter, none if it is not there."""
+    notes = folder / "adapter.json"
+    return json.loads(notes.read_text()) if notes.is_file() else {}
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from callbacks.promise import Promise
+from callbacks.promise import Promise, keep_terms
 from federation.hooks import FederationCallback
 from federation.privacy.card import PrivacyFacts, no_privacy_card, stated
 from federation.privacy.code_hash import hash_sources
@@ -33,15 +33,18 @@ class Spent:
     coins_known: Epsilon
 
 
-def gather_facts(state: RoundState, promise: Promise, spent: Spent) -> PrivacyFacts:
-    """Return what the card says, with the number of clients at which the same noise in the mean meets the target.
+def gather_facts(state: RoundState, promise: Promise, spent: Spent, is_last: bool = True) -> PrivacyFacts:
+    """Return what the card says.
+
+    At the end of a run also the number of clients at which the same noise in the mean meets the target; the search for
+    it takes seconds.
 
     Raises:
         ValueError: If delta does not cover what samplers and cryptography may fail with.
     """
     z, q, delta = promise.release.noise_multiplier, promise.release.sample_rate, promise.privacy.delta
     clients, dimension = promise.cohort.clients, state.wire_size
-    asked = spent.rounds > 0 and spent.coins_secret is not None
+    asked = is_last and spent.rounds > 0 and spent.coins_secret is not None
     return PrivacyFacts(
         cohort=promise.cohort,
         adversary=promise.security.adversary,
@@ -112,16 +115,18 @@ class PrivacyOff(FederationCallback):
 
         Raises:
             OwnerRefusalError: If the run goes beyond the limits.
+            ValueError: If the run had privacy before.
         """
         if self.limits is not None:
             self.limits.demand(self.terms)
+        keep_terms(state, {"--privacy.enabled": False})
         if state.is_main:
+            save_card(self.out_dir, no_privacy_card())
             shout("PRIVACY IS OFF: updates are neither clipped, noised nor masked. No epsilon holds.")
 
     @override
     def on_run_end(self, state: RoundState) -> None:
         if state.is_main:
-            save_card(self.out_dir, no_privacy_card())
             shout("PRIVACY WAS OFF: whoever adds up the updates has seen each of them.")
 
 

@@ -50,7 +50,8 @@ class Evaluation(FederationCallback):
 
     Args:
         fabric: Launched; the clients are divided over its devices.
-        module: As built, before any round: its shared parameters are the base's.
+        module: As built, before any round: its shared parameters change nothing about the base, or, with
+            `shared_start`, are what the first round began with, and what `base` then means.
         data: The clients' clips.
         every: Rounds between evaluations; 0 is at the end of the run only.
         batches: Batches per client.
@@ -121,15 +122,14 @@ class Evaluation(FederationCallback):
 
 
 def summary(metrics: dict[str, float], clients: Sequence[str]) -> str:
-    """Say in two lines what the adapters are worth."""
+    """Say in a line what the adapters are worth, and in another, where there are strangers, how much is one's own."""
     base, shared, own = (metrics[f"local/held_out_{name}"] for name in ("base", "shared", "own"))
-    unique = [
-        client
-        for client in clients
-        if metrics[f"local/held_out_own/{client}"] < metrics.get(f"local/held_out_stranger/{client}", float("inf"))
-    ]
-    return (
+    worth = (
         f"Held-out denoising loss: base {base:.4f}, with the global adapter {shared:.4f} ({shared / base - 1:+.1%}), "
-        f"with the own identity adapter {own:.4f} ({own / base - 1:+.1%}).\n"
-        f"The own identity adapter beats every stranger's for {len(unique)} of {len(clients)} clients."
+        f"with the own identity adapter {own:.4f} ({own / base - 1:+.1%})."
     )
+    strangers = {client: metrics.get(f"local/held_out_stranger/{client}") for client in clients}
+    if None in strangers.values():
+        return worth
+    unique = [client for client in clients if metrics[f"local/held_out_own/{client}"] < strangers[client]]
+    return f"{worth}\nThe own identity adapter beats every stranger's for {len(unique)} of {len(clients)} clients."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,9 @@ from federation.args import PrivacyArgs, SecurityArgs
 from federation.privacy.accountant import Release
 from federation.privacy.cohort import TINY_COHORT, Cohort, provision
 from federation.privacy.survivors import effective_release
+from federation.update import RoundState
+
+TERMS_NOTE = "privacy_terms"
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,22 @@ class Promise:
         limits = (self.privacy.max_epsilon, self.privacy.target_epsilon)
         return min((limit for limit in limits if limit is not None), default=float("inf"))
 
+    @property
+    def terms(self) -> dict[str, object]:
+        """Return what every round of the run must have in common, by flag, for one card to hold of all of them."""
+        privacy, security = self.privacy, self.security
+        terms = {
+            "--privacy.enabled": True,
+            "--privacy.key_source": privacy.key_source,
+            "--privacy.noise_multiplier": float(f"{self.release.noise_multiplier:.6g}"),
+            "--federation.sampling": self.sampling,
+            "--federation.sample_rate": self.release.sample_rate,
+            "--security.adversary": security.adversary,
+            "--security.colluding_share": security.colluding_share,
+            "--security.dropout_share": security.dropout_share,
+        }
+        return terms | {"number of clients": self.cohort.clients} if self.simulation else terms
+
     def effective(self, drawn: int, survivors: int) -> Release:
         """Return one round as it is to be charged, where this many clients were asked and this many are in the sum.
 
@@ -56,3 +76,22 @@ class Promise:
         visible, security = self.sampling == "visible", self.security
         cohort = provision(drawn, security.colluding_share, security.dropout_share) if visible else self.cohort
         return effective_release(self.release, cohort, survivors)
+
+
+def keep_terms(state: RoundState, terms: Mapping[str, object]) -> None:
+    """Hold a run that goes on to the terms of the rounds that are done, at the start of each of its processes.
+
+    The ledger knows noise and sample rate of each release, but not whose keys and coins it rests on.
+
+    Raises:
+        ValueError: If a term has changed, or was not recorded.
+    """
+    before = state.notes.get(TERMS_NOTE, {}) if state.index else terms
+    for name in [*terms, *(before.keys() - terms.keys())]:
+        if before.get(name) != terms.get(name):
+            raise ValueError(
+                "All rounds of a run have the same privacy terms, or its card would be wrong. "
+                f"Got {name} {terms.get(name, 'not set')}; it was {before.get(name, 'not set')} in the rounds before. "
+                "Go on with the run's own settings, or start anew in another `--out_dir`."
+            )
+    state.notes = {**state.notes, TERMS_NOTE: dict(terms)}

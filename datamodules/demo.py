@@ -26,11 +26,6 @@ Job = tuple[int, int, Path]
 """Seed, clip and file."""
 
 
-def demo_clients() -> list[str]:
-    """The folder names of the private demo people."""
-    return [name_of(seed) for seed in PRIVATE_SEEDS]
-
-
 def make_demo_people(
     root: str | Path,
     seeds: Iterable[int] = PRIVATE_SEEDS,

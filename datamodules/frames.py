@@ -17,11 +17,6 @@ Progress = Callable[[int, int], None]
 """Called after each file with the number of files read and of files in all."""
 
 
-def load_clips(root: str | Path, size: int, crop: Crop, progress: Progress | None = None) -> list[Clip]:
-    """Read every person's clips; see `load_people`."""
-    return [clip for clips in load_people(root, size, crop, progress).values() for clip in clips]
-
-
 def load_people(
     root: str | Path,
     size: int,

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -14,6 +13,8 @@ from safetensors import SafetensorError
 from federation.server_state import ServerState
 
 KEEP = 2
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
+"""What reading a broken round can raise."""
 
 
 class RoundFolders:
@@ -28,12 +29,23 @@ class RoundFolders:
 
     def committed(self) -> list[Path]:
         """Return the committed folders, oldest first."""
-        return sorted(path for path in self.root.glob("round_*") if re.fullmatch(r"round_\d{4,}", path.name))
+        found = (path for path in self.root.glob("round_*") if re.fullmatch(r"round_\d{4,}", path.name))
+        return sorted(found, key=lambda path: int(path.name.removeprefix("round_")))
 
     def latest(self) -> ServerState | None:
-        """Return the server's state of the newest committed round, or None before the first."""
+        """Return the server's state of the newest committed round, or None before the first.
+
+        Raises:
+            ValueError: If it cannot be read.
+        """
         folders = self.committed()
-        return ServerState.load(folders[-1]) if folders else None
+        try:
+            return ServerState.load(folders[-1]) if folders else None
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{folders[-1]} cannot be read ({error}). Bring it back from a copy, or start anew with another "
+                "`--out_dir`."
+            ) from error
 
     def open(self, fresh: ServerState, resume: bool) -> ServerState:
         """Return the state that a run starts from: the newest committed round's, or a fresh one if there is none.
@@ -53,16 +65,27 @@ class RoundFolders:
         return latest
 
     def clean(self) -> None:
-        """Remove what a crash left: partial folders and, with a warning, newest folders that cannot be read."""
+        """Remove what a crash left in work, and, with a warning, set aside newest rounds that cannot be read.
+
+        They are kept, as `round_*.unreadable`: what fails to read them may be no more than a full table of files.
+        Where none can be read, all stay as they are.
+        """
         for path in self.root.glob("round_*.partial"):
             shutil.rmtree(path)
+        broken = []
         for path in reversed(self.committed()):
             try:
                 ServerState.load(path)
-                return
-            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                warnings.warn(f"{path} cannot be read ({error}) and is removed.", stacklevel=2)
-                shutil.rmtree(path)
+                break
+            except UNREADABLE as error:
+                broken.append((path, error))
+        else:
+            return
+        for path, error in broken:
+            aside = path.with_name(f"{path.name}.unreadable")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            warnings.warn(f"{path} cannot be read ({error}) and is now {aside.name}.", stacklevel=2)
 
     def client_file(self, client: str, rounds_done: int) -> Path | None:
         """Return the newest file of a client's state, if any: the round's in work after `rounds_done`, else theirs."""
@@ -85,18 +108,17 @@ class RoundFolders:
         """Remove the partial folder."""
         shutil.rmtree(self._partial(rounds_done), ignore_errors=True)
 
-    def commit(self, server: ServerState, clients: Iterable[str]) -> Path:
+    def commit(self, server: ServerState) -> Path:
         """Complete the partial folder and make it the newest by one rename; `prune` removes old ones.
+
+        The states of all who did not train are carried over, also of clients whose clips are gone for the time being.
 
         Args:
             server: The server's state after the round.
-            clients: Whose states to carry over where they did not train.
         """
         partial, before = self._partial(server.rounds_done), self._committed(server.rounds_done - 1)
-        absent = _clients_in(before) - _clients_in(partial)
-        for client in clients:
-            if client in absent:
-                _link_or_copy(_client_path(before, client), _client_path(partial, client))
+        for client in sorted(_clients_in(before) - _clients_in(partial)):
+            _link_or_copy(_client_path(before, client), _client_path(partial, client))
         server.save(partial)
         folder = self._committed(server.rounds_done)
         partial.rename(folder)

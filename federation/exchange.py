@@ -87,10 +87,10 @@ def sum_wires(fabric: Fabric, state: RoundState, updates: list[ClientUpdate]) ->
     total = torch.zeros(state.wire_size, dtype=state.wire_dtype)
     for update in sorted(updates, key=lambda update: update.client):
         total += torch.from_numpy(_checked_wire(state, update)).to(total.dtype)
-    total = total.to(fabric.device)
-    if is_parallel():
+    if is_parallel():  # only then on the GPU: some know no float64
+        total = total.to(fabric.device)
         distributed.all_reduce(total)
-    total = total.cpu()
+        total = total.cpu()
     if state.private:
         return Aggregate((total & RESIDUES).numpy().astype(np.uint32), len(state.clients))
     return Aggregate(total.numpy(), len(state.clients), vector=total.numpy())

@@ -170,7 +170,7 @@ class FederatedRounds:
             notes=state.notes,
         )
         if state.is_main:
-            self.folders.commit(self.server, self.data.clients)
+            self.folders.commit(self.server)
         wait_for_all()
 
     def _new_state(self) -> RoundState:

@@ -158,6 +158,8 @@ def test_one_and_two_devices_and_a_resumed_run_end_with_the_same_bits(begun, tmp
     monkeypatch.setattr("sys.argv", ["train.py", *resume])
     assert train.main() == 0
     assert_same(tmp_path / "runs" / "tiny", tmp_path / "runs" / "one")
+    anew = ["--config", "runs/one/config.yaml"]
+    assert train.make_parser(anew).parse_args(anew).resume is None
 
 
 @pytest.mark.slow
@@ -167,6 +169,18 @@ def test_two_processes_cannot_go_on_with_one_run(begun, tmp_path, monkeypatch, c
     with work_in(Path("one")):
         said = complain(monkeypatch, capsys, "--resume", "one", "--federation.rounds", "2", "--strategy", "auto")
     assert "Another works in one." in said
+    assert_same(begun, Path("one"))
+
+
+@pytest.mark.slow
+def test_a_resume_that_is_refused_leaves_the_runs_settings(begun, tmp_path, monkeypatch, capsys):
+    shutil.copytree(begun, tmp_path / "one")
+    monkeypatch.chdir(tmp_path)
+    before = Path("one/config.yaml").read_text()
+    for change, named in ((["--seed", "5"], "seed"), (["--out_dir", "two"], "Leave `--out_dir` out")):
+        said = complain(monkeypatch, capsys, "--resume", "one", "--strategy", "auto", *change)
+        assert named in said
+    assert Path("one/config.yaml").read_text() == before
     assert_same(begun, Path("one"))
 
 

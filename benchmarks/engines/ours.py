@@ -80,7 +80,7 @@ class NoFolders(RoundFolders):
     def begin(self, rounds_done: int) -> None:
         """Begin nowhere."""
 
-    def commit(self, server: ServerState, clients: Iterable[str]) -> Path:
+    def commit(self, server: ServerState) -> Path:
         """Leave the round in memory."""
         return self.root
 

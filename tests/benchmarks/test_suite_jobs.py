@@ -33,7 +33,7 @@ def leave_rounds(run: Path, count: int) -> None:
     """Leave what a run leaves after so many rounds."""
     folders = RoundFolders(run / "checkpoints")
     folders.begin(count)
-    folders.commit(ServerState(count, torch.zeros(3), 1.0, 0, "base"), [])
+    folders.commit(ServerState(count, torch.zeros(3), 1.0, 0, "base"))
 
 
 def test_a_run_is_trained_once_and_keeps_no_rounds(asked, tmp_path):

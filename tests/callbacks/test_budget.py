@@ -29,7 +29,7 @@ def no_search(monkeypatch):
 
 def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, **privacy) -> PrivacyBudget:
     settled = Settled(
-        PrivacyArgs(key_source="seeded", noise_multiplier=z, **privacy),
+        PrivacyArgs(**({"key_source": "seeded", "noise_multiplier": z} | privacy)),
         FederationArgs(sampling=sampling, sample_rate=rate),
         AggregationArgs(),
         SecurityArgs(),
@@ -212,6 +212,58 @@ def test_both_epsilons_are_those_of_the_sampling(tmp_path, sampling):
     assert metrics["released/epsilon"] == (known if sampling == "visible" else secret)
     assert ("released/epsilon_coins_secret" in metrics) is (sampling != "visible")
     assert ("| epsilon, coins secret |" in (tmp_path / "privacy_card.md").read_text()) is (sampling != "visible")
+
+
+def go_on(budget: PrivacyBudget, notes: dict) -> None:
+    state = make_state(2)
+    state.notes = notes
+    budget.on_run_start(state)
+
+
+@pytest.mark.usefixtures("no_search")
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"sampling": "visible"}, "--federation.sampling visible; it was hidden"),
+        ({"rate": 0.25}, "--federation.sample_rate 0.25; it was 0.5"),
+        ({"z": 2.0}, "--privacy.noise_multiplier 2.0; it was 1.0"),
+        ({"key_source": "os"}, "--privacy.key_source os; it was seeded"),
+        ({"clients": 9}, "number of clients 9; it was 8"),
+    ],
+)
+def test_a_run_cannot_go_on_under_terms_its_first_rounds_did_not_have(tmp_path, change, named):
+    """One card would claim secret coins, or keys of the operating system, for rounds that had neither."""
+    notes = run_rounds(make_budget(tmp_path), 2)[-1].notes
+    notes = json.loads(json.dumps(notes))  # as a checkpoint keeps them
+    with pytest.raises(ValueError, match=named):
+        go_on(make_budget(tmp_path, **change), notes)
+    go_on(make_budget(tmp_path, max_epsilon=1e9, delta=1e-6), notes)
+
+
+@pytest.mark.usefixtures("no_search")
+def test_privacy_cannot_be_turned_on_or_off_between_rounds(tmp_path):
+    notes = run_rounds(make_budget(tmp_path), 2)[-1].notes
+    off, state = make_pipeline(tmp_path, enabled=False)[0], make_state(2)
+    state.notes = notes
+    with pytest.raises(ValueError, match=r"Got --privacy\.enabled False; it was True"):
+        off.on_run_start(state)
+    state = make_state()
+    off.on_run_start(state)
+    with pytest.raises(ValueError, match=r"Got --privacy\.enabled True; it was False"):
+        go_on(make_budget(tmp_path / "other"), state.notes)
+    with pytest.raises(ValueError, match=r"Got --privacy\.enabled True; it was not set"):
+        go_on(make_budget(tmp_path / "old"), {})  # a run of before this was recorded
+
+
+def test_the_card_knows_a_charge_before_its_sum_exists_and_needs_no_end(tmp_path):
+    budget, state, card = make_budget(tmp_path), make_state(), tmp_path / "privacy_card.md"
+    budget.on_run_start(state)
+    for index in range(2):
+        notes, state = state.notes, make_state(index)
+        state.notes = notes
+        budget.on_round_start(state)
+        budget.on_release(state)
+        assert f"| charged releases T | {index + 1} |" in card.read_text()
 
 
 def test_few_clients_need_to_be_allowed(tmp_path):

@@ -54,6 +54,24 @@ def test_nothing_unfinished_is_left(exported):
     assert not [path for path in exported.rglob("*") if path.suffix in {".partial", ".old"}]
 
 
+@pytest.mark.parametrize("lost", [None, "global", "clients/bob/identity"])
+def test_a_resumed_run_exports_again_what_a_crash_left_behind(exported, lost):
+    """`exported` is of two rounds; a crash came before `lost` was written in the second."""
+    module, state = Exporter(), make_state(2)
+    state.load_adapters, state.global_adapter = module.load, torch.ones(3)
+    if lost:
+        notes = exported / lost / "adapter.json"
+        notes.write_text(notes.read_text().replace('"round": 2', '"round": 1'))
+    Checkpoint(module, ["ann", "bob"], exported).on_run_start(state)
+    assert {json.loads(path.read_text())["round"] for path in exported.rglob("adapter.json")} == {2}
+    assert module.loaded == ("bob" if lost else "nobody yet")
+
+
+def test_a_new_run_has_nothing_to_export(tmp_path):
+    Checkpoint(Exporter(), ["ann"], tmp_path).on_run_start(make_state())
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failed_write_leaves_the_old_folder(tmp_path):
     folder = tmp_path / "global"
     replace_folder(folder, lambda path: (path / "weights").write_text("old"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from callbacks.evaluation import Evaluation
+from callbacks.evaluation import Evaluation, summary
 from federation.vectors import write_vector
 from tests.callbacks.parts import make_state
 from tests.callbacks.speakers import TinyPeople, TinySpeaker
@@ -78,3 +78,10 @@ def test_rounds_between_are_not_evaluated():
     observer, state = Evaluation(tiny_fabric(), TinySpeaker(), TinyPeople(PEOPLE), every=2), make_state(0)
     observer.on_round_end(state)
     assert state.metrics == {}
+
+
+def test_who_is_alone_beats_no_stranger():
+    metrics = {f"local/held_out_{name}{of}": 1.0 for name in ("base", "shared", "own") for of in ("", "/ann")}
+    said = summary(metrics, ["ann"])
+    assert said.startswith("Held-out denoising loss: base 1.0000")
+    assert "stranger" not in said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datamodules.frames import load_clips, load_people
+from datamodules.frames import load_people
 
 
 def test_each_useless_file_is_named_in_one_line_and_the_rest_is_read(record, tmp_path, caplog):
@@ -39,14 +39,14 @@ def test_a_folder_of_useless_files_is_an_error(tmp_path):
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada" / "empty.mp4").touch()
     with pytest.raises(ValueError, match="Got 1 files"):
-        load_clips(tmp_path, 16, "none")
+        load_people(tmp_path, 16, "none")
 
 
 def test_clips_come_in_the_order_of_names(record, tmp_path):
     for name in ("bob/1.mp4", "ada/2.mp4", "ada/1.mp4"):
         record(name)
-    assert [(clip.person, clip.name) for clip in load_clips(tmp_path, 16, "none")] == [
-        ("ada", "1"),
-        ("ada", "2"),
-        ("bob", "1"),
+    people = load_people(tmp_path, 16, "none")
+    assert [(name, [clip.name for clip in clips]) for name, clips in people.items()] == [
+        ("ada", ["1", "2"]),
+        ("bob", ["1"]),
     ]

@@ -14,7 +14,7 @@ def write_round(folders: RoundFolders, rounds_done: int, trained: tuple[str, ...
     folders.begin(rounds_done)
     for client in trained:
         ClientState([torch.tensor([float(rounds_done)])]).save(folders.new_client_file(client, rounds_done))
-    return folders.commit(server(rounds_done), ["ann", "bob", "cleo"])
+    return folders.commit(server(rounds_done))
 
 
 def names(root: Path) -> list[str]:
@@ -31,7 +31,7 @@ def test_a_committed_round_is_read_back_bit_for_bit(tmp_path):
     assert (latest.rounds_done, latest.clip_norm, latest.notes) == (1, 0.1, {"head": "f0", "x": 0.1})
 
 
-def test_clients_who_did_not_train_are_carried_over_and_two_rounds_kept(tmp_path):
+def test_clients_who_did_not_train_or_are_gone_are_carried_over_and_two_rounds_kept(tmp_path):
     folders = RoundFolders(tmp_path)
     write_round(folders, 1, ("ann", "bob"))
     write_round(folders, 2, ("bob",))
@@ -89,7 +89,30 @@ def test_an_unreadable_round_gives_way_to_the_one_before(tmp_path, broken, damag
     with pytest.warns(UserWarning, match="round_0002 cannot be read"):
         folders.clean()
     assert folders.latest().rounds_done == 1
-    assert names(tmp_path) == ["round_0001"]
+    assert names(tmp_path) == ["round_0001", "round_0002.unreadable"]
+    assert write_round(folders, 2, ()).name == "round_0002"
+
+
+def test_where_no_round_can_be_read_none_is_touched_and_no_run_goes_on(tmp_path):
+    folders = RoundFolders(tmp_path)
+    for rounds_done in (1, 2):
+        state = write_round(folders, rounds_done, ("ann",)) / "server.json"
+        state.write_text(state.read_text().replace("clip_norm", "clip norm"))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    folders.clean()
+    with pytest.raises(ValueError, match=r"round_0002 cannot be read .* Bring it back"):
+        folders.open(server(0), resume=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+
+
+def test_rounds_are_ordered_by_number(tmp_path):
+    folders = RoundFolders(tmp_path)
+    write_round(folders, 9_999, ("ann",))
+    write_round(folders, 10_000, ())
+    assert folders.latest().rounds_done == 10_000
+    write_round(folders, 10_001, ())
+    folders.prune()
+    assert names(tmp_path) == ["round_10000", "round_10001"]
 
 
 def test_a_run_goes_on_from_the_newest_round_only_if_it_is_asked_to(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from federation.args import ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
+from federation.checkpoints import RoundFolders
 from federation.privacy.audit.terms import Terms
 
 LEDGER, CARD, CONFIG = "privacy_ledger.jsonl", "privacy_card.md", "config.yaml"
@@ -49,9 +50,7 @@ class RunFolder:
             raise ValueError(f"An audit needs a run that claims privacy. {path} was run with it off.")
         if not (path / CARD).is_file():
             raise ValueError(f"An audit needs a run that has ended. {path} has no {CARD}: resume it.")
-        rounds = sorted(
-            folder for folder in path.glob("checkpoints/round_*") if re.fullmatch(r"round_\d{4,}", folder.name)
-        )
+        rounds = RoundFolders(path / "checkpoints").committed()
         if not rounds:
             raise ValueError(f"An audit needs a released round. {path} has none in checkpoints/.")
         card, clipping = (path / CARD).read_text(), _settings(ClippingArgs, config, "clipping")
