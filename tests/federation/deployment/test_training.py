@@ -101,9 +101,9 @@ def test_training_ends_before_the_attempts_deadline(tmp_path, monkeypatch):
 
 
 def wait_for_update(process: TrainingProcess, begin: Begin, seconds: float = 60.0):
-    """Return what training leaves, or None when the time is over."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process._busy:
+    """Return what training leaves, or None when the time is over or the process has ended."""
+    deadline, first = time.monotonic() + seconds, process.pid
+    while time.monotonic() < deadline and process.pid == first:
         if (update := process.take(begin)) is not None:
             return update
         time.sleep(0.05)
@@ -129,9 +129,11 @@ def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, monkeypat
         process.start(order(training, 2))  # the new process has no model yet, and nobody waits for it
         assert process.pid != first
         assert process.take(order(training, 2)) is None
-        process.wait_until_loaded()
+        assert wait_for_update(process, order(training, 2)) is not None  # its order did
+        second = process.pid
         process.start(order(training, 3))
         assert wait_for_update(process, order(training, 3)) is not None
+        assert process.pid == second
     finally:
         process.close()
 
