@@ -19,8 +19,8 @@ from federation.args import (
     PrivacyArgs,
     SecurityArgs,
 )
-from federation.client_states import ClientState
 from federation.client_training import ClientTrainer
+from federation.deployment.earlier_states import adopt_earlier_states
 from federation.deployment.local_training import LocalTraining
 from federation.deployment.patience import Patience
 from federation.deployment.personal_states import PersonalStates
@@ -168,7 +168,10 @@ def load_training(
     own = ["--data.root", clips, "--data.people", f'["{client}"]', "--data.cache_dir", str(folder / "cache")]
     settings = read_settings(config, own)
     found = digest_deployment(settings.module, settings.seed, settings.settled)
-    demand_settings(read_session(folder / "session.json"), found)
+    session = read_session(folder / "session.json")
+    demand_settings(session, found)
+    states = PersonalStates.of(folder / "states", settings.module, session)
+    adopt_earlier_states(folder, states, session)
     fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)
     if fabric.device.type == "cpu":
         torch.set_num_threads(1)  # as `client_parallel` does: more threads add numbers in another order
@@ -182,5 +185,4 @@ def load_training(
     trainer = ClientTrainer(
         fabric, module, settings.data, federation, settings.aggregation, settings.seed, lambda *step: None
     )
-    newcomer = ClientState.capture(module.personal_parameters())
-    return LocalTraining(client, trainer, PersonalStates(folder / "states", newcomer))
+    return LocalTraining(client, trainer, states)

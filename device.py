@@ -93,7 +93,7 @@ def make_device(config: str, place: DeviceHome, session: Session, client: str, t
         SecureClient(client, place.identity, session, keys, place.memory),
         ClientHalf(client, session.roster.clients, [*sampling, *steps], settings.seed),
         training,
-        DeviceBooks(place.open_ledger(limits, client, session.config.adversary), session, settled.release(clients)),
+        DeviceBooks(place.open_ledger(limits, session.config.adversary), session, settled.release(clients)),
         SignedNorm(
             settled.privacy.clip_norm,
             settled.clipping,

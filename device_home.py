@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from federation.deployment.session_file import read_session, write_session
 from federation.occupied import occupied
-from federation.privacy.device_ledger import DeviceLedger, device_ledger_path
+from federation.privacy.device_ledger import DeviceLedger
 from federation.privacy.owner import OwnerLimits
 from federation.secure_aggregation.errors import SessionError
 from federation.secure_aggregation.memory import FileMemory
@@ -22,6 +22,7 @@ from federation.secure_aggregation.thresholds import Adversary
 ROSTER_GROWTH = 0.2
 """New clients that a device accepts at once, as a share of those it knew; for more, its owner removes known.json."""
 KEY_BYTES = 32
+LEDGER = "clips.jsonl"
 ENROLMENT = "Enrol this device first: python -m deploy.enrol --home"
 ORIGIN = {
     "identity.key": f"{ENROLMENT} HOME",
@@ -97,10 +98,17 @@ class DeviceHome:
         path = self.folder / "owner.json"
         return OwnerLimits.read(path) if path.exists() else OwnerLimits()
 
-    def open_ledger(self, limits: OwnerLimits, client: str, adversary: Adversary) -> DeviceLedger:
-        """Return the ledger of this person's clips."""
-        path = device_ledger_path(self.folder / "ledger", client, "clips")
-        return DeviceLedger(path, limits.epsilon, limits.delta, adversary=adversary)
+    def open_ledger(self, limits: OwnerLimits, adversary: Adversary) -> DeviceLedger:
+        """Return the ledger of the owner's clips: one in a home, as whoever signs the roster chooses the client's name.
+
+        Earlier versions kept one for each name. Whatever other ledgers lie there are counted, too.
+
+        Raises:
+            ValueError: If one of them is broken.
+        """
+        path = self.folder / "ledger" / LEDGER
+        earlier = sorted(set(path.parent.glob("*.jsonl")) - {path})
+        return DeviceLedger(path, limits.epsilon, limits.delta, adversary=adversary, earlier=earlier)
 
     def _given(self, name: str) -> Path:
         path = self.folder / name

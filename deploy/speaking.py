@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightning_modules.talking_head import TalkingHead
 
 NOTES = ("global_adapter", "round")
-NEWEST = 10**9
 
 
 def make_video(released: Path, home: Path, client: str, clips: Path, config: str) -> Path:
@@ -19,28 +22,35 @@ def make_video(released: Path, home: Path, client: str, clips: Path, config: str
         client: Its name.
         clips: Folder with its folder of recordings.
         config: Settings, as for train.py.
+
+    Raises:
+        FileNotFoundError: If the device's session has trained no personal adapter for these settings.
     """
+    from deploying import read_settings
     from generate import generate
 
-    voice = home / "voice"
+    voice, module = home / "voice", read_settings(config).module
     shutil.copytree(released, voice / "global", dirs_exist_ok=True)
-    export_identity(voice, home / "states", client, config)
+    export_identity(voice, home, client, module)
     recordings = sorted((clips / client).glob("*.mp4"))
     portrait, video = voice / "portrait.png", voice / f"{client}.mp4"
     save_first_frame(recordings[0], portrait)
-    generate(str(portrait), str(video), driving_audio=str(recordings[-1]), adapter=str(voice / "clients" / client))
+    sound, adapter = str(recordings[-1]), str(voice / "clients" / client)
+    generate(str(portrait), str(video), driving_audio=sound, adapter=adapter, base=module.hparams.base)
     return video
 
 
-def export_identity(voice: Path, states: Path, client: str, config: str) -> None:
-    """Write the newest personal adapter in peft's format, as belonging to the adapter in `voice`/global."""
-    from deploying import read_settings
-    from federation.client_states import ClientState
-    from federation.deployment.personal_states import PersonalStates
+def export_identity(voice: Path, home: Path, client: str, module: TalkingHead) -> None:
+    """Write the session's newest personal adapter in peft's format, as belonging to the adapter in `voice`/global.
 
-    module = read_settings(config).module
-    newcomer = ClientState.capture(module.personal_parameters())
-    PersonalStates(states, newcomer).before(NEWEST).restore(module.personal_parameters())
+    Raises:
+        FileNotFoundError: If the session in `home` has trained none for this module.
+    """
+    from federation.deployment.personal_states import PersonalStates
+    from federation.deployment.session_file import read_session
+
+    states = PersonalStates.of(home / "states", module, read_session(home / "session.json"))
+    states.newest().restore(module.personal_parameters())
     about = json.loads((voice / "global" / "adapter.json").read_text())
     notes = {name: about[name] for name in NOTES}
     module.export_adapter("identity", voice / "clients" / client / "identity", client=client, **notes)

@@ -14,11 +14,13 @@ import torch
 import train
 from callbacks.budget import LEDGER
 from deploy.loopback import enrol_everybody
+from deploy.sign_session import sign_session
 from deploying import load_training
 from device import make_device
 from device_home import DeviceHome
 from federation.checkpoints import RoundFolders
 from federation.client_training import ClientTrainer
+from federation.deployment.personal_states import list_rounds
 from federation.privacy.owner import OwnerRefusalError
 from tests.federation.deployment.devices import AtOnce, DeviceNodes, HandClock
 
@@ -126,6 +128,23 @@ def test_a_server_that_was_put_back_is_refused(deploy, tmp_path):
     with pytest.raises(ValueError, match="10 attempts in a row were refused"):
         train.run(["--resume", str(tmp_path / "backup")])
     assert all(len(device.books.ledger._charged) == 3 for device in nodes.devices.values())
+
+
+def test_another_session_in_the_same_home_begins_anew_and_takes_nothing_away(deploy, tmp_path):
+    nodes, config = deploy()
+    run(config, tmp_path / "run")
+    home, place = tmp_path / "place" / "devices" / "bela", tmp_path / "place"
+    trained = nodes.devices[1].trainer.training.states
+    assert trained.newest().optimizer
+    again = place / "again.json"
+    sign_session(str(config), str(place / "authority.key"), str(place / "roster.json"), str(again))
+    shutil.copy(again, home / "session.json")
+    states = load_training(str(config), str(home), str(place), "bela").states
+    assert states.folder != trained.folder
+    assert not states.before(0).optimizer
+    states.keep(0, states.newcomer)
+    assert [number for number, _ in list_rounds(trained.folder)] == [2, 3]
+    assert [number for number, _ in list_rounds(states.folder)] == [1]
 
 
 def test_devices_may_take_other_numbers_of_steps(deploy, tmp_path, monkeypatch):

@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from deploy.enrol import make_home
 from device_home import DeviceHome, read_key
 from federation.deployment.session_file import write_session
+from federation.privacy.accountant import Release, epsilon_after
+from federation.privacy.device_ledger import Answer, DeviceLedger, device_ledger_path
 from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
 from federation.secure_aggregation.errors import InvalidSignatureError, SessionError
 from federation.secure_aggregation.roster import Roster
@@ -19,6 +21,7 @@ def give_session(folder, clients=5, edition=0, own="client-0001", authority=AUTH
     """Give a device a session in which its key stands under a name."""
     keys = {name: identity(name).public_key() for name in make_names(clients)}
     if own:
+        keys.pop("client-0001")
         keys[own] = Ed25519PublicKey.from_public_bytes(make_home(folder))
     roster = Roster.sign(keys, authority, edition)
     write_session(folder / "session.json", Session.sign(roster, plan(clients), bytes(32), authority))
@@ -87,6 +90,48 @@ def test_without_the_owners_word_what_protects_nobody_is_refused(folder):
     (folder / "owner.json").write_text('{"seeded_keys": true, "rounds": 1}')
     with pytest.raises(OwnerRefusalError, match=r"rounds 2 \(allowed: 1\)"):
         home.owner_limits().demand(Terms(0.5, 2, 3, key_source="seeded"))
+
+
+def answer(index: int) -> Answer:
+    return Answer(f"{index:064x}", round=0, attempt=0, noise_multiplier=2.0, sample_rate=1.0)
+
+
+def limits(rounds: int) -> OwnerLimits:
+    """Return limits that leave room for this many answers."""
+    return OwnerLimits(epsilon=epsilon_after([Release(2.0, 1.0, rounds)], 1e-5).value)
+
+
+def test_another_name_in_the_roster_is_no_other_budget(folder):
+    give_session(folder, own="client-0001")
+    _, before = DeviceHome(folder).open_session()
+    DeviceHome(folder).open_ledger(limits(1), "active").charge(answer(0))
+    give_session(folder, edition=1, own="ann")
+    _, after = DeviceHome(folder).open_session()
+    assert before != after
+    with pytest.raises(OwnerRefusalError, match="its owner allows"):
+        DeviceHome(folder).open_ledger(limits(1), "active").charge(answer(1))
+
+
+@pytest.mark.parametrize("names", [["ann"], ["ann", "ann b."]])
+def test_ledgers_that_an_earlier_version_kept_for_each_name_are_counted(folder, names):
+    for index, name in enumerate(names):
+        DeviceLedger(device_ledger_path(folder / "ledger", name, "clips"), float("inf"), 1e-5).charge(answer(index))
+    kept = {path: path.read_bytes() for path in (folder / "ledger").iterdir()}
+    for _ in range(2):  # the new ledger beside them is not their end
+        ledger = DeviceHome(folder).open_ledger(limits(len(names) + 1), "active")
+        assert ledger.epsilon().value == limits(len(names)).epsilon
+    ledger.charge(answer(8))
+    with pytest.raises(OwnerRefusalError, match="its owner allows"):
+        DeviceHome(folder).open_ledger(limits(len(names) + 1), "active").charge(answer(9))
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_an_earlier_ledger_that_is_broken_is_named(folder):
+    path = device_ledger_path(folder / "ledger", "ann", "clips")
+    DeviceLedger(path, float("inf"), 1e-5).charge(answer(0))
+    path.write_text(path.read_text().replace('"round": 0', '"round": []'))
+    with pytest.raises(ValueError, match=rf"Line 1 of the privacy ledger .*{path.name} is no entry"):
+        DeviceHome(folder).open_ledger(limits(1), "active")
 
 
 @pytest.mark.parametrize(

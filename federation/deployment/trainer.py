@@ -19,7 +19,7 @@ class Trainer(Protocol):
     """Trains beside the protocol; whatever becomes of it, the device masks and answers on time."""
 
     def start(self, begin: Begin) -> None:
-        """Begin to train for an attempt and return at once; training for an earlier one ends."""
+        """Begin to train for an attempt and return at once; training for another round ends."""
 
     def take(self, begin: Begin) -> ClientUpdate | None:
         """Return what training left for this attempt, None if it crashed or is not done; does not wait."""

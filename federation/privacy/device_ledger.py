@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -56,6 +56,7 @@ class DeviceLedger:
         delta: At which the total is computed.
         counts: The epsilon that is limited: for an adversary to whom the coins stay secret, or become known.
         adversary: Whom reservations are kept against.
+        earlier: Further ledgers of the same person and data set, kept under other names; counted, never written to.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class DeviceLedger:
         *,
         counts: Literal["coins_secret", "coins_known"] = "coins_secret",
         adversary: Literal["active", "honest_but_curious"] = "active",
+        earlier: Iterable[Path] = (),
     ) -> None:
         check_delta(delta)
         if not allowed_epsilon > 0:
@@ -74,11 +76,13 @@ class DeviceLedger:
         self._chain = HashChain(path)
         self._reserved: dict[tuple[str, int, int], Answer] = {}
         self._charged: dict[tuple[str, int, int], Answer] = {}
-        for number, values in enumerate(self._chain.lines, start=1):
-            try:
-                self._take_over(values)
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"Line {number} of the privacy ledger {path} is no entry: {error}.") from error
+        for chain in [*map(HashChain, earlier), self._chain]:
+            for number, values in enumerate(chain.lines, start=1):
+                try:
+                    self._take_over(values)
+                except (KeyError, TypeError, ValueError) as error:
+                    message = f"Line {number} of the privacy ledger {chain.path} is no entry: {error}."
+                    raise ValueError(message) from error
 
     def epsilon(self, *further: Answer) -> Epsilon:
         """Return the owner's total; `further` asks what it would be after more answers."""

@@ -60,7 +60,7 @@ def client_steps(keys: SeededKeys) -> list[FederationCallback]:
 def make_device(client: str, session: Session, folder: Path) -> Device:
     keys, module = SeededKeys(SEED), make_module()
     trainer = ClientTrainer(tiny_fabric(), module, TinyData(CLIENTS), FEDERATION, AGGREGATION, SEED, lambda *_: None)
-    states = PersonalStates(folder / client, ClientState.capture(module.personal_parameters()))
+    states = PersonalStates(folder / client, "model", "session", ClientState.capture(module.personal_parameters()))
     return Device(
         SecureClient(client, identity(client), session, keys, InMemory()),
         ClientHalf(client, CLIENTS, client_steps(keys), SEED),
@@ -147,7 +147,8 @@ def test_devices_elsewhere_give_the_same_bits(tmp_path, epoch_rounds):
     assert adapter.numpy().tobytes() == other.numpy().tobytes()
     assert there.released == [(index, 0, 4) for index in range(3)]
     newest = next((tmp_path / "here" / "rounds" / "round_0003" / "clients" / "bob").iterdir())
-    simulated, kept = map(ClientState.load, (newest, tmp_path / "devices" / "bob" / "round_0003.safetensors"))
+    kept = tmp_path / "devices" / "bob" / "model" / "session" / "round_0003.safetensors"
+    simulated, kept = map(ClientState.load, (newest, kept))
     assert all(map(torch.equal, simulated.personal, kept.personal))
 
 

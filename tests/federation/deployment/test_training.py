@@ -33,6 +33,7 @@ def run_out_of_memory() -> None:
     torch.zeros(2**30)
 
 
+FIRST = Path("model", "session", "round_0001.safetensors")
 FATES = {"crash": partial(os._exit, 9), "hang": partial(time.sleep, 600), "memory": run_out_of_memory}
 
 
@@ -40,7 +41,7 @@ def load_training(folder: Path, fate: str = "") -> LocalTraining:
     """Return the training of ann, over tiny parts; with a fate, her second round never ends or ends the process."""
 
     def meet(client: str) -> None:
-        if fate and (folder / "round_0001.safetensors").exists():
+        if fate and (folder / FIRST).exists():
             FATES[fate]()
 
     torch.manual_seed(5)
@@ -49,7 +50,8 @@ def load_training(folder: Path, fate: str = "") -> LocalTraining:
     trainer = ClientTrainer(
         tiny_fabric(), module, data, FederationArgs(local_steps=3), AggregationArgs(), 3, lambda *_: None
     )
-    return LocalTraining("ann", trainer, PersonalStates(folder, ClientState.capture(module.personal_parameters())))
+    newcomer = ClientState.capture(module.personal_parameters())
+    return LocalTraining("ann", trainer, PersonalStates(folder, "model", "session", newcomer))
 
 
 def order(training: LocalTraining, index: int = 0, attempt: int = 0) -> Begin:
@@ -80,7 +82,10 @@ def test_a_round_that_is_tried_again_starts_where_it_started(tmp_path):
     assert first[8:] == again[8:]
     for index in (2, 3):
         training.run(order(training, index).encode())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["round_0003.safetensors", "round_0004.safetensors"]
+    assert sorted(path.name for path in (tmp_path / FIRST).parent.iterdir()) == [
+        "round_0003.safetensors",
+        "round_0004.safetensors",
+    ]
 
 
 def test_an_update_of_another_attempt_is_not_taken(tmp_path):
@@ -101,9 +106,9 @@ def test_training_ends_before_the_attempts_deadline(tmp_path, monkeypatch):
 
 
 def wait_for_update(process: TrainingProcess, begin: Begin, seconds: float = 60.0):
-    """Return what training leaves, or None when the time is over."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process._busy:
+    """Return what training leaves, or None when the time is over or the process has ended."""
+    deadline, first = time.monotonic() + seconds, process.pid
+    while time.monotonic() < deadline and process.pid == first:
         if (update := process.take(begin)) is not None:
             return update
         time.sleep(0.05)
@@ -123,15 +128,17 @@ def test_a_process_that_fails_is_replaced_and_the_rest_go_on(tmp_path, monkeypat
         assert process.pid == first
         process.start(order(training, 1))
         assert wait_for_update(process, order(training, 1), seconds=0.5 if fate == "hang" else 60.0) is None
-        (tmp_path / "round_0001.safetensors").unlink()
+        (tmp_path / FIRST).unlink()
         if fate != "hang":
             assert process.pid != first  # one that has ended is replaced at once, to be ready for the next attempt
         process.start(order(training, 2))  # the new process has no model yet, and nobody waits for it
         assert process.pid != first
         assert process.take(order(training, 2)) is None
-        process.wait_until_loaded()
+        assert wait_for_update(process, order(training, 2)) is not None  # its order did
+        second = process.pid
         process.start(order(training, 3))
         assert wait_for_update(process, order(training, 3)) is not None
+        assert process.pid == second
     finally:
         process.close()
 
