@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from lightning import LightningDataModule
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from callbacks.args import ObserverArgs
 from callbacks.checkpoint import Checkpoint
@@ -77,7 +78,8 @@ def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -
     """Return Fabric, not yet launched; several devices take clients each, unless another strategy is named.
 
     Raises:
-        ValueError: On 16-mixed without a GPU, which Fabric would silently replace by bf16-mixed.
+        ValueError: On an accelerator or a number of devices that this machine does not have, or 16-mixed without a GPU,
+            which Fabric would silently replace by bf16-mixed.
     """
     register_strategies()
     has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
@@ -87,7 +89,10 @@ def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -
         raise ValueError(f"`--devices` must be at least 1. Got {devices}.")
     if strategy == "auto" and devices > 1:
         strategy = "client_parallel"
-    return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
+    try:
+        return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
+    except MisconfigurationException as error:
+        raise ValueError(f"`--accelerator {accelerator} --devices {devices}` cannot be had here: {error}") from error
 
 
 def read_clients(data: FederatedData, module: FederatedModule, processes: int) -> FederatedData:
@@ -99,7 +104,7 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
         logging.getLogger("datamodules").setLevel(logging.ERROR)
     if isinstance(data, ClientDataModule):
         fill_demo_folder(data.root, data.size, processes)
-        data.set_encoder(module.encode_clip, module.base_hash)
+        data.set_encoder(module.encode_clip, module.encoder_hash)
     if isinstance(data, LightningDataModule):
         data.setup("fit")
     return data
@@ -141,8 +146,8 @@ def make_observers(
         observers.append(Evaluation(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:
         speakers = [Speaker(client, data, is_client=True) for client in data.clients if data.splits(client)["test"]]
-        if public is not None:
-            speakers.insert(0, Speaker(public.clients[0], public, is_client=False))
+        shown = [person for person in public.clients if public.splits(person)["test"]] if public is not None else []
+        speakers[:0] = [Speaker(person, public, is_client=False) for person in shown[:1]]
         options = {"every": args.samples_every, "frames": args.sample_frames, "steps": args.sample_steps}
         observers.append(Samples(fabric, module, speakers, write_video, monitor, folder, **options))
     return [*observers, monitor]
@@ -154,11 +159,3 @@ def export_denoiser(module: TalkingHead, folder: Path) -> dict[str, str]:
     write_vector(list(backbone.unet.parameters()), read_vector(module.shared_parameters()))
     save_base(backbone, folder, torch.float32)
     return {"base": fingerprint(folder)}
-
-
-def save_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)

@@ -1,10 +1,10 @@
 """Stage 0: train the base model on public people who agreed to it.
 
-    python pretrain.py                                                     # the demo people -> assets/base
-    python pretrain.py --data_root my_public_people --out assets/mine      # any folder of people
-    python pretrain.py --init assets/sd15 ...                              # an assembled base, see docs/backbones.md
+    python pretrain.py                                                            # the demo people -> assets/base
+    python pretrain.py --data_root my_public_people --crop auto --out assets/mine # any folder of people
+    python pretrain.py --init assets/sd15 ...                                     # an assembled base, docs/backbones.md
 
-The same command continues where an interrupted one stopped. It runs on one device; train.py takes it from there.
+The same command continues where an interrupted one stopped; train.py takes it from there.
 """
 
 import os
@@ -19,6 +19,12 @@ if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from datamodules.public import PublicPeople
     from lightning_modules.backbone import Backbone
     from lightning_modules.fitting import Stage
+
+
+LEAST_BATCH = 4
+"""Windows in a step of the denoiser, the smallest batch; devices share each."""
+LONGEST_WINDOW = 24
+"""Frames: a clip may last one second."""
 
 
 @dataclass
@@ -38,11 +44,16 @@ class Steps:
     decoder: int = 1000
     """Decoder alone once more, 16 frames each; latents do not change by it."""
 
+    def __post_init__(self) -> None:
+        for name, steps in vars(self).items():
+            if steps < 0:
+                raise ValueError(f"`--steps.{name}` must be at least 0. Got {steps}.")
+
 
 def pretrain(
     steps: Steps,
     data_root: str = "data/public",
-    held_out: str | None = "data/held_out",
+    held_out: str | None = None,
     out: str = "assets/base",
     work: str = "runs/pretrain",
     init: str | None = None,
@@ -56,14 +67,15 @@ def pretrain(
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
     learning_rate: float = 5e-4,
 ) -> None:
-    """Train autoencoder, face encoder and denoiser one after the other and write the base model.
+    """Train autoencoder, face encoder, pose reader, mover and denoiser one after the other and write the base model.
 
     Args:
         steps: How long each part is trained.
         data_root: Folder of public people, one folder of clips each; the demo people are made if it is data/public.
-        held_out: Folder of public people that nothing is trained on, for the scores in the model card.
+        held_out: Folder of public people that nothing is trained on, for the scores in the model card; nothing is
+            scored if not given, but for the demo people, who have data/held_out.
         out: Where the base model goes, in diffusers layout, float16.
-        work: Where checkpoints and losses go.
+        work: Where checkpoints and losses go; one training's.
         init: Start from this base model instead of from scratch.
         people: How many demo people to make.
         size: Height and width of the frames, pixels.
@@ -76,26 +88,30 @@ def pretrain(
         learning_rate: Of the denoiser; one that others trained has to be moved with care, 1e-5.
     """
     import torch
-    from lightning.fabric import Fabric
 
     from datamodules.demo import make_demo_people
     from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
+    from datamodules.encoding_cache import hash_clips
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
-    from lightning_modules.base_folder import load_base, new_base, save_base
+    from launching import make_fabric
+    from lightning_modules.base_folder import MARK, load_base, new_base, save_base
     from lightning_modules.fitting import Stage
     from lightning_modules.model_card import add_history, score_base, write_card
+    from lightning_modules.model_folder import demand_replaceable, fingerprint
     from lightning_modules.parts import BackboneShape
     from lightning_modules.small import SMALL
 
+    drawn = data_root == "data/public"
+    held_out = held_out or ("data/held_out" if drawn else None)
+    check_options(None if drawn else held_out, size, window, devices)
+    demand_replaceable(out, MARK)
     if accelerator == "cpu" and devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
-    fabric = Fabric(
-        accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto", precision=precision
-    )
+    fabric = make_fabric(accelerator, devices, "ddp" if devices > 1 else "auto", precision)
     fabric.launch()
     torch.manual_seed(seed)
-    if data_root == "data/public":
+    if drawn:
         with fabric.rank_zero_first():
             make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
             make_demo_people("data/held_out", HELD_OUT_SEEDS, clips_per_person=4)
@@ -103,7 +119,16 @@ def pretrain(
     check_steps(backbone, steps, size)
     public = PublicPeople(load_people(data_root, size, crop, count_aloud("reading clips")), window)
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
-    stage = Stage(fabric, Path(work))
+    settings = {
+        "data": hash_clips(clip for _, clip in public.clips),
+        "init": fingerprint(init) if init else None,
+        "devices": devices,
+        "precision": precision,
+        "learning_rate": learning_rate,
+        "window": window,
+        "steps": vars(steps),
+    }
+    stage = Stage(fabric, Path(work), seed, settings)
     fit_parts(stage, backbone, public, steps, devices, seed=None if init else seed, learning_rate=learning_rate)
 
     if not fabric.is_global_zero:
@@ -112,8 +137,22 @@ def pretrain(
     data = {"folder": data_root, "people": len(public.people), "clips": len(public.clips), "size": size}
     scores = score_base(backbone, load_people(held_out, size, crop)) if held_out else {}
     log = add_history(stage.log, Path(init)) if init else stage.log
-    write_card(Path(out), data, log, scores, drawn=data_root == "data/public")
+    write_card(Path(out), data, log, scores, drawn=drawn)
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
+
+
+def check_options(held_out: str | None, size: int, window: int, devices: int) -> None:
+    """Raise ValueError, before hours of training, if an option is out of range or would be refused at their end."""
+    if held_out is not None and not Path(held_out).is_dir():
+        raise ValueError(f"`--held_out` must be a folder of people. Got {held_out}, which is none. Leave it out.")
+    if size < 16 or size % 8:
+        raise ValueError(f"`--size` must be a multiple of 8 pixels, 16 at least. Got {size}.")
+    if not 1 <= window <= LONGEST_WINDOW:
+        raise ValueError(f"`--window` must lie in 1 to {LONGEST_WINDOW} frames. Got {window}.")
+    if LEAST_BATCH % devices:
+        raise ValueError(
+            f"`--devices` share batches of {LEAST_BATCH} windows, so they must be 1, 2 or 4. Got {devices}."
+        )
 
 
 def check_steps(backbone: "Backbone", steps: Steps, size: int) -> None:
@@ -181,7 +220,7 @@ def fit_parts(
     heard = [] if backbone.speech is None else [backbone.speech]
     fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose, *heard)
     public.encode = EncodingCache(stage.folder / "encoded", backbone.encode_clip, fingerprint)
-    if seed is not None or (moves and backbone.spread is not None):
+    if seed is not None or (moves and steps.denoiser and backbone.spread is not None):
         expect_copies(backbone, (public.draw_windows(4, s) for s in range(64)))
     task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
     stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)

@@ -99,11 +99,12 @@ def train(
     Returns:
         The folder of the run.
     """
+    from callbacks.saved_settings import SavedSettings
     from deploying import demand_remote, join_devices
     from federation.group_training import demand_groups
     from federation.rounds import FederatedRounds
     from federation.settled import Settled
-    from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, save_text, work_in
+    from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, work_in
     from pipeline import private
 
     if transport == "flower":
@@ -127,7 +128,10 @@ def train(
             federation=federation,
             aggregation=aggregation,
             pipeline=pipeline,
-            observers=make_observers(fabric, module, people, public, observers, settled, folder),
+            observers=[
+                SavedSettings(folder, settings),
+                *make_observers(fabric, module, people, public, observers, settled, folder),
+            ],
             checkpoint_dir=folder / "checkpoints",
             seed=seed,
             clip_norm=privacy.clip_norm,
@@ -136,8 +140,6 @@ def train(
             remote=remote,
             clients_at_once=clients_at_once,
         )
-        if fabric.is_global_zero and settings:  # now that they are known to fit the rounds that may be there
-            save_text(folder / "config.yaml", settings)
         rounds.run()
     return folder
 

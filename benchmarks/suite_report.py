@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.report import save_text
 from benchmarks.suite_pictures import draw_curve, draw_intervals
 from benchmarks.suite_results import FIGURES, Results
 from benchmarks.suite_scores import HELD_OUT_LOSS
@@ -16,7 +17,6 @@ from evaluation.scores import Score, save_scores
 from evaluation.statistics import Estimate
 from evaluation.systems import OWN, SHARED
 from evaluation.table import Cells
-from launching import save_text
 
 NOT_RUN = "not run"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -65,3 +65,8 @@ def content_hash(clip: Clip, fingerprint: str) -> str:
         digest.update(f"|{shape}|".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def hash_clips(clips: Iterable[Clip]) -> str:
+    """Return a name for all of the clips' contents, in their order."""
+    return hashlib.sha256("".join(content_hash(clip, "") for clip in clips).encode()).hexdigest()

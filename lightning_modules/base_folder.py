@@ -15,8 +15,11 @@ from torch import nn
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.diffusion import make_scheduler
-from lightning_modules.model_folder import replace_folder
+from lightning_modules.model_folder import demand_replaceable, replace_folder
 from lightning_modules.parts import OPTIONAL, PARTS, BackboneShape, build_part, design_part, load_part
+
+MARK = "backbone.json"
+"""The file by which a folder is known as a base model."""
 
 
 def load_base(folder: str | Path) -> Backbone:
@@ -49,8 +52,13 @@ def new_base(shape: BackboneShape, configs: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def save_base(backbone: Backbone, folder: str | Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write every part; the folder appears whole, by one rename, and replaces an older one."""
+    """Write every part; the folder appears whole, by one rename, and replaces an older one.
+
+    Raises:
+        ValueError: If the folder holds something else.
+    """
     folder = Path(folder)
+    demand_replaceable(folder, MARK)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     for name, module in backbone.parts():
@@ -58,13 +66,13 @@ def save_base(backbone: Backbone, folder: str | Path, dtype: torch.dtype = torch
         nn.Module.to(stored, dtype)  # diffusers' own `to` warns about parts it has none of
         stored.save_pretrained(partial / name)
     backbone.scheduler.save_pretrained(partial / "scheduler")
-    (partial / "backbone.json").write_text(json.dumps(vars(backbone.shape), indent=2) + "\n")
+    (partial / MARK).write_text(json.dumps(vars(backbone.shape), indent=2) + "\n")
     replace_folder(partial, folder)
 
 
 def _open(folder: Path) -> tuple[BackboneShape, DDIMScheduler, list[str]]:
-    if not (folder / "backbone.json").is_file():
+    if not (folder / MARK).is_file():
         raise FileNotFoundError(f"No base model in {folder} (no backbone.json). Run `python pretrain.py`.")
-    shape = BackboneShape.from_json((folder / "backbone.json").read_text())
+    shape = BackboneShape.from_json((folder / MARK).read_text())
     names = [name for name in PARTS if name not in OPTIONAL or (folder / name).is_dir()]
     return shape, DDIMScheduler.from_pretrained(folder / "scheduler"), names

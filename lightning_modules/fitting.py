@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
+
+SETTINGS = "settings.json"
 
 
 class Stage:
@@ -21,13 +26,21 @@ class Stage:
     Args:
         fabric: Where to compute.
         folder: Where the checkpoints of all tasks go.
-        save_every: Optimizer steps between them.
+        seed: Of every draw; those of a step depend on no step before it.
+        settings: What the training follows from, as JSON values: a folder goes on with the same ones only.
+        save_every: Optimizer steps between checkpoints.
+
+    Raises:
+        ValueError: If the folder holds another training.
     """
 
-    def __init__(self, fabric: Fabric, folder: Path, save_every: int = 100) -> None:
-        self.fabric, self.folder, self.save_every = fabric, folder, save_every
+    def __init__(
+        self, fabric: Fabric, folder: Path, seed: int, settings: Mapping[str, object], save_every: int = 100
+    ) -> None:
+        self.fabric, self.folder, self.seed, self.save_every = fabric, folder, seed, save_every
         self.log: dict[str, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        hold_settings(folder, {"seed": seed, **settings}, writes=fabric.is_global_zero)
 
     def fit(self, name: str, task: LightningModule, draw: Callable[[int], Any], steps: int) -> None:
         """Train a task for `steps` optimizer steps on what `draw(seed)` gives, from its checkpoint if it has one."""
@@ -51,8 +64,8 @@ class Stage:
         for step in bar:
             for group in optimizer.param_groups:
                 group["lr"] = peak * learning_rate_factor(step, steps)
-            draw_seed = step * fabric.world_size + fabric.global_rank
-            torch.manual_seed(draw_seed)
+            draw_seed, noise_seed = derive_seeds(self.seed, name, step, fabric.global_rank)
+            torch.manual_seed(noise_seed)
             batch = fabric.to_device(draw(draw_seed))
             with fabric.autocast():
                 loss = module.training_step(batch, step)
@@ -75,6 +88,35 @@ class Stage:
         task.model.load_state_dict(average.module.state_dict())
         task.model.eval()
         self.log[name] = {"steps": steps, "seconds": round(state["seconds"]), "losses": state["losses"]}
+
+
+def hold_settings(folder: Path, settings: Mapping[str, object], writes: bool) -> None:
+    """Keep the settings of the training in a folder, so that its checkpoints are never taken for another one's.
+
+    Raises:
+        ValueError: If there are others, or checkpoints without any.
+    """
+    path, settings = folder / SETTINGS, json.loads(json.dumps(settings))
+    if path.is_file():
+        kept = json.loads(path.read_text())
+        for name in sorted(kept.keys() | settings.keys()):
+            if kept.get(name) != settings.get(name):
+                raise ValueError(
+                    f"{folder} holds a training whose {name} was {kept.get(name)}. Got {settings.get(name)}. Go on "
+                    "with its own settings, or name another `--work`."
+                )
+    elif any(folder.glob("*.ckpt")):
+        raise ValueError(f"{folder} holds a training of unknown settings. Name another `--work`.")
+    elif writes:
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(settings, indent=2) + "\n")
+        partial.replace(path)
+
+
+def derive_seeds(seed: int, name: str, step: int, rank: int) -> tuple[int, int]:
+    """Return the seeds of what is drawn from the data and of all other chance in a step, unlike those of any other."""
+    drawn, other = np.random.SeedSequence([seed, zlib.crc32(name.encode()), step, rank]).generate_state(2).tolist()
+    return drawn, other
 
 
 def average_decay(steps: int) -> float:

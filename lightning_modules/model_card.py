@@ -63,8 +63,9 @@ def add_history(log: dict[str, Any], earlier: Path) -> dict[str, Any]:
         return log
     before = json.loads((earlier / "training.json").read_text())
     added = {}
-    for part, new in log.items():
-        old = before.get(part, {"steps": 0, "seconds": 0, "losses": []})
+    for part in (part for part in UNITS if part in log or part in before):
+        nothing = {"steps": 0, "seconds": 0, "losses": []}
+        old, new = before.get(part, nothing), log.get(part, nothing)
         losses = old["losses"] + [[old["steps"] + step, loss] for step, loss in new["losses"]]
         totals = {name: old[name] + new[name] for name in ("steps", "seconds")}
         added[part] = totals | {"losses": losses}

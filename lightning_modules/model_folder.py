@@ -33,9 +33,19 @@ def hash_weights(*modules: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def demand_replaceable(folder: str | Path, mark: str) -> None:
+    """Raise ValueError unless a folder is new, empty, or of the kind that takes its place, known by a file `mark`."""
+    folder = Path(folder)
+    if folder.exists() and not (folder / mark).is_file() and (folder.is_file() or any(folder.iterdir())):
+        raise ValueError(
+            f"`--out` is replaced whole, so it must be new or hold {mark}. Got {folder}, which is neither."
+        )
+
+
 def replace_folder(new: Path, folder: Path) -> None:
     """Put a finished folder in place of an older one."""
     old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)  # of a replacement that was cut short
     if folder.exists():
         folder.rename(old)
     new.rename(folder)

@@ -8,14 +8,13 @@ from functools import partial
 from itertools import tee
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.conditioning import MOTION_CHANNELS
 from lightning_modules.denoised import Denoised, decode_stream
 from lightning_modules.details import MovedReference
-from lightning_modules.diffusion import step_by_velocity
+from lightning_modules.diffusion import sampling_times, step_down
 from lightning_modules.reference import Conditions, Reference, copied_latents
 from lightning_modules.windowing import Group, group_windows, step_groups
 
@@ -79,19 +78,19 @@ def stream_denoised(
     Yields:
         The clip's frames, some at a time.
     """
-    scheduler, shape = step_by_velocity(backbone.scheduler), backbone.shape
-    scheduler.set_timesteps(steps)
+    times, shape = sampling_times(backbone.scheduler, steps), backbone.shape
     reference = backbone.look_at(portrait)
     groups = group_windows(len(mel), shape.window, overlap, batch)
     driven = (_drive(backbone, reference, mel, motion, group) for group in groups)
     if temperature is None:
         temperature = 1.0 if backbone.spread is None else TEMPERATURE
     latents = (temperature * piece for piece in draw_noise(groups, reference.latents, seed))
-    last, *same_driven = tee(driven, steps + 1)
-    for timestep, known in zip(scheduler.timesteps.tolist(), same_driven, strict=True):
+    last, *same_driven = tee(driven, len(times) + 1)
+    for timestep, following, known in zip(times, [*times[1:], None], same_driven, strict=True):
         predict = partial(_predict, backbone, timestep, guidance_scale)
         driving = ((drive.group, drive.conditions) for drive in known)
-        latents = step_groups(latents, driving, predict, partial(_step, scheduler, timestep))
+        step = partial(step_down, backbone.scheduler, timestep, following)
+        latents = step_groups(latents, driving, predict, step)
         latents = latents if progress is None else _count(latents, progress)
     for piece, drive in zip(latents, last, strict=True):  # a piece holds the group's frames that no later one shows
         yield Denoised(piece, drive.moved and drive.moved.cut(slice(len(piece))))
@@ -144,8 +143,3 @@ def _predict(backbone: Backbone, timestep: int, scale: float, z_t: Tensor, condi
     who, sound, moves = conditions.streams
     deaf = backbone.predict(z_t, times, replace(conditions, streams=[who, torch.zeros_like(sound), moves]))
     return deaf + scale * (predicted - deaf)
-
-
-def _step(scheduler: DDIMScheduler, timestep: int, predicted: Tensor, z_t: Tensor) -> Tensor:
-    """Return the latents after a step; the time is a number, since a tensor on a GPU would have to be waited for."""
-    return scheduler.step(predicted, timestep, z_t).prev_sample

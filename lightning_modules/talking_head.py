@@ -159,6 +159,11 @@ class TalkingHead(LightningModule):
         """Return the denoising loss at given times (batch,) and noise, motion shown: comparable between adapters."""
         return self.objective.error(batch, timestep, eps)
 
+    @property
+    def encoder_hash(self) -> str:
+        """Return what encodings are known by: the base, and what its frozen parts compute in."""
+        return f"{self.base_hash} {self.hparams.frozen_dtype} {'tiles' if self.hparams.memory.vae_tiling else 'whole'}"
+
     def encode_clip(self, clip: ClipLike) -> dict[str, Tensor]:
         """Return what training needs of a clip, computed once; see `Backbone.encode_clip`."""
         return self.backbone.encode_clip(clip)

@@ -1,6 +1,7 @@
 """Stage 0 goes on where it stopped, and what it writes is a base model."""
 
 import json
+import re
 import shutil
 from dataclasses import fields, replace
 
@@ -14,7 +15,7 @@ from datamodules.demo import make_demo_people
 from lightning_modules import small
 from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.copying import CopySpread
-from lightning_modules.fitting import Stage, average_decay, learning_rate_factor
+from lightning_modules.fitting import Stage, average_decay, derive_seeds, learning_rate_factor
 from lightning_modules.model_card import add_history
 
 STEPS = [field.name for field in fields(pretrain.Steps)]
@@ -44,15 +45,18 @@ def _draw(seed):
     return torch.randn(4, 2, generator=torch.Generator().manual_seed(seed))
 
 
-def _fit(folder, draw=_draw, steps=6):
+def _fit(folder, draw=_draw, steps=6, seed=0, **settings):
     task = Line()
-    Stage(Fabric(accelerator="cpu", devices=1), folder, save_every=2).fit("line", task, draw, steps)
+    Stage(Fabric(accelerator="cpu", devices=1), folder, seed, settings, save_every=2).fit("line", task, draw, steps)
     return task.model.state_dict()
 
 
 def test_an_interrupted_stage_ends_like_an_uninterrupted_one(tmp_path):
+    drawn = []
+
     def break_off(seed):
-        if seed == 5:
+        drawn.append(seed)
+        if len(drawn) == 6:
             raise Stopped
         return _draw(seed)
 
@@ -67,6 +71,25 @@ def test_a_finished_stage_is_not_trained_again(tmp_path):
     first = _fit(tmp_path)
     again = _fit(tmp_path, draw=lambda seed: pytest.fail("drew another batch"))
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_a_folder_goes_on_with_its_own_training_only(tmp_path):
+    _fit(tmp_path, data="a", steps_of_all={"line": 6})
+    for change, named in (({"data": "b"}, "data was a. Got b"), ({"seed": 1, "data": "a"}, "seed was 0. Got 1")):
+        with pytest.raises(ValueError, match=named):
+            _fit(tmp_path, steps_of_all={"line": 6}, **change)
+    (tmp_path / "settings.json").unlink()
+    with pytest.raises(ValueError, match="unknown settings"):
+        _fit(tmp_path, data="a", steps_of_all={"line": 6})
+
+
+def test_every_draw_follows_from_the_seed_and_no_two_are_alike():
+    seeds = [
+        derive_seeds(*of)
+        for of in ((0, "vae", 3, 0), (1, "vae", 3, 0), (0, "pose", 3, 0), (0, "vae", 4, 0), (0, "vae", 3, 1))
+    ]
+    assert len({seed for pair in seeds for seed in pair}) == 10
+    assert derive_seeds(0, "vae", 3, 0) == seeds[0]
 
 
 @pytest.mark.parametrize("steps", [1, 20, 150, 6000])
@@ -95,6 +118,7 @@ def test_the_card_of_a_model_trained_on_counts_all_its_steps(tmp_path):
     (tmp_path / "training.json").write_text(json.dumps({"vae": log["vae"], "data": {}}))
     assert add_history(log, tmp_path) == log | {"vae": {"steps": 4, "seconds": 2, "losses": [[2, 0.5], [4, 0.5]]}}
     assert add_history(log, tmp_path / "none") == log
+    assert add_history({"pose": log["pose"]}, tmp_path)["vae"] == log["vae"], "a part that was not asked for"
 
 
 def _pretrain(folder, init, **steps):
@@ -127,18 +151,22 @@ def test_an_assembled_base_is_trained_on(tiny_assembled, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_base_without_a_mover_gets_one_and_its_denoiser_starts_from_what_that_moves(tiny_base, tmp_path):
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_base_without_a_mover_gets_one_and_a_denoiser_that_learns_starts_from_what_that_moves(
+    tiny_base, tmp_path, steps
+):
     shutil.copytree(tiny_base, tmp_path / "old")
     shutil.rmtree(tmp_path / "old" / "mover")
     old = load_base(tmp_path / "old")
     assert old.mover is None
     old.spread = CopySpread(4, 16)
     save_base(old, tmp_path / "old")
-    _pretrain(tmp_path, tmp_path / "old", mover=2)
+    _pretrain(tmp_path, tmp_path / "old", mover=2, denoiser=steps)
     new = load_base(tmp_path / "base")
     assert new.mover.answer.weight.any()
-    assert not (new.spread.moved == 1).any()
-    assert not new.unet.conv_out.weight.any()
+    assert (new.spread.moved == 1).all() != bool(steps)
+    last = new.unet.conv_out.weight
+    assert last.abs().max() < 1e-3 if steps else torch.equal(last, load_base(tmp_path / "old").unet.conv_out.weight)
 
 
 @pytest.mark.slow
@@ -152,6 +180,25 @@ def test_parts_that_only_others_can_train_and_frames_of_another_size_are_refused
     backbone.vae = nn.Identity()
     with pytest.raises(ValueError, match=r"`--steps.decoder` must be 0"):
         pretrain.check_steps(backbone, replace(nothing, decoder=5), 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"held_out": "nowhere"}, "`--held_out` must be a folder of people. Got nowhere"),
+        ({"devices": 3}, "must be 1, 2 or 4. Got 3"),
+        ({"window": 0}, "`--window` must lie in 1 to 24 frames. Got 0"),
+        ({"size": 50}, "`--size` must be a multiple of 8 pixels, 16 at least. Got 50"),
+        ({"out": "."}, "`--out` is replaced whole, so it must be new or hold backbone.json"),
+        ({"steps": {"vae": -5}}, "`--steps.vae` must be at least 0. Got -5"),
+    ],
+)
+def test_what_would_fail_after_the_training_is_refused_before(tmp_path, monkeypatch, options, named):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "precious").touch()
+    with pytest.raises(ValueError, match=re.escape(named)):
+        pretrain.pretrain(pretrain.Steps(**options.pop("steps", {})), data_root="people", accelerator="cpu", **options)
+    assert (tmp_path / "precious").is_file()
 
 
 def test_no_steps_leave_a_part_as_it_is(tmp_path):

@@ -177,7 +177,9 @@ def test_a_resume_that_is_refused_leaves_the_runs_settings(begun, tmp_path, monk
     shutil.copytree(begun, tmp_path / "one")
     monkeypatch.chdir(tmp_path)
     before = Path("one/config.yaml").read_text()
-    for change, named in ((["--seed", "5"], "seed"), (["--out_dir", "two"], "Leave `--out_dir` out")):
+    refused = {"seed": ["--seed", "5"], "Leave `--out_dir` out": ["--out_dir", "two"]}
+    more = ["--federation.rounds", "2", "--privacy.noise_multiplier", "0.9"]
+    for named, change in (refused | {"--privacy.noise_multiplier 0.9; it was": more}).items():
         said = complain(monkeypatch, capsys, "--resume", "one", "--strategy", "auto", *change)
         assert named in said
     assert Path("one/config.yaml").read_text() == before

@@ -15,9 +15,6 @@ from commandline import count_aloud, run_command
 SIZE = 64
 """Pixels per side of the frames that judges learn from."""
 
-SEEDS_APART = 10_000_000
-"""Between the draws of one `--seed` and those of the next; no run takes so many steps."""
-
 
 def train_judges(
     data_root: str = "data/public",
@@ -52,26 +49,31 @@ def train_judges(
 
     from datamodules.demo import make_demo_people
     from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
+    from datamodules.encoding_cache import hash_clips
     from datamodules.frames import load_people
     from evaluation.judges.examples import Examples
-    from evaluation.judges.publishing import publish_judges
+    from evaluation.judges.publishing import MARK, publish_judges
     from evaluation.judges.training import FaceTask, PointTask, SyncTask
     from lightning_modules.base_folder import load_base
     from lightning_modules.fitting import Stage
+    from lightning_modules.model_folder import demand_replaceable
 
+    demand_replaceable(out, MARK)
     if data_root == "data/public":
         make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
     if held_out == "data/held_out":
         make_demo_people(held_out, HELD_OUT_SEEDS, clips_per_person=4, processes=2)
     public = load_people(data_root, SIZE, "none", count_aloud("reading clips"))
-    examples, first = Examples(public), seed * SEEDS_APART
+    examples = Examples(public)
     torch.manual_seed(seed)
-    stage = Stage(Fabric(accelerator=accelerator, devices=1), Path(work))
+    steps = {"landmarks": landmark_steps, "sync": sync_steps, "identity": identity_steps}
+    settings = {"data": hash_clips(clip for clips in public.values() for clip in clips), "steps": steps}
+    stage = Stage(Fabric(accelerator=accelerator, devices=1), Path(work), seed, settings)
     # Landmarks first: they ask for demo people, and say so at once.
     landmarks, sync, identity = PointTask(), SyncTask(), FaceTask(len(public))
-    stage.fit("landmarks", landmarks, lambda step: examples.draw_points(32, first + step), landmark_steps)
-    stage.fit("sync", sync, lambda step: examples.draw_windows(8, 8, first + step), sync_steps)
-    stage.fit("identity", identity, lambda step: examples.draw_faces(64, first + step), identity_steps)
+    stage.fit("landmarks", landmarks, lambda drawn: examples.draw_points(32, drawn), landmark_steps)
+    stage.fit("sync", sync, lambda drawn: examples.draw_windows(8, 8, drawn), sync_steps)
+    stage.fit("identity", identity, lambda drawn: examples.draw_faces(64, drawn), identity_steps)
 
     people = load_people(held_out, SIZE, "none")
     data = {"folder": data_root, "people": len(public), "clips": sum(map(len, public.values()))}

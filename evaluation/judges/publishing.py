@@ -16,7 +16,10 @@ from evaluation.judges.card import write_card
 from evaluation.judges.found import LOCAL, Judges, load_judge
 from evaluation.judges.scoring import score_judges
 from lightning_modules.backbone import Backbone
-from lightning_modules.model_folder import replace_folder
+from lightning_modules.model_folder import demand_replaceable, replace_folder
+
+MARK = "training.json"
+"""The file by which a folder is known as one of judges."""
 
 
 def publish_judges(
@@ -37,6 +40,7 @@ def publish_judges(
         held_out: Demo people to score them on.
         backbone: See `score_judges`.
     """
+    demand_replaceable(folder, MARK)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     for name, network in networks.items():

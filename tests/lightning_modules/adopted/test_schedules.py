@@ -5,7 +5,7 @@ import torch
 from diffusers import PNDMScheduler
 
 from lightning_modules.adopted.schedules import adopt_schedule
-from lightning_modules.diffusion import add_noise, make_scheduler, step_by_velocity, velocity_of
+from lightning_modules.diffusion import add_noise, sampling_times, step_down, velocity_of
 
 STABLE_DIFFUSION = {
     "beta_schedule": "scaled_linear",
@@ -84,19 +84,12 @@ def test_the_loss_is_of_what_is_predicted(timestep):
 
 def test_steps_by_velocity_are_the_schedulers_own_steps_by_noise():
     own = adopt_schedule(_config())
-    ours = step_by_velocity(own)
     own.set_timesteps(4)
-    ours.set_timesteps(4)
-    for timestep in own.timesteps:
-        _, _, noisy = _noisy(own, int(timestep))
+    times = sampling_times(own, 4)
+    assert times == own.timesteps.tolist()
+    for now, following in zip(times, [*times[1:], None], strict=True):
+        _, _, noisy = _noisy(own, now)
         predicted = torch.randn_like(noisy.eps)
         velocity = velocity_of(own, predicted, noisy.z_t, noisy.a_t, noisy.s_t)
-        expected = own.step(predicted, timestep, noisy.z_t).prev_sample
-        torch.testing.assert_close(ours.step(velocity, timestep, noisy.z_t).prev_sample, expected, atol=1e-4, rtol=1e-4)
-
-
-def test_the_shipped_schedule_steps_as_before():
-    scheduler = make_scheduler()
-    again = step_by_velocity(scheduler)
-    assert torch.equal(again.alphas_cumprod, scheduler.alphas_cumprod)
-    assert again.config == scheduler.config
+        expected = own.step(predicted, now, noisy.z_t).prev_sample
+        torch.testing.assert_close(step_down(own, now, following, velocity, noisy.z_t), expected, atol=1e-4, rtol=1e-4)

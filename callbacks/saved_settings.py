@@ -1,0 +1,33 @@
+"""Leaves the settings of a run in its folder, for `--resume`, evaluate.py and whoever wants the same again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typing_extensions import override
+
+from federation.hooks import FederationCallback
+from federation.update import RoundState
+
+
+class SavedSettings(FederationCallback):
+    """Writes `OUT/config.yaml`, on rank 0, as an observer: when the pipeline has refused what it refuses.
+
+    Until then an earlier run's settings stand, which a refused `--resume` must not change.
+
+    Args:
+        out_dir: Folder of the run.
+        settings: YAML; empty where nobody knows them, and then nothing is written.
+    """
+
+    def __init__(self, out_dir: Path, settings: str) -> None:
+        self.out_dir, self.settings = out_dir, settings
+
+    @override
+    def on_run_start(self, state: RoundState) -> None:
+        if not (state.is_main and self.settings):
+            return
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        partial = self.out_dir / "config.yaml.partial"
+        partial.write_text(self.settings)
+        partial.replace(self.out_dir / "config.yaml")
