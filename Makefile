@@ -54,7 +54,7 @@ clean: ## Remove the demo's run and people, and caches; other runs and .venv sta
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit((3, 11) > v and f"Python 3.11 or later is needed. Got {v[0]}.{v[1]}. Use make PYTHON=...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v < (3, 14) and f"Python 3.11, 3.12 or 3.13 is needed. Got {v[0]}.{v[1]}. Use make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 
 .venv/.run: requirements.txt | .venv/bin/python

@@ -27,7 +27,8 @@ def run_command(
     logging.basicConfig(format=f"{name}: %(message)s", level=logging.WARNING)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     flags = rename_flags(sys.argv[1:] if argv is None else argv, aliases or {})
-    return report_errors(name, lambda: auto_cli(function, args=flags, as_positional=False, exit_on_error=False))
+    options = {"as_positional": False, "exit_on_error": False, "allow_abbrev": False}
+    return report_errors(name, lambda: auto_cli(function, args=flags, **options))
 
 
 def report_errors(name: str, command: Callable[[], object]) -> int:

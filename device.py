@@ -4,8 +4,6 @@ It waits on a Unix socket for orders that a thin relay of Flower hands on, train
 with the five messages of secure aggregation. All that it keeps lies in HOME, which only its user may read.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
@@ -69,7 +67,9 @@ def serve(
             service.serve()
 
 
-def make_device(config: str, place: DeviceHome, session: Session, client: str, training: TrainingProcess) -> Device:
+def make_device(
+    config: str, place: "DeviceHome", session: "Session", client: str, training: "TrainingProcess"
+) -> "Device":
     """Return the device of a signed session, once its owner's limits are found to allow it.
 
     Raises:

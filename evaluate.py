@@ -10,11 +10,14 @@ private people: the folder is under the run's `local/` unless told otherwise.
 import sys
 from pathlib import Path
 
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import PositiveInt, restricted_number_type
 
 from commandline import run_command
 
 ALIASES = {"data.root": "root", "data_root": "root"}
+
+
+Steps = restricted_number_type("Steps", int, [(">=", 1), ("<=", 1000)])
 
 
 def evaluate(
@@ -23,7 +26,7 @@ def evaluate(
     clients: str | None = None,
     clips: PositiveInt = 2,
     frames: PositiveInt = 75,
-    steps: PositiveInt = 10,
+    steps: Steps = 10,
     seed: int = 0,
     judges: str = "assets/judges",
     out: str | None = None,

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt, restricted_number_type
 
 from commandline import run_command
 from lightning_modules.args import MemoryArgs, Precision
@@ -36,6 +36,9 @@ ALIASES = {
     "cfg_scale": "guidance_scale",
 }
 
+Steps = restricted_number_type("Steps", int, [(">=", 1), ("<=", 1000)])
+GuidanceScale = restricted_number_type("GuidanceScale", float, [(">=", 0), ("<", float("inf"))])
+
 EVERYTHING_AT_HAND = MemoryArgs()
 
 SMALL_PICTURE = 256
@@ -53,8 +56,8 @@ def generate(
     base: str = "assets/base",
     head_motion: Literal["auto", "natural", "still", "free"] = "auto",
     crop: Literal["auto", "face", "none"] = "auto",
-    steps: PositiveInt = 3,
-    guidance_scale: NonNegativeFloat = 1.0,
+    steps: Steps = 3,
+    guidance_scale: GuidanceScale = 1.0,
     seed: int = 0,
     temperature: ClosedUnitInterval | None = None,
     fps: PositiveInt = 25,

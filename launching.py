@@ -91,7 +91,7 @@ def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -
         strategy = "client_parallel"
     try:
         return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
-    except MisconfigurationException as error:
+    except (MisconfigurationException, RuntimeError) as error:
         raise ValueError(f"`--accelerator {accelerator} --devices {devices}` cannot be had here: {error}") from error
 
 
@@ -99,10 +99,15 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
     """Return the data with everybody's clips, told how the module encodes them; makes the demo people if asked for.
 
     Further devices of a run start here again, after rank 0, and leave its warnings unsaid.
+
+    Raises:
+        ValueError: If the frames are not of the size that the base model knows.
     """
     if not is_first_device():
         logging.getLogger("datamodules").setLevel(logging.ERROR)
     if isinstance(data, ClientDataModule):
+        if data.size != module.frame_size:
+            raise ValueError(f"`--data.size` must be the base model's, {module.frame_size}. Got {data.size}.")
         fill_demo_folder(data.root, data.size, processes)
         data.set_encoder(module.encode_clip, module.encoder_hash)
     if isinstance(data, LightningDataModule):

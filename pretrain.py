@@ -1,8 +1,8 @@
 """Stage 0: train the base model on public people who agreed to it.
 
-    python pretrain.py                                                            # the demo people -> assets/base
-    python pretrain.py --data_root my_public_people --crop auto --out assets/mine # any folder of people
-    python pretrain.py --init assets/sd15 ...                                     # an assembled base, docs/backbones.md
+    python pretrain.py                                                             # the demo people -> assets/base
+    python pretrain.py --data_root my_public_people --crop auto --out assets/mine  # any folder of people
+    python pretrain.py --init assets/sd15 ...                                      # an assembled base: docs/backbones
 
 The same command continues where an interrupted one stopped; train.py takes it from there.
 """

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from callbacks.args import ObserverArgs
 from commandline import report_errors
@@ -74,8 +74,8 @@ def train(
     """Train a shared adapter across clients, and each client's own.
 
     Args:
-        module: What is trained (TalkingHead).
-        data: The clients' clips (ClientDataModule).
+        module: What is trained; TalkingHead if not given (--module.help lightning_modules.talking_head.TalkingHead).
+        data: The clients' clips; ClientDataModule if not given (--data.help datamodules.clients.ClientDataModule).
         federation: How clients train.
         aggregation: How updates are averaged.
         privacy: What leaves a client.
@@ -147,7 +147,7 @@ def train(
 def make_parser(argv: Sequence[str]) -> ArgumentParser:
     """Return the parser of `train`; a mere `--help` does without the classes that take seconds to import."""
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(prog="train.py", description=__doc__, exit_on_error=False)
+    parser = ArgumentParser(prog="train.py", description=__doc__, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="Settings as YAML, e.g. configs/demo.yaml.")
     parser.add_argument("--plan", action="store_true", help="Say what the run will need, and do not start it.")
     parser.add_function_arguments(train, skip={"settings"})
@@ -168,11 +168,15 @@ def run(argv: Sequence[str]) -> Path | None:
     if chosen.resume and not chosen.config:
         if chosen.out_dir:
             raise ValueError(f"`--resume` goes on in {chosen.resume}. Leave `--out_dir` out. Got {chosen.out_dir}.")
-        argv = ["--config", str(Path(chosen.resume) / "config.yaml"), *argv]
+        config = Path(chosen.resume) / "config.yaml"
+        if not config.is_file():
+            raise FileNotFoundError(f"`--resume` must name the folder of a run. Got {chosen.resume}: no config.yaml.")
+        argv = ["--config", str(config), *argv]
         chosen = parser.parse_args(argv)
     if chosen.config and not chosen.out_dir:
         chosen.out_dir = str(Path("runs") / Path(str(chosen.config[0])).stem)
     chosen.pop("config")
+    demand_precision(chosen)
     if chosen.pop("plan"):
         from planning import plan_run
 
@@ -186,6 +190,13 @@ def run(argv: Sequence[str]) -> Path | None:
     seed_training(chosen.seed)  # weights that are drawn, not loaded, follow from the seed, too
     with advised(partial(advise_run, chosen)):
         return train(**parser.instantiate(chosen), settings=settings)
+
+
+def demand_precision(chosen: Namespace) -> None:
+    """Raise ValueError where frozen weights are kept in 16 bit and nothing would compute in it."""
+    frozen = (chosen.module.get("init_args") or {}).get("frozen_dtype", "32")
+    if frozen != "32" and chosen.precision == "32-true":
+        raise ValueError(f"`--module.frozen_dtype {frozen}` needs `--precision 16-mixed` or bf16-mixed. Got 32-true.")
 
 
 def show_results(folder: Path | None) -> None:

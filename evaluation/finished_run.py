@@ -55,8 +55,13 @@ def open_finished(folder: str | Path, root: str | None = None) -> FinishedRun:
     folder = Path(folder)
     if not (folder / "config.yaml").is_file():
         raise FileNotFoundError(f"`--run` must be the folder of a run. Got {folder}, which holds no config.yaml.")
-    settings = yaml.safe_load((folder / "config.yaml").read_text())
-    base = Path(settings["module"]["init_args"].get("base", "assets/base"))
+    try:
+        settings = yaml.safe_load((folder / "config.yaml").read_text())
+        base = Path(settings["module"]["init_args"].get("base", "assets/base"))
+    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"{folder}/config.yaml must hold the settings of a run. It cannot be read: {error}."
+        ) from error
     if not (base / "backbone.json").is_file():
         raise FileNotFoundError(f"The run was trained on the base model {base}, which is gone. Train or copy it again.")
     if not (folder / "global").is_dir():

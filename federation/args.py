@@ -97,6 +97,11 @@ class PrivacyArgs:
     allow_tiny_cohort: bool = False
     """Permit fewer than 8 clients; such a run claims no epsilon against the server."""
 
+    def __post_init__(self) -> None:
+        for name in ("target_epsilon", "max_epsilon"):
+            epsilon = getattr(self, name)
+            _demand(epsilon is None or epsilon > 0, f"--privacy.{name}", "above 0", epsilon)
+
 
 @dataclass
 class SecurityArgs:

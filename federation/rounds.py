@@ -89,6 +89,11 @@ class FederatedRounds:
         wait_for_all()
         self.server = self.folders.open(fresh, resume)
         self.optimizer.velocity = self.server.velocity
+        if self.server.rounds_done > self.rounds:
+            done = self.server.rounds_done
+            raise ValueError(
+                f"`--federation.rounds` must be at least {done}, the rounds that are done. Got {self.rounds}."
+            )
 
     def run(self) -> RoundState:
         """Run the rounds that are left and return the last state, whose `stop` says whether a hook ended the run."""

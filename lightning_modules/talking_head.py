@@ -75,6 +75,8 @@ class TalkingHead(LightningModule):
         memory: MemoryArgs = NOTHING_SAVED,
     ) -> None:
         super().__init__()
+        if (least := min(shared_learning_rate, identity_learning_rate)) < 0:
+            raise ValueError(f"Learning rates must be at least 0. Got {least}.")
         self.save_hyperparameters()
         self.base_hash, self.backbone = self._open(base)
         self.backbone.requires_grad_(False).to(DTYPES[frozen_dtype])
@@ -158,6 +160,11 @@ class TalkingHead(LightningModule):
     def denoising_error(self, batch: dict[str, Tensor], timestep: Tensor, eps: Tensor) -> Tensor:
         """Return the denoising loss at given times (batch,) and noise, motion shown: comparable between adapters."""
         return self.objective.error(batch, timestep, eps)
+
+    @property
+    def frame_size(self) -> int:
+        """Return height and width of the frames that the base model knows, in pixels."""
+        return self.backbone.shape.size
 
     @property
     def encoder_hash(self) -> str:

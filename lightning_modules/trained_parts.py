@@ -30,6 +30,10 @@ class Lora:
     targets: Sequence[str]
     """Ends of the names of the modules it sits on."""
 
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"An adapter's rank must be at least 1. Got {self.rank}.")
+
 
 @dataclass
 class TrainedParts:

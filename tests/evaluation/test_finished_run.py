@@ -37,6 +37,13 @@ def test_what_is_missing_is_named(finished_run, tmp_path):
         open_finished(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["", "module: 3", "data: {}", "module: [", "module: {init_args: null}"])
+def test_settings_that_are_none_are_named(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.yaml must hold the settings of a run"):
+        open_finished(tmp_path)
+
+
 @pytest.mark.slow
 def test_a_run_without_a_card_promises_nothing(finished_run, tmp_path):
     for part in ("config.yaml", "global"):

@@ -117,6 +117,13 @@ def test_resuming_with_another_frozen_part_is_refused(tmp_path):
         tiny_rounds(tiny_fabric(), tmp_path, module=TinyModule(), resume=True)
 
 
+def test_a_run_cannot_end_before_the_rounds_that_are_done(tmp_path):
+    tiny_rounds(tiny_fabric(), tmp_path, federation=FederationArgs(rounds=2, local_steps=1)).run()
+    fewer = FederationArgs(rounds=1, local_steps=1)
+    with pytest.raises(ValueError, match="must be at least 2, the rounds that are done"):
+        tiny_rounds(tiny_fabric(), tmp_path, federation=fewer, resume=True)
+
+
 def test_a_finished_run_resumes_to_nothing(tmp_path):
     tiny_rounds(tiny_fabric(), tmp_path).run()
     recorder = Recorder()
