@@ -68,7 +68,7 @@ def test_the_module_is_told_what_is_trained(tmp_path):
 @pytest.mark.parametrize(("precision", "fits"), [("32-true", False), ("16-mixed", True), ("bf16-mixed", True)])
 def test_frozen_weights_of_16_bit_need_arithmetic_of_16_bit(precision, fits):
     chosen = Namespace(module=Namespace(init_args={"frozen_dtype": "16"}), precision=precision)
-    with nullcontext() if fits else pytest.raises(ValueError, match="`--module.frozen_dtype 16` needs"):
+    with nullcontext() if fits else pytest.raises(ValueError, match=r"`--module.frozen_dtype 16` needs"):
         train.demand_precision(chosen)
 
 
