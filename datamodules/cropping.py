@@ -64,7 +64,7 @@ def crop_box(frames: Tensor | Sequence[Tensor], mode: Crop, name: str = "a clip"
         frames: uint8 `(frames, 3, height, width)`, or one frame `(3, height, width)`.
         mode: `none` takes the centre square, `face` the face's, `auto` the face's and else the centre square.
         name: of the clip, for messages.
-        fallback: the square where no face is found, e.g. that of the clip before.
+        fallback: where `auto` finds no face, the square to take, e.g. that of the clip before.
 
     Raises:
         UnusableFile: `mode` is `face` and there is none.
@@ -80,10 +80,10 @@ def crop_box(frames: Tensor | Sequence[Tensor], mode: Crop, name: str = "a clip"
     if found:
         x, y, w = np.median([(face.centre_x, face.centre_y, face.width) for face in found], axis=0)
         return _square(height, width, x, y, MARGIN * w)
-    if fallback is not None:
-        return fallback
     if mode == "face":
         raise UnusableFile("no face was found in it")
+    if fallback is not None:
+        return fallback
     log.warning("No face was found in %s; its centre square is taken.", name)
     return centre_box(height, width)
 

@@ -53,8 +53,9 @@ def test_none_and_no_face_give_the_centre_square(caplog):
 
 
 def test_a_face_that_is_demanded_and_absent_is_an_error():
-    with pytest.raises(UnusableFile, match="no face"):
-        crop_box(torch.zeros(3, 64, 64, dtype=torch.uint8), "face")
+    for fallback in (None, Box(1, 2, 3)):
+        with pytest.raises(UnusableFile, match="no face"):
+            crop_box(torch.zeros(3, 64, 64, dtype=torch.uint8), "face", fallback=fallback)
 
 
 def test_without_a_face_the_last_square_serves():
