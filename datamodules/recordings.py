@@ -42,16 +42,21 @@ def read_recording(path: Path, person: str, size: int, crop: Crop) -> list[Clip]
     waveform = _read_waveform(path, stream, len(indices))
     truth = _read_truth(path, len(indices))
     names = _name_pieces(path.stem, cut_recording(len(indices)))
-    boxes = _find_boxes(stream, [indices[piece.start : piece.stop] for piece in names], crop)
-    kept = {piece: box for piece, box in zip(names, boxes, strict=True) if box}
-    _say_left_out(path, [names[piece] for piece in names if piece not in kept], "no face was found there")
+    sounds = {piece: waveform[piece.start * SAMPLES_PER_FRAME : piece.stop * SAMPLES_PER_FRAME] for piece in names}
+    sounding = [piece for piece in names if not is_silent(sounds[piece])]
+    if not sounding:  # it may sound in the gaps between pieces alone
+        raise UnusableFile("its sound is silent")
+    _say_left_out(path, [names[piece] for piece in names if piece not in sounding], "its sound is silent there")
+    boxes = _find_boxes(stream, [indices[piece.start : piece.stop] for piece in sounding], crop)
+    kept = {piece: box for piece, box in zip(sounding, boxes, strict=True) if box}
+    _say_left_out(path, [names[piece] for piece in sounding if piece not in kept], "no face was found there")
     frames = _read_frames(stream, [indices[piece.start : piece.stop] for piece in kept], list(kept.values()), size)
     return [
         Clip(
             person=person,
             name=names[piece],
             frames=pictures,
-            waveform=waveform[piece.start * SAMPLES_PER_FRAME : piece.stop * SAMPLES_PER_FRAME].clone(),
+            waveform=sounds[piece].clone(),
             motion=truth["motion"][piece.start : piece.stop].clone() if truth else None,
             mouth=truth["mouth"][piece.start : piece.stop].clone() if truth else None,
             path=path,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from datamodules import cropping
+from datamodules import cropping, recordings
 from datamodules.clips import FPS, SAMPLES_PER_FRAME, UnusableFile
 from datamodules.cropping import Face
 from datamodules.recordings import LOOKS, read_recording
@@ -82,6 +82,20 @@ def test_what_cannot_be_used_is_refused_with_a_reason(record, settings, reason):
 def test_a_recording_without_a_face_is_refused_where_one_is_demanded(record):
     with pytest.raises(UnusableFile, match="no face"):
         read_recording(record("a.mp4"), "ada", 16, "face")
+
+
+def test_silent_pieces_are_left_out_by_name(record, caplog):
+    """What a microphone that was switched off leaves: nobody can learn or score a mouth by it."""
+    path = record("long.mp4", seconds=11.0, sound_to=2.0)
+    (only,) = read_recording(path, "ada", 16, "none")
+    assert (only.name, len(only.frames)) == ("long-01", 75)
+    assert caplog.messages == [f"{path} is used without long-02, long-03: its sound is silent there."]
+
+
+def test_sound_in_the_gap_between_two_pieces_alone_is_none(record, monkeypatch):
+    monkeypatch.setattr(recordings, "cut_recording", lambda frames: [range(20), range(60, frames)])
+    with pytest.raises(UnusableFile, match="silent"):
+        read_recording(record("a.mp4", seconds=4.0, sound_from=1.4, sound_to=1.8, event=1.5), "ada", 16, "none")
 
 
 def test_a_piece_without_a_face_is_left_out_by_name_where_one_is_demanded(record, monkeypatch, caplog):
