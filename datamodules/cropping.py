@@ -31,6 +31,9 @@ MARGIN = 1.7
 SEARCH_SIDE = 320
 """Longer side of the picture that the cascade searches, in pixels."""
 
+SMALLEST_FACE = 24
+"""Side of the cascade's window, in pixels: in less it finds nothing, and of a few it cannot list its scales."""
+
 log = logging.getLogger(__name__)
 
 
@@ -162,6 +165,8 @@ def _cascade() -> object:
 def _search_with_cascade(frame: Tensor) -> list[Face]:
     scale = min(1.0, SEARCH_SIDE / max(frame.shape[-2:]))
     height, width = (max(1, round(side * scale)) for side in frame.shape[-2:])
+    if min(height, width) < SMALLEST_FACE:
+        return []
     small = functional.interpolate(frame[None].float(), (height, width), mode="bilinear", antialias=True)[0]
     least, most = min(height, width) // 6, min(height, width)
     picture = small.permute(1, 2, 0).round().to(torch.uint8).numpy()

@@ -136,3 +136,11 @@ def test_a_portrait_without_a_face_is_refused(mode):
     with pytest.raises(UnusableFile, match="no face"):
         crop_portrait(torch.zeros(3, 100, 80, dtype=torch.uint8), 64, mode)
     assert crop_portrait(torch.zeros(3, 100, 80, dtype=torch.uint8), 64, "none").shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 320), (64, 4000), (23, 23), (24, 24)])
+def test_in_a_sliver_there_is_no_face(height, width):
+    sliver = torch.zeros(3, height, width, dtype=torch.uint8)
+    with pytest.raises(UnusableFile, match="no face"):
+        crop_portrait(sliver, 64)
+    assert crop_box(sliver, "auto") == centre_box(height, width)
