@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import pytest
 
 from benchmarks.suite_plan import Job
@@ -77,3 +81,31 @@ def demand_two(job: Job) -> None:
     """Stand for a job; another process finds it by its name."""
     if job != TWO:
         raise ValueError(f"Got {job.key}.")
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_costs_its_own_job_alone():
+    keys = ("killed", "beside", "killed, too", "after", "last")
+    lines: list[str] = []
+    failures = do_jobs(
+        [Job(key, "", False, None) for key in keys],
+        kill_some,
+        lambda job: False,
+        2,
+        Clock(None),
+        lambda job, line: lines.append(f"{job.key}: {line}"),
+    )
+    assert sorted(failures) == ["killed", "killed, too"]
+    assert set(failures.values()) == {"its process was killed, perhaps for want of memory"}
+    assert sorted(line.split(", ")[0] for line in lines if "done" in line) == [
+        "after: done",
+        "beside: done",
+        "last: done",
+    ]
+
+
+def kill_some(job: Job) -> None:
+    """Stand for jobs that the kernel ends as they take too much memory."""
+    if "killed" in job.key:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.5)  # so that a job stands beside one that is killed
