@@ -69,6 +69,7 @@ def do_jobs(
     jobs: Sequence[Job],
     do: Callable[[Job], None],
     is_done: Callable[[Job], bool],
+    has_adapters: Callable[[Job], bool],
     processes: int,
     clock: Clock,
     say: Callable[[Job, str], None],
@@ -76,20 +77,23 @@ def do_jobs(
     """Do what is not done yet and return, by the keys of jobs that failed, why; the others go on.
 
     Args:
-        jobs: In the order in which they shall begin. One that starts from another waits for it.
+        jobs: In the order in which they shall begin. One that starts from another waits for its adapters.
         do: Does a job; called in another process where there are several, so it must be picklable.
-        is_done: Whether a job needs no doing.
+        is_done: Whether a job needs no doing, but for others that start from it.
+        has_adapters: Whether others can start from a job; one that cannot be started from is done again for them.
         processes: Jobs at the same time.
         clock: Ends it.
         say: Called with each job that ends, and what became of it.
     """
-    waiting, running, failures = [job for job in jobs if not is_done(job)], {}, {}
+    wanted = {job for job in jobs if not is_done(job)}
+    wanted |= {job.start for job in wanted if job.start is not None and not has_adapters(job.start)}
+    waiting, running, failures = [job for job in jobs if job in wanted], {}, {}
     total = len(waiting)
     with ExitStack() as ends:
         # A pool for each, since all calls of a pool fail where one of its processes is killed.
         free = [ends.enter_context(ThisProcess() if processes == 1 else OneProcess()) for _ in range(processes)]
         while True:
-            while free and clock.allows_another() and (job := _next(waiting, is_done)):
+            while free and clock.allows_another() and (job := _next(waiting, has_adapters)):
                 waiting.remove(job)
                 worker = free.pop()
                 running[worker.submit(do, job)] = (job, worker, clock.seconds)
@@ -116,6 +120,6 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _next(waiting: Sequence[Job], is_done: Callable[[Job], bool]) -> Job | None:
+def _next(waiting: Sequence[Job], has_adapters: Callable[[Job], bool]) -> Job | None:
     """Return the first job that can begin."""
-    return next((job for job in waiting if job.start is None or is_done(job.start)), None)
+    return next((job for job in waiting if job.start is None or has_adapters(job.start)), None)

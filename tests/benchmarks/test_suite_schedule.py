@@ -16,10 +16,17 @@ AFTER_TWO = Job("after two", "", True, TWO)
 
 
 class Floor:
-    """Remembers what was done."""
+    """Remembers what was done; what is `bare` has scores and no adapters."""
 
-    def __init__(self, done: tuple[str, ...] = (), broken: tuple[str, ...] = (), seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        done: tuple[str, ...] = (),
+        broken: tuple[str, ...] = (),
+        bare: tuple[str, ...] = (),
+        seconds: float = 0.0,
+    ) -> None:
         self.done, self.broken, self.tried, self.lines = list(done), broken, [], []
+        self.bare = list(bare)
         self.clock, self.seconds = Clock(None, began=0.0), seconds
 
     def do(self, job: Job) -> None:
@@ -28,6 +35,7 @@ class Floor:
         if job.key in self.broken:
             raise ValueError(f"{job.key} is\nbroken.")
         self.done.append(job.key)
+        self.bare = [key for key in self.bare if key != job.key]
 
     def run(self, *jobs: Job, hours: float | None = None) -> dict[str, str]:
         self.clock.hours = hours
@@ -35,6 +43,7 @@ class Floor:
             jobs,
             self.do,
             lambda job: job.key in self.done,
+            lambda job: job.key in self.done and job.key not in self.bare,
             1,
             self.clock,
             lambda job, line: self.lines.append(f"{job.key}: {line}"),
@@ -61,6 +70,15 @@ def test_a_failure_is_told_and_ends_only_what_starts_from_it():
     assert "ValueError" in floor.lines[0]
 
 
+def test_what_others_start_from_is_done_again_if_its_adapters_are_gone():
+    floor = Floor(done=("one", "two"), bare=("one", "two"))
+    assert floor.run(ONE, TWO, AFTER_TWO) == {}
+    assert floor.tried == ["two", "after two"]
+    floor = Floor(done=("two", "after two"), bare=("two",))
+    floor.run(TWO, AFTER_TWO)
+    assert not floor.tried
+
+
 @pytest.mark.parametrize(("hours", "done"), [(None, 3), (3.1, 3), (2.9, 2), (0.1, 1)])
 def test_no_job_begins_that_would_not_end_in_time(monkeypatch, hours, done):
     floor = Floor(seconds=3600)
@@ -72,9 +90,14 @@ def test_no_job_begins_that_would_not_end_in_time(monkeypatch, hours, done):
 @pytest.mark.slow
 def test_processes_work_beside_each_other():
     lines: list[str] = []
-    failures = do_jobs([ONE, TWO], demand_two, lambda job: False, 2, Clock(None), lambda job, line: lines.append(line))
+    failures = do_jobs([ONE, TWO], demand_two, nothing, nothing, 2, Clock(None), lambda job, line: lines.append(line))
     assert failures == {"one": "ValueError: Got one."}
     assert len(lines) == 2
+
+
+def nothing(job: Job) -> bool:
+    """Stand for a folder in which no job has left anything."""
+    return False
 
 
 def demand_two(job: Job) -> None:
@@ -90,7 +113,8 @@ def test_a_process_that_is_killed_costs_its_own_job_alone():
     failures = do_jobs(
         [Job(key, "", False, None) for key in keys],
         kill_some,
-        lambda job: False,
+        nothing,
+        nothing,
         2,
         Clock(None),
         lambda job, line: lines.append(f"{job.key}: {line}"),
