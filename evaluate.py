@@ -43,20 +43,21 @@ def evaluate(
         steps: Denoising steps.
         seed: Of the start noise, which all systems share.
         judges: Folder of the networks that score.
-        out: Where the report goes; RUN/local/evaluation if left out.
+        out: Folder of the report, new or of an earlier evaluation; RUN/local/evaluation if left out.
         device: auto, cpu, cuda or cuda:1.
     """
     from evaluation.evaluate_run import evaluate_run
-    from evaluation.finished_run import open_finished
+    from evaluation.finished_run import demand_own_folder, open_finished
     from evaluation.judges.found import find_judges
     from evaluation.production import Sampling
     from lightning_modules.personalised import pick_device
 
+    folder = Path(out) if out else Path(run) / "local" / "evaluation"
+    demand_own_folder(folder, Path(run))
     sampling = Sampling(steps, seed, str(pick_device(device)))
     found = find_judges(judges)
     finished = open_finished(run, root)
     names = [name.strip() for name in clients.split(",")] if clients else None
-    folder = Path(out) if out else Path(run) / "local" / "evaluation"
     report = evaluate_run(finished, found, folder, sampling, names, clips, frames)
     print(f"The report is {report}; see it all with: tensorboard --logdir {folder}")
 

@@ -3,7 +3,8 @@
 A suite is a list of comparisons, the most important first. A row of one is a set of options of `train.py`, trained with
 each seed and scored on the same held-out clips; equal rows are trained once. All rows have a seed before any has the
 next. A suite can be stopped at any time and goes on where it was; its report then says which rows were not run. The
-scores of the last report stand beside it, so it goes on from there on another machine, too:
+scores of the last report stand beside it, so it goes on from there on another machine, too; their adapters do not, and
+rows whose adapters are asked for (to generate clips, or to start from) are trained again:
 
     mkdir -p runs && cp -r benchmarks/results/suite runs/suite_demo
 """
@@ -79,10 +80,10 @@ def run_suite(
     )
     demand_same_footing(Path(out) / "footing.yaml", describe_footing(plan, bench))
     do = partial(do_job, bench=bench)
-    failures = do_jobs(plan.jobs, do, bench.is_done, processes, Clock(budget), partial(tell, plan))
+    failures = do_jobs(plan.jobs, do, bench.is_done, bench.has_adapters, processes, Clock(budget), partial(tell, plan))
     print(write_report(Path(out), gather(chosen, plan, bench), seeds, failures))
     if failures:
-        raise RuntimeError(f"{len(failures)} trainings failed; see {bench.root}/*.partial/log.txt.")
+        raise RuntimeError(f"{len(failures)} trainings failed; see their log.txt in {bench.root}.")
 
 
 def tell(plan: Plan, job: Job, what: str) -> None:

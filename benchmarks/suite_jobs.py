@@ -19,6 +19,7 @@ from benchmarks.suite_scores import Adapters, HeldOutLosses, Scoring
 from datamodules.pooled import EVERYONE
 from evaluation.scores import save_scores
 from federation.checkpoints import RoundFolders
+from lightning_modules.model_folder import replace_folder
 
 SCORES, GENERATED = "scores.csv", "generated.csv"
 TOGETHER = "together"
@@ -48,24 +49,37 @@ class Bench:
         return self.root / job.key
 
     def is_done(self, job: Job) -> bool:
-        """Return whether a job is trained, and scored in every way that is asked for."""
+        """Return whether a job is scored in every way that is asked for; its adapters may be gone."""
         last = GENERATED if job.key in self.generated else SCORES
         return (self.folder(job) / last).is_file()
 
+    def has_adapters(self, job: Job) -> bool:
+        """Return whether the adapters of a finished job are there; of committed results there are scores alone."""
+        return self.is_trained(job, self.folder(job))
+
+    def is_trained(self, job: Job, folder: Path) -> bool:
+        """Return whether all runs of a job are trained in a folder."""
+        return all(_has_adapters(folder / "runs" / run) for run in (self.people if job.alone else (TOGETHER,)))
+
 
 def do_job(job: Job, bench: Bench) -> None:
-    """Train and score a job, going on where an interrupted one was left."""
+    """Train and score a job, going on where an interrupted one was left.
+
+    What stands of it stands until there is more: clips are generated with the adapters of a finished job, and a job
+    whose adapters are gone is trained and scored in another folder, which then takes its place.
+    """
     if bench.threads is not None:
         torch.set_num_threads(bench.threads)
     folder = bench.folder(job)
+    if bench.has_adapters(job):
+        return _do_in(folder, job, bench)
     partial = folder.with_name(f"{folder.name}.partial")
-    if folder.exists():  # it was done before its clips were asked for
-        folder.rename(partial)
+    if (partial / SCORES).is_file() and not bench.is_trained(job, partial):
+        # An earlier version moved finished scores here, and could not go on without adapters.
+        shutil.rmtree(partial) if folder.exists() else partial.rename(folder)
     partial.mkdir(parents=True, exist_ok=True)
-    with (partial / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
-        _train_runs(job, bench, partial)
-        _score_runs(job, bench, partial)
-    partial.rename(folder)
+    _do_in(partial, job, bench)
+    replace_folder(partial, folder)
 
 
 def find_adapters(folder: Path, people: tuple[str, ...]) -> Mapping[str, Adapters]:
@@ -78,6 +92,12 @@ def find_adapters(folder: Path, people: tuple[str, ...]) -> Mapping[str, Adapter
         identity = run / "clients" / owner / "identity"
         found[person] = Adapters(run / "global", identity if identity.is_dir() else None, is_federated=not is_alone)
     return found
+
+
+def _do_in(folder: Path, job: Job, bench: Bench) -> None:
+    with (folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
+        _train_runs(job, bench, folder)
+        _score_runs(job, bench, folder)
 
 
 def _train_runs(job: Job, bench: Bench, folder: Path) -> None:
@@ -94,7 +114,7 @@ def _train_runs(job: Job, bench: Bench, folder: Path) -> None:
 
 def _train(settings: Settings, run: Path) -> None:
     """Run `train.py`, or go on with an interrupted run; its round folders are not kept once it is done."""
-    if run.exists():
+    if _has_adapters(run):
         return
     partial = run.with_name(f"{run.name}.partial")
     latest = RoundFolders(partial / "checkpoints").latest()
@@ -109,10 +129,16 @@ def _train(settings: Settings, run: Path) -> None:
     partial.rename(run)
 
 
+def _has_adapters(run: Path) -> bool:
+    return (run / "global").is_dir()
+
+
 def _score_runs(job: Job, bench: Bench, folder: Path) -> None:
     """Write the scores that are not there yet."""
     scoring, adapters = Scoring.open(job.settings, bench.clean), find_adapters(folder, bench.people)
     if not (folder / SCORES).is_file():
         save_scores(folder / SCORES, HeldOutLosses(scoring, bench.batches).measure(adapters))
-    if job.key in bench.generated:
+    has_clips = (folder / GENERATED).is_file()
+    # Scores of clips that stand are not lost where a job is trained again for its adapters alone.
+    if not has_clips and (job.key in bench.generated or (bench.folder(job) / GENERATED).is_file()):
         save_scores(folder / GENERATED, score_generated(scoring, adapters, bench.generation))

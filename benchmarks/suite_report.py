@@ -29,7 +29,8 @@ are generated from the same start noise, with the pose given where it is known. 
 difference is paired, on the people, clips and seeds that both rows have: its first brackets hold the 95 % bootstrap
 interval over people, those after `t` Student's. `*` marks a difference whose intervals exclude 0; nothing is corrected
 for the number of rows. Three people or fewer are listed one by one, without an interval. Lower losses are better.
-Intervals say how far a result holds for other people like these; with another base model it may be another.
+Intervals say how far a result holds for other people like these; with another base model it may be another. Noise to
+signal is `>=` where a sum shows no signal: beyond that figure none could be told from the noise's own ups and downs.
 """
 
 
@@ -87,9 +88,8 @@ def _tell_progress(results: Results, seeds: Sequence[int], failures: Mapping[str
         done, keys = results.seeds(cell), [results.jobs[cell, seed].key for seed in seeds]
         state = f"seeds {', '.join(map(str, done))}" if done else NOT_RUN
         failed = sorted({f"failed: {failures[key]}" for key in keys if key in failures})
-        figures = [results.figure(cell, tag) for tag in FIGURES]
-        shown = ["" if figure is None else f"{figure:.4g}" for figure in figures]
-        rows.append([cell, "; ".join([state, *failed]), *shown])
+        figures = [results.describe_figure(cell, tag) for tag in FIGURES]
+        rows.append([cell, "; ".join([state, *failed]), *figures])
     return markdown_table(["row", "finished", *FIGURES.values()], rows)
 
 

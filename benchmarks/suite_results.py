@@ -14,12 +14,12 @@ from benchmarks.suite_plan import Job
 from evaluation.scores import Score, read_scores
 from evaluation.table import Cells, summarise
 
-SECONDS = "released/seconds"
+SECONDS, NOISE, BYTES = "released/seconds", "released/noise_to_signal", "released/upload_bytes"
 FIGURES = {
     SECONDS: "seconds of rounds",
     "released/epsilon": "epsilon",
-    "released/noise_to_signal": "noise to signal",
-    "released/upload_bytes": "upload, bytes",
+    NOISE: "noise to signal",
+    BYTES: "upload, bytes",
 }
 """What is told of the runs of all clients, by tag of their `metrics.csv`; seconds are of all rounds, the rest of the
 last one."""
@@ -74,6 +74,14 @@ class Results:
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if known else None
 
+    def describe_figure(self, cell: str, tag: str) -> str:
+        """Return a figure as the report shows it: a noise that hides the signal of some seed is `>=` what was seen."""
+        figure = self.figure(cell, tag)
+        if figure is None:
+            return ""
+        runs = [_read_figures(self.root / self.jobs[cell, seed].key) for seed in self.seeds(cell)]
+        return f">= {figure:.2g}" if tag == NOISE and any(map(_hides_signal, runs)) else f"{figure:.4g}"
+
     def _collect(self, cell: str, given: str) -> list[Score]:
         """Return the scores of all seeds of a cell, the cell as the system."""
         return [
@@ -87,6 +95,14 @@ class Results:
         generated = self.root / job.key / GENERATED
         has_clips = self.comparison.generate and generated.is_file()
         return read_scores(self.root / job.key / SCORES) + (read_scores(generated) if has_clips else [])
+
+
+def _hides_signal(figures: Mapping[str, float]) -> bool:
+    """Return whether a run's noise to signal is the largest that can be told: (D/8)^(1/4), see `callbacks/noise.py`."""
+    if not {NOISE, BYTES} <= figures.keys():
+        return False
+    coordinates = figures[BYTES] / 4  # masked coordinates are integers of 32 bits
+    return figures[NOISE] >= 0.999 * (coordinates / 8) ** 0.25
 
 
 def _read_figures(folder: Path) -> dict[str, float]:

@@ -38,7 +38,8 @@ class Clip:
     """Who is seen and heard; one person is one client."""
 
     name: str
-    """Name of the recording and number of the clip in it; unique within the person."""
+    """Name of the recording, and number of the clip in it where there are several; unique within the person: the
+    recording's suffix is a part of it where two would have one name."""
 
     frames: Tensor
     """RGB in 0..255, uint8 `(frames, 3, height, width)` at `FPS`."""

@@ -31,6 +31,9 @@ MARGIN = 1.7
 SEARCH_SIDE = 320
 """Longer side of the picture that the cascade searches, in pixels."""
 
+SMALLEST_FACE = 24
+"""Side of the cascade's window, in pixels: in less it finds nothing, and of a few it cannot list its scales."""
+
 log = logging.getLogger(__name__)
 
 
@@ -64,7 +67,7 @@ def crop_box(frames: Tensor | Sequence[Tensor], mode: Crop, name: str = "a clip"
         frames: uint8 `(frames, 3, height, width)`, or one frame `(3, height, width)`.
         mode: `none` takes the centre square, `face` the face's, `auto` the face's and else the centre square.
         name: of the clip, for messages.
-        fallback: the square where no face is found, e.g. that of the clip before.
+        fallback: where `auto` finds no face, the square to take, e.g. that of the clip before.
 
     Raises:
         UnusableFile: `mode` is `face` and there is none.
@@ -80,10 +83,10 @@ def crop_box(frames: Tensor | Sequence[Tensor], mode: Crop, name: str = "a clip"
     if found:
         x, y, w = np.median([(face.centre_x, face.centre_y, face.width) for face in found], axis=0)
         return _square(height, width, x, y, MARGIN * w)
-    if fallback is not None:
-        return fallback
     if mode == "face":
         raise UnusableFile("no face was found in it")
+    if fallback is not None:
+        return fallback
     log.warning("No face was found in %s; its centre square is taken.", name)
     return centre_box(height, width)
 
@@ -162,6 +165,8 @@ def _cascade() -> object:
 def _search_with_cascade(frame: Tensor) -> list[Face]:
     scale = min(1.0, SEARCH_SIDE / max(frame.shape[-2:]))
     height, width = (max(1, round(side * scale)) for side in frame.shape[-2:])
+    if min(height, width) < SMALLEST_FACE:
+        return []
     small = functional.interpolate(frame[None].float(), (height, width), mode="bilinear", antialias=True)[0]
     least, most = min(height, width) // 6, min(height, width)
     picture = small.permute(1, 2, 0).round().to(torch.uint8).numpy()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from datamodules.clips import Clip, UnusableFile
@@ -51,9 +53,26 @@ def load_people(
             if progress:
                 progress(done, total)
         if clips:
-            loaded[person] = clips
+            loaded[person] = tell_apart(clips)
         else:
             log.warning("%s is left out: none of the clips can be used.", person)
     if not loaded:
         raise ValueError(f"`--data.root` must hold clips that can be used. Got {total} files in {root}, none of use.")
     return loaded
+
+
+def tell_apart(clips: Sequence[Clip]) -> list[Clip]:
+    """Return a person's clips under names of their own.
+
+    `IMG_1.MOV` beside `IMG_1.mp4` gives `IMG_1.MOV` and `IMG_1.mp4`, a long `a.mp4` beside `a-01.mp4` gives `a.mp4-01`
+    and `a-01.mp4`; names that no other clip has stay as they are.
+    """
+    counts = Counter(clip.name for clip in clips)
+    told = [_name_in_full(clip) if counts[clip.name] > 1 else clip for clip in clips]
+    # A name in full may be what another clip was called before: that one is then named in full, too.
+    return told if [clip.name for clip in told] == [clip.name for clip in clips] else tell_apart(told)
+
+
+def _name_in_full(clip: Clip) -> Clip:
+    is_full = clip.name.startswith(clip.path.name)
+    return clip if is_full else replace(clip, name=clip.path.name + clip.name.removeprefix(clip.path.stem))

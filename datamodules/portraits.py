@@ -21,19 +21,36 @@ def read_picture(path: str | Path) -> Tensor:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no picture or is broken.
+        ValueError: the file is no picture or is broken, or nobody knows which of its numbers is white.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no picture {path}.")
     try:
         with Image.open(path) as stored:
-            picture = ImageOps.exif_transpose(stored).convert("RGBA")
+            picture = _to_8_bit(ImageOps.exif_transpose(stored), stored.format).convert("RGBA")
+    except UnusableFile as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = UnusableFile.because("it is no picture or it is broken", error)
         raise ValueError(f"{path} cannot be read: {reason}.") from error
     picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+
+def _to_8_bit(picture: Image.Image, file_format: str | None) -> Image.Image:
+    """Scale grey pictures of more than 8 bits to 8: `convert` clips them, and all that is not black becomes white.
+
+    Raises:
+        UnusableFile: the picture has 32 bits or floats, whose white is not written in the file.
+    """
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    # Pillow keeps the 16 bits of these formats, scaled to 0..65535, in 32.
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and file_format in ("PNG", "PPM")):
+        return Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
+    kind = "floats" if picture.mode == "F" else "32-bit numbers"
+    raise UnusableFile(f"it holds {kind}, and which of them is white is not known; save it with 8 or 16 bits")
 
 
 def crop_to_face(picture: Tensor, size: int, crop: Crop, name: str) -> Tensor:

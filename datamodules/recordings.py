@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -40,23 +41,39 @@ def read_recording(path: Path, person: str, size: int, crop: Crop) -> list[Clip]
         raise UnusableFile(f"it is too short: {stream.seconds:.2f} s, and at least {SHORTEST / FPS:.0f} s are needed")
     waveform = _read_waveform(path, stream, len(indices))
     truth = _read_truth(path, len(indices))
-    pieces = cut_recording(len(indices))
-    boxes = _find_boxes(stream, [indices[piece.start : piece.stop] for piece in pieces], crop)
-    kept = [(piece, box) for piece, box in zip(pieces, boxes, strict=True) if box]
-    frames = _read_frames(stream, [indices[piece.start : piece.stop] for piece, _ in kept], [b for _, b in kept], size)
+    names = _name_pieces(path.stem, cut_recording(len(indices)))
+    sounds = {piece: waveform[piece.start * SAMPLES_PER_FRAME : piece.stop * SAMPLES_PER_FRAME] for piece in names}
+    sounding = [piece for piece in names if not is_silent(sounds[piece])]
+    if not sounding:  # it may sound in the gaps between pieces alone
+        raise UnusableFile("its sound is silent")
+    _say_left_out(path, [names[piece] for piece in names if piece not in sounding], "its sound is silent there")
+    boxes = _find_boxes(stream, [indices[piece.start : piece.stop] for piece in sounding], crop)
+    kept = {piece: box for piece, box in zip(sounding, boxes, strict=True) if box}
+    _say_left_out(path, [names[piece] for piece in sounding if piece not in kept], "no face was found there")
+    frames = _read_frames(stream, [indices[piece.start : piece.stop] for piece in kept], list(kept.values()), size)
     return [
         Clip(
             person=person,
-            name=path.stem if len(pieces) == 1 else f"{path.stem}-{pieces.index(piece) + 1:02d}",
+            name=names[piece],
             frames=pictures,
-            waveform=waveform[piece.start * SAMPLES_PER_FRAME : piece.stop * SAMPLES_PER_FRAME].clone(),
+            waveform=sounds[piece].clone(),
             motion=truth["motion"][piece.start : piece.stop].clone() if truth else None,
             mouth=truth["mouth"][piece.start : piece.stop].clone() if truth else None,
             path=path,
             start=piece.start / FPS,
         )
-        for (piece, _), pictures in zip(kept, frames, strict=True)
+        for piece, pictures in zip(kept, frames, strict=True)
     ]
+
+
+def _name_pieces(stem: str, pieces: Sequence[range]) -> dict[range, str]:
+    """Return the name of each piece: the recording's, numbered where there are several."""
+    return {piece: stem if len(pieces) == 1 else f"{stem}-{at:02d}" for at, piece in enumerate(pieces, start=1)}
+
+
+def _say_left_out(path: Path, names: Sequence[str], reason: str) -> None:
+    if names:
+        log.warning("%s is used without %s: %s.", path, ", ".join(names), reason)
 
 
 def _read_waveform(path: Path, stream: VideoStream, frames: int) -> Tensor:

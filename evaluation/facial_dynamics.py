@@ -7,6 +7,7 @@ reading, and its values do not compare with published ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 
 import torch
 from torch import Tensor
@@ -25,12 +26,12 @@ LEAST_CORRELATION = 0.1
 
 @dataclass(frozen=True)
 class FacialDynamics:
-    """ADFD and its parts, each in [0, 1], higher is better."""
+    """ADFD and its parts, each in [0, 1], higher is better; NaN where the sound is equally loud throughout."""
 
     spatial: float
     temporal: float
     audio: float
-    lag: int
+    lag: float
     """At which the mouth follows the sound best, frames."""
 
     @property
@@ -43,12 +44,14 @@ def adfd(points: Tensor, truth: Tensor, sound: Tensor, layout: Layout) -> Facial
     """Return ADFD of points `(frames, P, 2)` against the recording's, under a sound energy `(frames,)`.
 
     Heads are turned, shifted and scaled onto the recording's mean shape first, frame by frame, so that where a head
-    points does not count. The recording itself scores 1; a still picture 0, with temporal 0.5 and audio 0.
+    points does not count. The recording itself scores 1; a still picture 0, with temporal 0.5 and audio 0. Nobody
+    follows a sound that is equally loud throughout: audio, lag and value are NaN.
     """
     shape = _mean_shape(truth, layout)
     mine, true = _align(points, shape), _align(truth, shape)
     heard = [best_lag(sound, layout.opening(set_), MAX_LAG) for set_ in (points, truth)]
-    audio = max(0.0, min(1.0, heard[0].r / max(heard[1].r, LEAST_CORRELATION)))
+    followed = heard[0].r / max(heard[1].r, LEAST_CORRELATION)
+    audio = followed if isnan(followed) else max(0.0, min(1.0, followed))
     spatial = torch.exp(-(mine - true).abs().mean(dim=1) / TAU).mean().item()
     return FacialDynamics(spatial, (1 + _follow(mine, true, layout)) / 2, audio, heard[0].lag)
 

@@ -9,6 +9,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from datamodules.clients import ClientDataModule
+from evaluation.scores import read_scores
 
 PROMISES = ("| unit |", "| epsilon,", "| delta |")
 """How the lines of a privacy card begin that a report repeats."""
@@ -69,6 +70,34 @@ def open_finished(folder: str | Path, root: str | None = None) -> FinishedRun:
     data = _build_data(settings["data"], root)
     data.setup()
     return FinishedRun(folder, base, data)
+
+
+def demand_own_folder(out: Path, run: Path) -> None:
+    """Refuse a folder whose metrics and TensorBoard events are not an evaluation's: an evaluation replaces both.
+
+    Raises:
+        ValueError: If `out` is a file, the run or its `local/`, or holds the metrics or events of a run.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"`--out` must be a folder. Got {out}, which is a file.")
+    is_the_runs = out.resolve() in (run.resolve(), run.resolve() / "local")
+    if is_the_runs or (_has_results(out) and not _has_scores(out)):
+        raise ValueError(
+            f"`--out` must be a new folder, or one of an earlier evaluation. Got {out}, where a run keeps its metrics; "
+            f"they would be lost. Choose e.g. {run / 'local' / 'evaluation'}."
+        )
+
+
+def _has_results(folder: Path) -> bool:
+    return (folder / "metrics.csv").exists() or any(folder.glob("events.out.tfevents.*"))
+
+
+def _has_scores(folder: Path) -> bool:
+    """Return whether an evaluation wrote the folder's `metrics.csv`: a run's has other columns."""
+    try:
+        return bool(read_scores(folder / "metrics.csv"))
+    except (OSError, ValueError):
+        return False
 
 
 def _build_data(settings: dict, root: str | None) -> ClientDataModule:

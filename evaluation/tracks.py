@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan, nan
 
 import torch
 from torch import Tensor
@@ -16,10 +17,13 @@ MAX_LAG = 5
 
 @dataclass(frozen=True)
 class Lagged:
-    """A correlation at the lag where it is largest; the lag is positive where motion follows the sound, in frames."""
+    """A correlation at the lag where it is largest; the lag is positive where motion follows the sound, in frames.
+
+    Both are NaN where no lag has a correlation.
+    """
 
     r: float
-    lag: int
+    lag: float
 
 
 def correlation(signal: Tensor, truth: Tensor) -> float:
@@ -62,4 +66,5 @@ def best_lag(sound: Tensor, motion: Tensor, max_lag: int = MAX_LAG) -> Lagged:
         for lag in sorted(range(-max_lag, max_lag + 1), key=abs)
         if length - abs(lag) > 1
     ]
-    return max(tried, key=lambda at: at.r if at.r == at.r else -2.0)
+    known = [at for at in tried if not isnan(at.r)]
+    return max(known, key=lambda at: at.r, default=Lagged(nan, nan))

@@ -77,6 +77,21 @@ def test_the_command_says_what_it_needs_in_one_line(run, command, capsys):
     assert "zoe" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("out", ["", "local"])
+def test_the_command_leaves_what_the_run_wrote(tmp_path, command, capsys, out):
+    folder = tmp_path / "run" / out
+    folder.mkdir(parents=True)
+    for name in ("metrics.csv", "events.out.tfevents.1"):
+        (folder / name).write_text("the run's")
+    assert command("--run", "run", "--out", str(folder)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "`--out` must be" in line
+    assert {path.name: path.read_text() for path in folder.glob("*.*")} == {
+        "metrics.csv": "the run's",
+        "events.out.tfevents.1": "the run's",
+    }
+
+
 @pytest.mark.slow
 def test_the_script_ends_with_the_exit_code_of_the_command(tmp_path):
     script = [sys.executable, str(ROOT / "evaluate.py"), "--run", "nowhere", "--frames", "0"]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from benchmarks import suite_jobs
-from benchmarks.suite_jobs import find_adapters
+from benchmarks.suite_args import GenerationArgs
+from benchmarks.suite_jobs import Bench, do_job, find_adapters
+from benchmarks.suite_plan import Job
 from datamodules.pooled import EVERYONE
+from evaluation.scores import Score, read_scores, save_scores
+from evaluation.systems import SHARED
 from federation.checkpoints import RoundFolders
 from federation.server_state import ServerState
 
@@ -24,6 +30,7 @@ def asked(monkeypatch) -> list[list[str]]:
     def run(argv: list[str]) -> None:
         asked.append(argv)
         leave_rounds(Path(argv[-1]), 2)
+        (Path(argv[-1]) / "global").mkdir()
 
     monkeypatch.setattr(suite_jobs.train, "run", run)
     return asked
@@ -52,6 +59,88 @@ def test_an_interrupted_run_goes_on_unless_only_its_end_is_missing(asked, tmp_pa
     assert [argv[0] for argv in asked] == [way]
     assert (tmp_path / "together").is_dir()
     assert not partial.exists()
+
+
+JOB = Job("key", yaml.safe_dump(SETTINGS), False, None)
+
+
+@pytest.fixture
+def bench(tmp_path) -> Bench:
+    """Return a bench that wants the job's clips generated."""
+    return Bench(tmp_path, ("ann", "bob"), {}, 1, GenerationArgs(), frozenset({"key"}), None)
+
+
+@pytest.fixture
+def scored(monkeypatch) -> list[str]:
+    """Return what is measured, in place of models; clips are generated only with adapters, and may fail."""
+    scored: list[str] = []
+
+    class Losses:
+        def __init__(self, *_: object) -> None:
+            scored.append("losses")
+
+        def measure(self, adapters) -> list[Score]:
+            return [Score(SHARED, person, "", "held-out loss", 2.0) for person in adapters]
+
+    def generate(_, adapters, args) -> list[Score]:
+        scored.append("clips")
+        if not all(one.shared.is_dir() for one in adapters.values()):
+            raise FileNotFoundError("No adapter.")
+        return [Score(SHARED, person, "1", "PSNR", 20.0) for person in adapters]
+
+    monkeypatch.setattr(suite_jobs.Scoring, "open", lambda *_: None)
+    monkeypatch.setattr(suite_jobs, "HeldOutLosses", Losses)
+    monkeypatch.setattr(suite_jobs, "score_generated", generate)
+    return scored
+
+
+def commit_scores(folder: Path) -> None:
+    """Leave what is committed of a finished job: scores and figures, and no adapters."""
+    save_scores(folder / "scores.csv", [Score(SHARED, "ann", "", "held-out loss", 1.0)])
+    (folder / "runs" / "together").mkdir(parents=True)
+    (folder / "runs" / "together" / "metrics.csv").write_text("round,tag,value\n")
+
+
+@pytest.mark.parametrize("place", ["key", "key.partial"])
+def test_committed_scores_stand_until_there_are_new_ones(asked, scored, bench, monkeypatch, place):
+    """In key.partial lies what an earlier version left of them."""
+    commit_scores(bench.root / place)
+    assert not bench.has_adapters(JOB)
+    with monkeypatch.context() as broken:
+        broken.setattr(suite_jobs.train, "run", fail)
+        with pytest.raises(RuntimeError):
+            do_job(JOB, bench)
+    assert read_scores(bench.root / "key" / "scores.csv")[0].value == 1.0
+    do_job(JOB, bench)
+    assert (asked[0][0], scored) == ("--config", ["losses", "clips"])
+    assert [path.name for path in bench.root.iterdir()] == ["key"]
+    assert {score.value for score in read_scores(bench.root / "key" / "scores.csv")} == {2.0}
+    assert bench.is_done(JOB)
+    assert bench.has_adapters(JOB)
+
+
+def test_what_is_trained_again_has_all_scores_that_stood(asked, scored, bench):
+    commit_scores(bench.root / "key")
+    save_scores(bench.root / "key" / "generated.csv", [Score(SHARED, "ann", "1", "PSNR", 10.0)])
+    do_job(JOB, replace(bench, generated=frozenset()))
+    assert {score.value for score in read_scores(bench.root / "key" / "generated.csv")} == {20.0}
+
+
+def test_a_finished_job_stays_where_it_is_while_its_clips_are_generated(asked, scored, bench, monkeypatch):
+    do_job(JOB, replace(bench, generated=frozenset()))
+    with monkeypatch.context() as broken:
+        broken.setattr(suite_jobs, "score_generated", fail)
+        with pytest.raises(RuntimeError):
+            do_job(JOB, bench)
+    assert (bench.folder(JOB) / "scores.csv").is_file()
+    assert not bench.is_done(JOB)
+    do_job(JOB, bench)
+    assert bench.is_done(JOB)
+    assert (len(asked), scored) == (1, ["losses", "clips"])
+
+
+def fail(*_: object) -> None:
+    raise RuntimeError("Killed.")
 
 
 def adapters_after(folder: Path, *left: str) -> dict[str, tuple[str, str | None, bool]]:

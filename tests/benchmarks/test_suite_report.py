@@ -69,6 +69,21 @@ def test_figures_of_runs_are_summed_or_the_last(results):
     assert results.figure("absent", "released/seconds") is None
 
 
+def test_noise_that_hides_the_signal_is_told_as_a_bound(results):
+    """The figure never exceeds (D/8)^(1/4): there it says how little can be seen, not how much there is."""
+    coordinates = 34_401
+    most = (coordinates / 8) ** 0.25
+    for cell, noises in (("plain", (most, most, most)), ("better", (5.0, most, 5.0)), ("same", (5.0, 5.1, 5.2))):
+        for seed, noise in zip(SEEDS, noises, strict=True):
+            run = results.root / results.jobs[cell, seed].key / "runs" / TOGETHER
+            run.mkdir(parents=True, exist_ok=True)
+            rows = [f"1,released/noise_to_signal,{noise}", f"1,released/upload_bytes,{4 * coordinates}"]
+            (run / "metrics.csv").write_text("\n".join(["round,tag,value", *rows]) + "\n")
+    shown = {cell: results.describe_figure(cell, "released/noise_to_signal") for cell in results.comparison.cells}
+    assert shown == {"plain": ">= 8.1", "better": ">= 6", "same": "5.05", "absent": ""}
+    assert results.describe_figure("plain", "released/upload_bytes") == "1.376e+05"
+
+
 def test_the_report_says_what_was_run_what_was_not_and_what_failed(results, tmp_path):
     text = write_report(tmp_path, {"first": results}, SEEDS, {"absent2": "ValueError: no."})
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in text.splitlines() if line.startswith("| ")}

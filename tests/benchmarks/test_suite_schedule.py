@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import pytest
 
 from benchmarks.suite_plan import Job
@@ -12,10 +16,17 @@ AFTER_TWO = Job("after two", "", True, TWO)
 
 
 class Floor:
-    """Remembers what was done."""
+    """Remembers what was done; what is `bare` has scores and no adapters."""
 
-    def __init__(self, done: tuple[str, ...] = (), broken: tuple[str, ...] = (), seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        done: tuple[str, ...] = (),
+        broken: tuple[str, ...] = (),
+        bare: tuple[str, ...] = (),
+        seconds: float = 0.0,
+    ) -> None:
         self.done, self.broken, self.tried, self.lines = list(done), broken, [], []
+        self.bare = list(bare)
         self.clock, self.seconds = Clock(None, began=0.0), seconds
 
     def do(self, job: Job) -> None:
@@ -24,6 +35,7 @@ class Floor:
         if job.key in self.broken:
             raise ValueError(f"{job.key} is\nbroken.")
         self.done.append(job.key)
+        self.bare = [key for key in self.bare if key != job.key]
 
     def run(self, *jobs: Job, hours: float | None = None) -> dict[str, str]:
         self.clock.hours = hours
@@ -31,6 +43,7 @@ class Floor:
             jobs,
             self.do,
             lambda job: job.key in self.done,
+            lambda job: job.key in self.done and job.key not in self.bare,
             1,
             self.clock,
             lambda job, line: self.lines.append(f"{job.key}: {line}"),
@@ -57,6 +70,15 @@ def test_a_failure_is_told_and_ends_only_what_starts_from_it():
     assert "ValueError" in floor.lines[0]
 
 
+def test_what_others_start_from_is_done_again_if_its_adapters_are_gone():
+    floor = Floor(done=("one", "two"), bare=("one", "two"))
+    assert floor.run(ONE, TWO, AFTER_TWO) == {}
+    assert floor.tried == ["two", "after two"]
+    floor = Floor(done=("two", "after two"), bare=("two",))
+    floor.run(TWO, AFTER_TWO)
+    assert not floor.tried
+
+
 @pytest.mark.parametrize(("hours", "done"), [(None, 3), (3.1, 3), (2.9, 2), (0.1, 1)])
 def test_no_job_begins_that_would_not_end_in_time(monkeypatch, hours, done):
     floor = Floor(seconds=3600)
@@ -68,12 +90,46 @@ def test_no_job_begins_that_would_not_end_in_time(monkeypatch, hours, done):
 @pytest.mark.slow
 def test_processes_work_beside_each_other():
     lines: list[str] = []
-    failures = do_jobs([ONE, TWO], demand_two, lambda job: False, 2, Clock(None), lambda job, line: lines.append(line))
+    failures = do_jobs([ONE, TWO], demand_two, nothing, nothing, 2, Clock(None), lambda job, line: lines.append(line))
     assert failures == {"one": "ValueError: Got one."}
     assert len(lines) == 2
+
+
+def nothing(job: Job) -> bool:
+    """Stand for a folder in which no job has left anything."""
+    return False
 
 
 def demand_two(job: Job) -> None:
     """Stand for a job; another process finds it by its name."""
     if job != TWO:
         raise ValueError(f"Got {job.key}.")
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_costs_its_own_job_alone():
+    keys = ("killed", "beside", "killed, too", "after", "last")
+    lines: list[str] = []
+    failures = do_jobs(
+        [Job(key, "", False, None) for key in keys],
+        kill_some,
+        nothing,
+        nothing,
+        2,
+        Clock(None),
+        lambda job, line: lines.append(f"{job.key}: {line}"),
+    )
+    assert sorted(failures) == ["killed", "killed, too"]
+    assert set(failures.values()) == {"its process was killed, perhaps for want of memory"}
+    assert sorted(line.split(", ")[0] for line in lines if "done" in line) == [
+        "after: done",
+        "beside: done",
+        "last: done",
+    ]
+
+
+def kill_some(job: Job) -> None:
+    """Stand for jobs that the kernel ends as they take too much memory."""
+    if "killed" in job.key:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.5)  # so that a job stands beside one that is killed

@@ -41,6 +41,7 @@ def write_recording(
     layout: str = "mono",
     sound: str | None = "clap",
     sound_from: float = 0.0,
+    sound_to: float | None = None,
     picture_from: float = 0.0,
     event: float = 1.2,
     audio_pts: bool = True,
@@ -48,8 +49,8 @@ def write_recording(
     """Write a grey film with a white flash and a clap at `event` seconds on the container's clock.
 
     The suffix of `path` chooses the container and the codecs. `sound` is a `clap` in a faint hum, `silence`, or None
-    for no sound stream; `sound_from` and `picture_from` are when the streams start; `audio_pts` False is the mistake of
-    a writer that sets no time stamps.
+    for no sound stream; `sound_from` and `picture_from` are when the streams start, `sound_to` when the sound ends;
+    `audio_pts` False is the mistake of a writer that sets no time stamps.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     picture_codec, sound_codec = CODECS[path.suffix]
@@ -71,7 +72,7 @@ def write_recording(
             _write_sound(
                 container,
                 audio,
-                _sound(sound, seconds - sound_from, rate, event - sound_from),
+                _sound(sound, (sound_to or seconds) - sound_from, rate, event - sound_from),
                 rate,
                 layout,
                 round(sound_from * rate) if audio_pts else None,

@@ -53,8 +53,9 @@ def test_none_and_no_face_give_the_centre_square(caplog):
 
 
 def test_a_face_that_is_demanded_and_absent_is_an_error():
-    with pytest.raises(UnusableFile, match="no face"):
-        crop_box(torch.zeros(3, 64, 64, dtype=torch.uint8), "face")
+    for fallback in (None, Box(1, 2, 3)):
+        with pytest.raises(UnusableFile, match="no face"):
+            crop_box(torch.zeros(3, 64, 64, dtype=torch.uint8), "face", fallback=fallback)
 
 
 def test_without_a_face_the_last_square_serves():
@@ -135,3 +136,11 @@ def test_a_portrait_without_a_face_is_refused(mode):
     with pytest.raises(UnusableFile, match="no face"):
         crop_portrait(torch.zeros(3, 100, 80, dtype=torch.uint8), 64, mode)
     assert crop_portrait(torch.zeros(3, 100, 80, dtype=torch.uint8), 64, "none").shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 320), (64, 4000), (23, 23), (24, 24)])
+def test_in_a_sliver_there_is_no_face(height, width):
+    sliver = torch.zeros(3, height, width, dtype=torch.uint8)
+    with pytest.raises(UnusableFile, match="no face"):
+        crop_portrait(sliver, 64)
+    assert crop_box(sliver, "auto") == centre_box(height, width)

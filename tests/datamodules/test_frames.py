@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from datamodules.frames import load_people
+from datamodules.frames import load_people, tell_apart
 
 
 def test_each_useless_file_is_named_in_one_line_and_the_rest_is_read(record, tmp_path, caplog):
@@ -50,3 +53,31 @@ def test_clips_come_in_the_order_of_names(record, tmp_path):
         ("ada", ["1", "2"]),
         ("bob", ["1"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["IMG_1.MOV", "IMG_1.mp4", "b.mp4"], ["IMG_1.MOV", "IMG_1.mp4", "b"]),
+        (["a-01.mp4", "a.mp4 1", "a.mp4 2"], ["a-01.mp4", "a.mp4-01", "a-02"]),
+        (["a.avi", "a.mov", "a.mov.mp4"], ["a.avi", "a.mov", "a.mov.mp4"]),
+        (["a.mp4 1", "a.mp4 2"], ["a-01", "a-02"]),
+    ],
+)
+def test_no_two_clips_of_a_person_have_one_name(make_clip, files, names):
+    clips = []
+    for file in files:
+        path, _, number = file.partition(" ")
+        name = Path(path).stem + (f"-0{number}" if number else "")
+        clips.append(replace(make_clip(name=name), path=Path(path)))
+    assert [clip.name for clip in tell_apart(clips)] == names
+
+
+def test_two_files_with_one_stem_are_two_clips(record, tmp_path):
+    for name in ("ada/1.mov", "ada/1.mp4", "ada/2.mp4", "bob/1.mp4"):
+        record(name)
+    people = load_people(tmp_path, 16, "none")
+    assert {person: [clip.name for clip in clips] for person, clips in people.items()} == {
+        "ada": ["1.mov", "1.mp4", "2"],
+        "bob": ["1"],
+    }

@@ -43,6 +43,36 @@ def test_grey_and_transparent_pictures_become_colour(picture, tmp_path):
     assert read_picture(tmp_path / "glass.png").min() == 255
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
+def test_sixteen_bits_are_scaled_to_eight(tmp_path, name):
+    ramp = np.tile(np.arange(256, dtype=np.uint16) * 257, (4, 1))
+    Image.fromarray(ramp).save(tmp_path / name)
+    assert read_picture(tmp_path / name)[:, 0].tolist() == [list(range(256))] * 3
+
+
+def test_sixteen_bits_of_another_order_of_bytes_are_scaled_too(tmp_path):
+    ramp = np.tile(np.arange(256, dtype=">u2") * 257, (4, 1)).astype(">u2")
+    Image.frombytes("I;16B", (256, 4), ramp.tobytes()).save(tmp_path / "a.tif")
+    assert read_picture(tmp_path / "a.tif")[0, 0].tolist() == list(range(256))
+
+
+def test_sixteen_bits_are_stood_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.tile(np.arange(256, dtype=np.uint16) * 257, (4, 1))).save(tmp_path / "a.png", exif=exif)
+    read = read_picture(tmp_path / "a.png")
+    assert read.shape == (3, 256, 4)
+    assert read[0, :, 0].tolist() == list(range(256))
+
+
+@pytest.mark.parametrize(("kind", "said"), [(np.float32, "floats"), (np.int32, "32-bit")])
+def test_numbers_without_a_known_white_are_refused(tmp_path, kind, said):
+    Image.fromarray(np.ones((8, 8), kind)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=rf"a\.tif cannot be read: it holds {said}.*save it with 8") as error:
+        read_picture(tmp_path / "a.tif")
+    assert "\n" not in str(error.value)
+
+
 def test_truncated_and_missing_pictures_are_named(picture, tmp_path):
     picture.resize((400, 400), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg")
     content = (tmp_path / "a.jpg").read_bytes()

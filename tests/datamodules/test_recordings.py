@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from datamodules import cropping, recordings
 from datamodules.clips import FPS, SAMPLES_PER_FRAME, UnusableFile
-from datamodules.recordings import read_recording
+from datamodules.cropping import Face
+from datamodules.recordings import LOOKS, read_recording
 
 
 @pytest.mark.slow
@@ -78,3 +82,28 @@ def test_what_cannot_be_used_is_refused_with_a_reason(record, settings, reason):
 def test_a_recording_without_a_face_is_refused_where_one_is_demanded(record):
     with pytest.raises(UnusableFile, match="no face"):
         read_recording(record("a.mp4"), "ada", 16, "face")
+
+
+def test_silent_pieces_are_left_out_by_name(record, caplog):
+    """What a microphone that was switched off leaves: nobody can learn or score a mouth by it."""
+    path = record("long.mp4", seconds=11.0, sound_to=2.0)
+    (only,) = read_recording(path, "ada", 16, "none")
+    assert (only.name, len(only.frames)) == ("long-01", 75)
+    assert caplog.messages == [f"{path} is used without long-02, long-03: its sound is silent there."]
+
+
+def test_sound_in_the_gap_between_two_pieces_alone_is_none(record, monkeypatch):
+    monkeypatch.setattr(recordings, "cut_recording", lambda frames: [range(20), range(60, frames)])
+    with pytest.raises(UnusableFile, match="silent"):
+        read_recording(record("a.mp4", seconds=4.0, sound_from=1.4, sound_to=1.8, event=1.5), "ada", 16, "none")
+
+
+def test_a_piece_without_a_face_is_left_out_by_name_where_one_is_demanded(record, monkeypatch, caplog):
+    """The square of the piece before serves where a face is only wished for."""
+    path, looks = record("long.mp4", seconds=11.0), count()
+    monkeypatch.setattr(cropping, "_largest_face", lambda *_: Face(32, 24, 20) if next(looks) < LOOKS else None)
+    (only,) = read_recording(path, "ada", 16, "face")
+    assert only.name == "long-01"
+    assert caplog.messages == [f"{path} is used without long-02, long-03: no face was found there."]
+    looks = count()
+    assert [clip.name for clip in read_recording(path, "ada", 16, "auto")] == ["long-01", "long-02", "long-03"]

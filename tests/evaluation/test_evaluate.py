@@ -94,6 +94,15 @@ def test_what_nobody_knows_of_real_people_is_not_scored(cases):
     assert not [name for name in by if find_metric(name).judge]
 
 
+def test_a_silent_clip_is_left_out_of_what_is_heard(cases):
+    silent = replace(cases[0], clip=replace(cases[0].clip, waveform=torch.zeros_like(cases[0].clip.waveform)))
+    both = [silent, cases[1]]
+    scores = evaluate_cases(both, {STATIC: [static_copy(case) for case in both]}, TinyJudges.all())
+    heard = ("sound r", "sound r, best lag", "lag", "ADFD-local", "ADFD audio-local", "ADFD lag-local")
+    assert all(math.isnan(score.value) == (score.person == silent.person) for score in scores if score.metric in heard)
+    assert list(summarise(scores).means[STATIC, "ADFD-local"].people) == [cases[1].person]
+
+
 def test_clips_of_another_number_or_shape_are_refused(cases):
     with pytest.raises(ValueError, match="4 clips"):
         evaluate_cases(cases, {"base": [cases[0].frames]}, TinyJudges())

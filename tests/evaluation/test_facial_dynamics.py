@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -63,3 +65,12 @@ def test_another_face_is_noticed_by_the_part_of_shape(sound):
 
 def test_a_mouth_that_comes_late_is_told_by_its_lag(sound):
     assert adfd(speaking(sound.roll(2)), speaking(sound), sound, LAYOUT).lag == 2
+
+
+def test_where_the_sound_does_not_change_nobody_can_follow_it(sound):
+    """Silence made a still picture score .617, as `min(1.0, nan)` is 1."""
+    truth = speaking(sound)
+    for silence in (torch.zeros(40), torch.full((40,), 0.3)):
+        found = adfd(truth[:1].expand_as(truth), truth, silence, LAYOUT)
+        assert all(map(math.isnan, (found.audio, found.lag, found.value)))
+        assert found.temporal == pytest.approx(0.5, abs=1e-6)

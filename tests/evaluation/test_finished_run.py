@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from evaluation.finished_run import open_finished
+from evaluation.finished_run import demand_own_folder, open_finished
+from evaluation.scores import Score, save_scores
 
 
 @pytest.mark.slow
@@ -49,3 +50,24 @@ def test_a_run_without_a_card_promises_nothing(finished_run, tmp_path):
     for part in ("config.yaml", "global"):
         (shutil.copytree if (finished_run / part).is_dir() else shutil.copy)(finished_run / part, tmp_path / part)
     assert open_finished(tmp_path).promises() == []
+
+
+@pytest.mark.parametrize("out", ["run", "run/local", "run/../run", "run/local/ann", "other"])
+def test_where_a_run_keeps_its_metrics_no_report_goes(tmp_path, out):
+    for folder in ("run/local/ann", "other/local"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "run" / "local" / "ann" / "events.out.tfevents.1").touch()
+    (tmp_path / "other" / "metrics.csv").write_text("round,tag,value\n1,loss,0.5\n")
+    with pytest.raises(ValueError, match="`--out` must be a new folder"):
+        demand_own_folder(tmp_path / out, tmp_path / "run")
+
+
+def test_a_report_goes_into_a_new_folder_or_that_of_an_earlier_one(tmp_path):
+    earlier = tmp_path / "run" / "local" / "evaluation"
+    save_scores(earlier / "metrics.csv", [Score("base", "ann", "1", "PSNR", 20.0)])
+    (earlier / "events.out.tfevents.1").touch()
+    (tmp_path / "file").touch()
+    demand_own_folder(earlier, tmp_path / "run")
+    demand_own_folder(tmp_path / "new", tmp_path / "run")
+    with pytest.raises(ValueError, match="is a file"):
+        demand_own_folder(tmp_path / "file", tmp_path / "run")

@@ -27,6 +27,12 @@ def test_the_lag_between_sound_and_motion_is_found(lag):
     assert found.r == pytest.approx(1)
 
 
+def test_a_sound_that_does_not_change_has_no_lag():
+    found = best_lag(torch.zeros(30), torch.rand(30))
+    assert math.isnan(found.r)
+    assert math.isnan(found.lag)
+
+
 def test_another_clips_sound_is_noticed():
     sounds = torch.rand(2, 60)
     assert best_lag(sounds[0], sounds[0]).r > best_lag(sounds[0], sounds[1]).r + 0.4
