@@ -26,6 +26,9 @@ CHUNK = 16
 MISSING_SECONDS = 0.25
 """A file that ends this much before the length in its header is called truncated."""
 
+WIDEST_PIXEL = 4
+"""Pixels that a file calls wider than this, or higher, are taken for square: no camera makes them."""
+
 log = logging.getLogger(__name__)
 
 
@@ -39,11 +42,13 @@ class VideoStream:
     seconds: float
     """From the first frame's appearance to the last one's end."""
     height: int
-    """Of the upright picture, in pixels."""
+    """Of the upright picture, in square pixels."""
     width: int
-    """Of the upright picture, in pixels."""
+    """Of the upright picture, in square pixels."""
     quarter_turns: int
     """Counter-clockwise quarter turns that stand the stored picture upright (phones store it lying)."""
+    is_anamorphic: bool = False
+    """Whether the stored picture has another width, as its pixels are no squares (DV and DVDs store it so)."""
 
     def resampled(self) -> np.ndarray:
         """Return for each frame at `FPS` the index of the stored frame that is nearest in time."""
@@ -66,18 +71,26 @@ def probe_video(path: Path) -> VideoStream:
         with av.open(path) as container:  # a second look, since seeking back loses frames of MPEG program streams
             if not container.streams.video:
                 raise UnusableFile("it has no picture")
+            aspect = _pixel_aspect(container.streams.video[0])
             first = next(container.decode(video=0), None)
             if first is None:
                 raise UnusableFile("no frame of it can be decoded")
         with av.open(path) as container:
             times, seconds = _list_frames(container)
         turns = round((first.rotation or 0) / 90) % 4
-        height, width = (first.width, first.height) if turns % 2 else (first.height, first.width)
-        return VideoStream(path, times, seconds, height, width, turns)
+        shown = max(1, round(first.width * aspect))
+        height, width = (shown, first.height) if turns % 2 else (first.height, shown)
+        return VideoStream(path, times, seconds, height, width, turns, is_anamorphic=shown != first.width)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, UnusableFile):
             raise
         raise UnusableFile.because("it is no video or it is broken", error) from error
+
+
+def _pixel_aspect(video: av.VideoStream) -> float:
+    """Return the width of a stored pixel over its height; 1 where the file does not say or makes no sense."""
+    aspect = float(video.sample_aspect_ratio or 1)
+    return aspect if 1 / WIDEST_PIXEL <= aspect <= WIDEST_PIXEL else 1.0
 
 
 def _list_frames(container: av.container.InputContainer) -> tuple[np.ndarray, float]:
@@ -110,8 +123,9 @@ def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:
     Raises:
         UnusableFile: a frame cannot be decoded.
     """
-    # decord turns lying pictures for some files and crashes on others.
-    decode = _decode_with_decord if has_decord() and not stream.quarter_turns else _decode_with_pyav
+    # decord turns lying pictures for some files and crashes on others; PyAV scales while it decodes.
+    is_plain = not stream.quarter_turns and not stream.is_anamorphic
+    decode = _decode_with_decord if has_decord() and is_plain else _decode_with_pyav
     for chunk in decode(stream, np.asarray(indices)):
         upright = np.rot90(chunk, stream.quarter_turns, axes=(1, 2)) if stream.quarter_turns else chunk
         yield torch.from_numpy(np.ascontiguousarray(upright)).permute(0, 3, 1, 2)
@@ -148,6 +162,8 @@ def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np
 
 def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.ndarray]:
     wanted, pictures = np.bincount(indices, minlength=len(stream.times)), []
+    lying = stream.quarter_turns % 2
+    width, height = (stream.height, stream.width) if lying else (stream.width, stream.height)
     found = 0
     try:
         with av.open(stream.path) as container:
@@ -155,7 +171,7 @@ def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.n
                 index = int(np.argmin(np.abs(stream.times - frame.time)))
                 if not wanted[index]:
                     continue
-                pictures += [frame.to_ndarray(format="rgb24")] * int(wanted[index])
+                pictures += [frame.to_ndarray(format="rgb24", width=width, height=height)] * int(wanted[index])
                 found += int(wanted[index])
                 wanted[index] = 0
                 while len(pictures) >= CHUNK:
