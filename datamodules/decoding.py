@@ -1,7 +1,7 @@
 """Frames of a video file, on the clock of the container.
 
-decord decodes the frames where it is installed, PyAV elsewhere. PyAV lists the packets in both cases: it keeps the
-streams' start times, which decord's timestamps lose.
+decord decodes the frames where it is installed and can be trusted, PyAV elsewhere. PyAV lists the packets in both
+cases: it keeps the streams' start times, which decord's timestamps lose.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ CHUNK = 16
 MISSING_SECONDS = 0.25
 """A file that ends this much before the length in its header is called truncated."""
 
+SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+"""Containers, as FFmpeg calls them, with an index. In others (MPEG streams, ASF) decord finds wrong frames."""
+
 WIDEST_PIXEL = 4
 """Pixels that a file calls wider than this, or higher, are taken for square: no camera makes them."""
 
@@ -47,8 +50,8 @@ class VideoStream:
     """Of the upright picture, in square pixels."""
     quarter_turns: int
     """Counter-clockwise quarter turns that stand the stored picture upright (phones store it lying)."""
-    is_anamorphic: bool = False
-    """Whether the stored picture has another width, as its pixels are no squares (DV and DVDs store it so)."""
+    is_plain: bool = True
+    """Whether the picture is stored as it is shown, in a container in which decord finds its frames again."""
 
     def resampled(self) -> np.ndarray:
         """Return for each frame at `FPS` the index of the stored frame that is nearest in time."""
@@ -71,7 +74,7 @@ def probe_video(path: Path) -> VideoStream:
         with av.open(path) as container:  # a second look, since seeking back loses frames of MPEG program streams
             if not container.streams.video:
                 raise UnusableFile("it has no picture")
-            aspect = _pixel_aspect(container.streams.video[0])
+            aspect, is_seekable = _pixel_aspect(container.streams.video[0]), container.format.name in SEEKABLE
             first = next(container.decode(video=0), None)
             if first is None:
                 raise UnusableFile("no frame of it can be decoded")
@@ -80,7 +83,8 @@ def probe_video(path: Path) -> VideoStream:
         turns = round((first.rotation or 0) / 90) % 4
         shown = max(1, round(first.width * aspect))
         height, width = (shown, first.height) if turns % 2 else (first.height, shown)
-        return VideoStream(path, times, seconds, height, width, turns, is_anamorphic=shown != first.width)
+        is_plain = is_seekable and not turns and shown == first.width
+        return VideoStream(path, times, seconds, height, width, turns, is_plain)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, UnusableFile):
             raise
@@ -124,8 +128,7 @@ def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:
         UnusableFile: a frame cannot be decoded.
     """
     # decord turns lying pictures for some files and crashes on others; PyAV scales while it decodes.
-    is_plain = not stream.quarter_turns and not stream.is_anamorphic
-    decode = _decode_with_decord if has_decord() and is_plain else _decode_with_pyav
+    decode = _decode_with_decord if has_decord() and stream.is_plain else _decode_with_pyav
     for chunk in decode(stream, np.asarray(indices)):
         upright = np.rot90(chunk, stream.quarter_turns, axes=(1, 2)) if stream.quarter_turns else chunk
         yield torch.from_numpy(np.ascontiguousarray(upright)).permute(0, 3, 1, 2)

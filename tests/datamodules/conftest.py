@@ -28,6 +28,12 @@ CODECS = {
     ".avi": ("mpeg4", "libmp3lame"),
     ".webm": ("libvpx", "libopus"),
     ".mkv": ("libx264", "aac"),
+    ".m4v": ("libx264", "aac"),
+    ".3gp": ("libx264", "aac"),
+    ".mpeg": ("mpeg2video", "mp2"),
+    ".mts": ("libx264", "aac"),
+    ".m2ts": ("libx264", "ac3"),
+    ".wmv": ("wmv2", "libmp3lame"),
 }
 
 

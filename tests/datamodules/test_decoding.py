@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from datamodules import decoding
 from datamodules.clips import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, UnusableFile
 from datamodules.decoding import VideoStream, decode_frames, probe_video
+from datamodules.layouts import SUFFIXES
 from datamodules.sound import decode_sound
 from datamodules.video import write_video
 
@@ -92,6 +93,16 @@ def test_pyav_gives_the_frames_and_sound_that_decord_gives(record, monkeypatch):
     assert with_decord[0].shape == without[0].shape == (50, 3, 50, 70)
     assert (with_decord[0].float() - without[0].float()).abs().max() <= 2
     assert torch.equal(with_decord[1], without[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_frames_from_the_middle_of_a_film_are_those_that_were_asked_for(record, decoder, suffix):
+    """Decord takes frames of MPEG streams for others where it has to find them again."""
+    stream = probe_video(record(f"a{suffix}", seconds=7.0, event=3.8, rate=48_000))
+    frames = torch.cat(list(decode_frames(stream, np.array([20, *range(80, 120)]))))
+    bright = frames.float().mean((1, 2, 3)) > 150
+    assert bright.nonzero().flatten().tolist() == [1 + index - 80 for index in range(95, 99)]
 
 
 def test_decord_and_pyav_are_both_really_used(record, decoder, monkeypatch):
