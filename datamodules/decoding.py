@@ -167,11 +167,13 @@ def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.n
     wanted, pictures = np.bincount(indices, minlength=len(stream.times)), []
     lying = stream.quarter_turns % 2
     width, height = (stream.height, stream.width) if lying else (stream.width, stream.height)
-    found = 0
+    found, index = 0, -1
     try:
         with av.open(stream.path) as container:
             for frame in container.decode(video=0):
-                index = int(np.argmin(np.abs(stream.times - frame.time)))
+                last, index = index, int(np.argmin(np.abs(stream.times - frame.time)))
+                if index <= last < len(stream.times) - 1 and stream.times[last + 1] == stream.times[last]:
+                    index = last + 1  # MPEG program streams give two frames one time now and then
                 if not wanted[index]:
                     continue
                 pictures += [frame.to_ndarray(format="rgb24", width=width, height=height)] * int(wanted[index])

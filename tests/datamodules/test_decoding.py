@@ -28,6 +28,13 @@ FILES = {
     "mpg": {"name": "a.mpg", "rate": 44_100, "layout": "stereo"},
     "avi": {"name": "a.avi", "rate": 44_100},
     "webm": {"name": "a.webm", "fps": 30, "rate": 48_000, "layout": "stereo"},
+    "mkv": {"name": "a.mkv", "sound_from": 0.6},
+    "m4v": {"name": "a.m4v"},
+    "3gp": {"name": "a.3gp", "fps": 15},
+    "mpeg": {"name": "a.mpeg", "rate": 48_000},
+    "mts": {"name": "a.mts", "fps": 50, "rate": 48_000},
+    "late sound in m2ts": {"name": "a.m2ts", "rate": 48_000, "sound_from": 0.6},
+    "wmv": {"name": "a.wmv", "rate": 44_100},
     "slow film": {"name": "a.mp4", "fps": 15, "rate": 22_050},
 }
 
