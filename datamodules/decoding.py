@@ -70,15 +70,16 @@ def probe_video(path: Path) -> VideoStream:
     """
     if path.stat().st_size == 0:
         raise UnusableFile("the file is empty")
+    opened = path.absolute()  # FFmpeg takes a bare "a:b.mp4" for something of protocol a
     try:
-        with av.open(path) as container:  # a second look, since seeking back loses frames of MPEG program streams
+        with av.open(opened) as container:  # a second look, since seeking back loses frames of MPEG program streams
             if not container.streams.video:
                 raise UnusableFile("it has no picture")
             aspect, is_seekable = _pixel_aspect(container.streams.video[0]), container.format.name in SEEKABLE
             first = next(container.decode(video=0), None)
             if first is None:
                 raise UnusableFile("no frame of it can be decoded")
-        with av.open(path) as container:
+        with av.open(opened) as container:
             times, seconds = _list_frames(container)
         turns = round((first.rotation or 0) / 90) % 4
         shown = max(1, round(first.width * aspect))
@@ -152,7 +153,7 @@ def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np
     from decord import DECORDError, VideoReader
 
     try:
-        reader = VideoReader(str(stream.path), num_threads=1)
+        reader = VideoReader(str(stream.path.absolute()), num_threads=1)
         if len(reader) != len(stream.times):  # e.g. frames that an edit list hides
             log.info("decord counts other frames in %s than its index lists; PyAV decodes it.", stream.path)
             yield from _decode_with_pyav(stream, indices)
@@ -169,7 +170,7 @@ def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.n
     width, height = (stream.height, stream.width) if lying else (stream.width, stream.height)
     found, index = 0, -1
     try:
-        with av.open(stream.path) as container:
+        with av.open(stream.path.absolute()) as container:
             for frame in container.decode(video=0):
                 last, index = index, int(np.argmin(np.abs(stream.times - frame.time)))
                 if index <= last < len(stream.times) - 1 and stream.times[last + 1] == stream.times[last]:
