@@ -34,7 +34,7 @@ class ClientDataModule(LightningDataModule):
         """Check the settings; nothing is read before `setup`.
 
         Args:
-            root: folder with one folder of recordings per person (mp4, mov, mpg, avi or webm).
+            root: folder with one folder of recordings per person (mp4, mov, mkv, webm, avi and others).
             size: height and width of the frames, in pixels.
             crop: `auto` takes the square around the face, else the centre square; `face` leaves clips without a face
                 out; `none` takes the centre square.

@@ -1,7 +1,7 @@
 """Frames of a video file, on the clock of the container.
 
-decord decodes the frames where it is installed, PyAV elsewhere. PyAV lists the packets in both cases: it keeps the
-streams' start times, which decord's timestamps lose.
+decord decodes the frames where it is installed and can be trusted, PyAV elsewhere. PyAV lists the packets in both
+cases: it keeps the streams' start times, which decord's timestamps lose.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ CHUNK = 16
 MISSING_SECONDS = 0.25
 """A file that ends this much before the length in its header is called truncated."""
 
+SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+"""Containers, as FFmpeg calls them, with an index. In others (MPEG streams, ASF) decord finds wrong frames."""
+
+WIDEST_PIXEL = 4
+"""Pixels that a file calls wider than this, or higher, are taken for square: no camera makes them."""
+
 log = logging.getLogger(__name__)
 
 
@@ -39,11 +45,13 @@ class VideoStream:
     seconds: float
     """From the first frame's appearance to the last one's end."""
     height: int
-    """Of the upright picture, in pixels."""
+    """Of the upright picture, in square pixels."""
     width: int
-    """Of the upright picture, in pixels."""
+    """Of the upright picture, in square pixels."""
     quarter_turns: int
     """Counter-clockwise quarter turns that stand the stored picture upright (phones store it lying)."""
+    is_plain: bool = True
+    """Whether the picture is stored as it is shown, in a container in which decord finds its frames again."""
 
     def resampled(self) -> np.ndarray:
         """Return for each frame at `FPS` the index of the stored frame that is nearest in time."""
@@ -62,22 +70,32 @@ def probe_video(path: Path) -> VideoStream:
     """
     if path.stat().st_size == 0:
         raise UnusableFile("the file is empty")
+    opened = path.absolute()  # FFmpeg takes a bare "a:b.mp4" for something of protocol a
     try:
-        with av.open(path) as container:  # a second look, since seeking back loses frames of MPEG program streams
+        with av.open(opened) as container:  # a second look, since seeking back loses frames of MPEG program streams
             if not container.streams.video:
                 raise UnusableFile("it has no picture")
+            aspect, is_seekable = _pixel_aspect(container.streams.video[0]), container.format.name in SEEKABLE
             first = next(container.decode(video=0), None)
             if first is None:
                 raise UnusableFile("no frame of it can be decoded")
-        with av.open(path) as container:
+        with av.open(opened) as container:
             times, seconds = _list_frames(container)
         turns = round((first.rotation or 0) / 90) % 4
-        height, width = (first.width, first.height) if turns % 2 else (first.height, first.width)
-        return VideoStream(path, times, seconds, height, width, turns)
+        shown = max(1, round(first.width * aspect))
+        height, width = (shown, first.height) if turns % 2 else (first.height, shown)
+        is_plain = is_seekable and not turns and shown == first.width
+        return VideoStream(path, times, seconds, height, width, turns, is_plain)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, UnusableFile):
             raise
         raise UnusableFile.because("it is no video or it is broken", error) from error
+
+
+def _pixel_aspect(video: av.VideoStream) -> float:
+    """Return the width of a stored pixel over its height; 1 where the file does not say or makes no sense."""
+    aspect = float(video.sample_aspect_ratio or 1)
+    return aspect if 1 / WIDEST_PIXEL <= aspect <= WIDEST_PIXEL else 1.0
 
 
 def _list_frames(container: av.container.InputContainer) -> tuple[np.ndarray, float]:
@@ -110,8 +128,8 @@ def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:
     Raises:
         UnusableFile: a frame cannot be decoded.
     """
-    # decord turns lying pictures for some files and crashes on others.
-    decode = _decode_with_decord if has_decord() and not stream.quarter_turns else _decode_with_pyav
+    # decord turns lying pictures for some files and crashes on others; PyAV scales while it decodes.
+    decode = _decode_with_decord if has_decord() and stream.is_plain else _decode_with_pyav
     for chunk in decode(stream, np.asarray(indices)):
         upright = np.rot90(chunk, stream.quarter_turns, axes=(1, 2)) if stream.quarter_turns else chunk
         yield torch.from_numpy(np.ascontiguousarray(upright)).permute(0, 3, 1, 2)
@@ -135,7 +153,7 @@ def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np
     from decord import DECORDError, VideoReader
 
     try:
-        reader = VideoReader(str(stream.path), num_threads=1)
+        reader = VideoReader(str(stream.path.absolute()), num_threads=1)
         if len(reader) != len(stream.times):  # e.g. frames that an edit list hides
             log.info("decord counts other frames in %s than its index lists; PyAV decodes it.", stream.path)
             yield from _decode_with_pyav(stream, indices)
@@ -148,14 +166,18 @@ def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np
 
 def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.ndarray]:
     wanted, pictures = np.bincount(indices, minlength=len(stream.times)), []
-    found = 0
+    lying = stream.quarter_turns % 2
+    width, height = (stream.height, stream.width) if lying else (stream.width, stream.height)
+    found, index = 0, -1
     try:
-        with av.open(stream.path) as container:
+        with av.open(stream.path.absolute()) as container:
             for frame in container.decode(video=0):
-                index = int(np.argmin(np.abs(stream.times - frame.time)))
+                last, index = index, int(np.argmin(np.abs(stream.times - frame.time)))
+                if index <= last < len(stream.times) - 1 and stream.times[last + 1] == stream.times[last]:
+                    index = last + 1  # MPEG program streams give two frames one time now and then
                 if not wanted[index]:
                     continue
-                pictures += [frame.to_ndarray(format="rgb24")] * int(wanted[index])
+                pictures += [frame.to_ndarray(format="rgb24", width=width, height=height)] * int(wanted[index])
                 found += int(wanted[index])
                 wanted[index] = 0
                 while len(pictures) >= CHUNK:

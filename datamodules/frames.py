@@ -10,7 +10,7 @@ from pathlib import Path
 
 from datamodules.clips import Clip, UnusableFile
 from datamodules.cropping import Crop
-from datamodules.layouts import find_recordings
+from datamodules.layouts import find_recordings, warn_of_others
 from datamodules.recordings import read_recording
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ def load_people(
         ValueError: nothing in it can be used, or someone of `people` is not in it.
     """
     recordings = find_recordings(root, people)
+    warn_of_others(root, people)
     total, done = sum(map(len, recordings.values())), 0
     loaded: dict[str, list[Clip]] = {}
     for person, paths in recordings.items():

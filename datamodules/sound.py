@@ -42,7 +42,7 @@ def decode_sound(path: Path) -> Sound | None:
     """
     pieces: list[np.ndarray] = []
     try:
-        with av.open(path) as container:
+        with av.open(path.absolute()) as container:  # FFmpeg takes a bare "a:b.wav" for something of protocol a
             if not container.streams.audio:
                 return None
             resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)

@@ -46,7 +46,8 @@ def write_video(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        # FFmpeg takes a bare "a:b.mp4" for something of protocol a.
+        with av.open(str(partial.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             _write_streams(container, chain([first], pictures), fps, waveform, sample_rate, crf)
         os.replace(partial, path)
     finally:

@@ -27,6 +27,13 @@ CODECS = {
     ".mpg": ("mpeg1video", "mp2"),
     ".avi": ("mpeg4", "libmp3lame"),
     ".webm": ("libvpx", "libopus"),
+    ".mkv": ("libx264", "aac"),
+    ".m4v": ("libx264", "aac"),
+    ".3gp": ("libx264", "aac"),
+    ".mpeg": ("mpeg2video", "mp2"),
+    ".mts": ("libx264", "aac"),
+    ".m2ts": ("libx264", "ac3"),
+    ".wmv": ("wmv2", "libmp3lame"),
 }
 
 
@@ -45,12 +52,14 @@ def write_recording(
     picture_from: float = 0.0,
     event: float = 1.2,
     audio_pts: bool = True,
+    pixel_aspect: Fraction | None = None,
 ) -> Path:
     """Write a grey film with a white flash and a clap at `event` seconds on the container's clock.
 
     The suffix of `path` chooses the container and the codecs. `sound` is a `clap` in a faint hum, `silence`, or None
     for no sound stream; `sound_from` and `picture_from` are when the streams start, `sound_to` when the sound ends;
-    `audio_pts` False is the mistake of a writer that sets no time stamps.
+    `audio_pts` False is the mistake of a writer that sets no time stamps; `pixel_aspect` is the width of a pixel over
+    its height.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     picture_codec, sound_codec = CODECS[path.suffix]
@@ -58,6 +67,8 @@ def write_recording(
     with av.open(str(path), "w", options=options) as container:
         video = container.add_stream(picture_codec, rate=fps)
         video.height, video.width, video.pix_fmt = height, width, "yuv420p"
+        if pixel_aspect:
+            video.codec_context.sample_aspect_ratio = pixel_aspect
         audio = container.add_stream(sound_codec, rate=rate, layout=layout) if sound else None
         for index in range(round((seconds - picture_from) * fps)):
             first = round(picture_from * fps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from datamodules import decoding
 from datamodules.clips import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, UnusableFile
 from datamodules.decoding import VideoStream, decode_frames, probe_video
+from datamodules.layouts import SUFFIXES
 from datamodules.sound import decode_sound
 from datamodules.video import write_video
 
@@ -26,6 +28,13 @@ FILES = {
     "mpg": {"name": "a.mpg", "rate": 44_100, "layout": "stereo"},
     "avi": {"name": "a.avi", "rate": 44_100},
     "webm": {"name": "a.webm", "fps": 30, "rate": 48_000, "layout": "stereo"},
+    "mkv": {"name": "a.mkv", "sound_from": 0.6},
+    "m4v": {"name": "a.m4v"},
+    "3gp": {"name": "a.3gp", "fps": 15},
+    "mpeg": {"name": "a.mpeg", "rate": 48_000},
+    "mts": {"name": "a.mts", "fps": 50, "rate": 48_000},
+    "late sound in m2ts": {"name": "a.m2ts", "rate": 48_000, "sound_from": 0.6},
+    "wmv": {"name": "a.wmv", "rate": 44_100},
     "slow film": {"name": "a.mp4", "fps": 15, "rate": 22_050},
 }
 
@@ -93,6 +102,16 @@ def test_pyav_gives_the_frames_and_sound_that_decord_gives(record, monkeypatch):
     assert torch.equal(with_decord[1], without[1])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_frames_from_the_middle_of_a_film_are_those_that_were_asked_for(record, decoder, suffix):
+    """Decord takes frames of MPEG streams for others where it has to find them again."""
+    stream = probe_video(record(f"a{suffix}", seconds=7.0, event=3.8, rate=48_000))
+    frames = torch.cat(list(decode_frames(stream, np.array([20, *range(80, 120)]))))
+    bright = frames.float().mean((1, 2, 3)) > 150
+    assert bright.nonzero().flatten().tolist() == [1 + index - 80 for index in range(95, 99)]
+
+
 def test_decord_and_pyav_are_both_really_used(record, decoder, monkeypatch):
     used = []
     for name in ("decord", "pyav"):
@@ -120,17 +139,44 @@ def test_resampling_takes_the_stored_frame_nearest_in_time(gaps):
     assert (np.diff(indices) >= 0).all()
 
 
-def test_a_film_stored_lying_is_stood_upright(record, decoder):
-    path = record("a.mp4", height=48, width=64)
+def lay_down(path) -> None:
+    """Have an mp4 of 64 x 48 say that it must be turned a quarter clockwise."""
     content = bytearray(path.read_bytes())
     matrix = content.find(struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30), content.find(b"tkhd"))
     content[matrix : matrix + 36] = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 48 << 16, 0, 1 << 30)
     path.write_bytes(content)
+
+
+def test_a_film_stored_lying_is_stood_upright(record, decoder):
+    path = record("a.mp4", height=48, width=64)
+    lay_down(path)
     stream = probe_video(path)
     frame = next(decode_frames(stream, np.array([3])))[0].float()
     assert (stream.height, stream.width) == tuple(frame.shape[1:]) == (64, 48)
     red = {"left": frame[0, :24, :20].mean(), "right": frame[0, :24, 28:].mean()}
     assert red["right"] < 0.7 * red["left"]  # a quarter turn clockwise takes the upper left corner to the upper right
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
+@pytest.mark.parametrize(("aspect", "width"), [(Fraction(4, 3), 80), (Fraction(1, 2), 30), (Fraction(1, 1), 60)])
+def test_pixels_that_are_no_squares_are_made_squares(record, decoder, name, aspect, width):
+    stream = probe_video(record(name, height=48, width=60, rate=48_000, pixel_aspect=aspect))
+    frame = next(decode_frames(stream, np.array([3])))[0].float()
+    assert (stream.height, stream.width) == tuple(frame.shape[1:]) == (48, width)
+    red = frame[0, 4:20]
+    assert red[:, : stream.width // 2 - 6].mean() < 0.7 * red[:, stream.width // 2 + 6 :].mean()
+
+
+def test_a_lying_film_of_wide_pixels_is_stood_upright_and_stretched(record, decoder):
+    path = record("a.mp4", height=48, width=64, pixel_aspect=Fraction(3, 2))
+    lay_down(path)
+    stream = probe_video(path)
+    assert (stream.height, stream.width) == next(decode_frames(stream, np.array([3])))[0].shape[1:] == (96, 48)
+
+
+def test_pixels_that_no_camera_has_are_taken_for_squares(record):
+    stream = probe_video(record("a.mp4", height=48, width=60, pixel_aspect=Fraction(200, 1)))
+    assert (stream.height, stream.width) == (48, 60)
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"no film at all " * 99, "no video")])

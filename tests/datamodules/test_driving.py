@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from datamodules.clips import SAMPLES_PER_FRAME
+from datamodules.decoding import decode_frames, probe_video
 from datamodules.driving import read_driving, read_motion
 from datamodules.video import write_video
 
@@ -34,6 +37,18 @@ def test_the_sound_of_a_video_lies_under_its_motion(video):
     assert driving.frames == len(driving.motion) == 20
     loud = driving.waveform.abs().view(20, -1).amax(1) > 0.05
     assert loud.tolist() == [False] * 10 + [True] * 10
+
+
+def test_a_name_with_a_colon_is_a_file(tmp_path, monkeypatch):
+    """FFmpeg looked for something of protocol a, and said "Protocol not found"."""
+    monkeypatch.chdir(tmp_path)
+    waveform = 0.3 * torch.sin(torch.arange(20 * SAMPLES_PER_FRAME) / 5)
+    write_video("a:b.mp4", torch.full((20, 3, 32, 32), 90, dtype=torch.uint8), waveform=waveform)
+    save_file({"motion": torch.zeros(20, 6)}, "a:b.truth.safetensors")
+    assert read_driving("a:b.mp4", None).frames in (20, 21)
+    assert read_driving(None, "a:b.mp4").frames == 20
+    frames = decode_frames(probe_video(Path("a:b.mp4")), np.arange(20))
+    assert sum(map(len, frames)) == 20
 
 
 def test_the_shorter_of_sound_and_motion_ends_the_video(video, caplog):

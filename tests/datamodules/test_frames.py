@@ -22,6 +22,7 @@ def test_each_useless_file_is_named_in_one_line_and_the_rest_is_read(record, tmp
     (tmp_path / "bob" / "text.mp4").write_text("no film" * 100)
     (tmp_path / "eve").mkdir()
     (tmp_path / "eve" / "empty.avi").touch()
+    (tmp_path / "ada" / "notes.txt").touch()
     seen = []
     people = load_people(tmp_path, 16, "none", lambda done, total: seen.append((done, total)))
     assert {person: [clip.name for clip in clips] for person, clips in people.items()} == {
@@ -30,7 +31,8 @@ def test_each_useless_file_is_named_in_one_line_and_the_rest_is_read(record, tmp
     }
     assert seen == [(done, 9) for done in range(1, 10)]
     reasons = {"mute": "no sound", "quiet": "silent", "short": "too short", "half": "truncated", "text": "no video",
-               "bob/empty": "is empty", "eve/empty": "is empty", "eve is": "none of the clips"}  # fmt: skip
+               "bob/empty": "is empty", "eve/empty": "is empty", "eve is": "none of the clips",
+               "notes.txt": "no recordings"}  # fmt: skip
     assert len(caplog.messages) == len(reasons)
     for name, reason in reasons.items():
         (line,) = [line for line in caplog.messages if name in line]

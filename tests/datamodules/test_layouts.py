@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datamodules.layouts import find_recordings
+from datamodules.layouts import find_recordings, warn_of_others
 
 
 def test_people_and_files_come_in_the_order_of_their_names(tmp_path):
@@ -15,6 +15,24 @@ def test_people_and_files_come_in_the_order_of_their_names(tmp_path):
     found = {person: [path.name for path in paths] for person, paths in find_recordings(tmp_path).items()}
     assert list(found) == ["ada", "bob"]
     assert found == {"ada": ["x.webm"], "bob": ["1.MP4", "2.mov"]}
+
+
+def test_what_is_passed_over_is_named_once(tmp_path, caplog):
+    for name in ("bob/2.mxf", "bob/1.mkv", "bob/.DS_Store", "bob/1.truth.safetensors", "eve/readme.md", "stray.mp4",
+                 "licence.txt", "cache/bob/0af.safetensors", ".hidden/a.txt", "many/a.mp4",
+                 *(f"many/{number:02d}.jpg" for number in range(12))):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    warn_of_others(tmp_path)
+    bob, eve, many, stray = caplog.messages
+    assert bob.startswith(f"Left out of {tmp_path / 'bob'} as no recordings (.mp4, ")
+    assert bob.endswith("): 2.mxf.")
+    assert eve.endswith("): readme.md.")
+    assert many.endswith("): " + ", ".join(f"{number:02d}.jpg" for number in range(10)) + " and 2 more.")
+    assert stray == f"Left out of {tmp_path} as in no person's folder: stray.mp4."
+    caplog.clear()
+    warn_of_others(tmp_path, ["eve"])
+    assert len(caplog.messages) == 2
 
 
 def test_a_missing_folder_is_named(tmp_path):

@@ -23,6 +23,13 @@ from datamodules.recordings import LOOKS, read_recording
         ("a.mpg", {"rate": 44_100, "layout": "stereo"}),
         ("a.avi", {"rate": 44_100, "height": 66}),
         ("a.webm", {"fps": 15, "rate": 48_000, "height": 51, "width": 77}),
+        ("a.mkv", {"fps": 30, "height": 66}),
+        ("a.m4v", {}),
+        ("a.3gp", {"fps": 15}),
+        ("a.mpeg", {"rate": 48_000}),
+        ("a.mts", {"fps": 50, "rate": 48_000}),
+        ("a.m2ts", {"fps": 50, "rate": 48_000}),
+        ("a.wmv", {"rate": 44_100}),
     ],
 )
 def test_any_container_rate_and_size_becomes_the_same_kind_of_clip(record, name, settings):
