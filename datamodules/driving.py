@@ -13,8 +13,8 @@ from torch import Tensor
 
 from datamodules.audio import equalise_loudness, is_silent, read_audio
 from datamodules.clips import FPS, MOTION_NAMES, SAMPLES_PER_FRAME, UnusableFile
-from datamodules.decoding import probe_video
 from datamodules.sound import decode_sound
+from datamodules.video_stream import probe_video
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,10 @@ from torch import Tensor
 from datamodules.audio import equalise_loudness, is_silent
 from datamodules.clips import FPS, MOTION_NAMES, SAMPLES_PER_FRAME, Clip, UnusableFile
 from datamodules.cropping import Box, Crop, centre_box, crop_and_resize, crop_box
-from datamodules.decoding import VideoStream, decode_frames, probe_video
+from datamodules.decoding import decode_frames
 from datamodules.sound import decode_sound
 from datamodules.splitting import cut_recording
+from datamodules.video_stream import VideoStream, probe_video
 
 SHORTEST = FPS
 """Frames that a recording must have."""

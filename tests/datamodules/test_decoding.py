@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from datamodules import decoding
 from datamodules.clips import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, UnusableFile
-from datamodules.decoding import VideoStream, decode_frames, probe_video
+from datamodules.decoding import decode_frames
 from datamodules.layouts import SUFFIXES
 from datamodules.sound import decode_sound
 from datamodules.video import write_video
+from datamodules.video_stream import VideoStream, probe_video
 
 FILES = {
     "phone": {"name": "a.mp4", "fps": 30, "rate": 44_100, "layout": "stereo"},
