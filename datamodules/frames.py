@@ -58,7 +58,7 @@ def load_people(
         else:
             log.warning("%s is left out: none of the clips can be used.", person)
     if not loaded:
-        raise ValueError(f"`--data.root` must hold clips that can be used. Got {total} files in {root}, none of use.")
+        raise ValueError(f"A folder of people must hold usable clips. Got {total} files in {root}, none of use.")
     return loaded
 
 

@@ -31,13 +31,13 @@ def find_recordings(root: str | Path, people: Collection[str] | None = None) -> 
     """
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"`--data.root` must be a folder with one folder of clips per person. Got {root}.")
+        raise FileNotFoundError(f"A folder with one folder of clips per person is needed. Got {root}, which is none.")
     found = {}
     for folder in _list_visible(root):
         if folder.is_dir() and (files := [path for path in _list_visible(folder) if _is_recording(path)]):
             found[folder.name] = files
     if not found:
-        raise ValueError(f"`--data.root` must hold <person>/<clip> ({', '.join(SUFFIXES)}). Got none in {root}.")
+        raise ValueError(f"A folder of people must hold <person>/<clip> ({', '.join(SUFFIXES)}). Got none in {root}.")
     if unknown := sorted(set(people or ()) - found.keys()):
         raise ValueError(f"`--data.people` must have recordings in {root}. Got {', '.join(unknown)}, who have none.")
     return {person: files for person, files in found.items() if people is None or person in people}

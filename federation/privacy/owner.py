@@ -65,8 +65,11 @@ class OwnerLimits:
         """Return the limits in a JSON file of this class's fields; a field that is left out has its default.
 
         Raises:
+            FileNotFoundError: If there is no such file.
             ValueError: If the file is no JSON object, or holds another field.
         """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"The owner's file of limits must be there. Got {path}, which is none.")
         try:
             values = dict(json.loads(Path(path).read_text()))
         except (TypeError, ValueError) as error:
