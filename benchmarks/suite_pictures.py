@@ -16,11 +16,13 @@ INK, GREY, SURE, UNSURE = "#202124", "#8a8f98", "#1a56a8", "#8a8f98"
 
 def draw_intervals(path: Path, title: str, rows: Mapping[str, Estimate]) -> None:
     """Draw each mean as a dot and its interval as a line, with a line at 0; those that exclude 0 are blue."""
-    page = Image.new("RGB", (WIDTH, 2 * MARGIN + ROW * (len(rows) + 2)), "white")
+    names = max([NAMES, *(math.ceil(_font(15).getlength(name)) + MARGIN for name in rows)])  # no line through a name
+    width = WIDTH + names - NAMES
+    page = Image.new("RGB", (width, 2 * MARGIN + ROW * (len(rows) + 2)), "white")
     draw = ImageDraw.Draw(page)
     draw.text((MARGIN, MARGIN), title, INK, _font(18))
     sides = [side for estimate in rows.values() for side in _sides(estimate)]
-    place, low, high = _scale([*sides, 0.0], NAMES + MARGIN, WIDTH - 2 * MARGIN)
+    place, low, high = _scale([*sides, 0.0], names + MARGIN, width - 2 * MARGIN)
     top, bottom = MARGIN + ROW, MARGIN + ROW * (len(rows) + 1)
     draw.line((place(0), top, place(0), bottom), GREY, 1)
     for number, (name, estimate) in enumerate(rows.items()):
