@@ -28,8 +28,7 @@ def isfa_weight(num_examples: int, signals: ClientSignals, args: AggregationArgs
 def joint_vector(delta: Tensor, weight: float, beta: float) -> np.ndarray:
     """Return [weight * delta, beta * weight], float64, shape (d + 1,): all that a client's message is about."""
     joint = np.empty(delta.numel() + 1)
-    joint[:-1] = delta.numpy(force=True)
-    joint[:-1] *= weight
+    np.multiply(delta.numpy(force=True), weight, out=joint[:-1], dtype=joint.dtype)
     joint[-1] = beta * weight
     return joint
 
@@ -60,8 +59,8 @@ def signal_share(noisy: np.ndarray, deviation: float) -> float:
         noisy: The vector y, shape (d,).
         deviation: Standard deviation sigma of the noise in each coordinate; without any, all is kept.
     """
-    squares, noise = float(np.dot(noisy, noisy)), max(noisy.size - 2, 0) * deviation**2
-    return 1.0 if noise == 0 else max(0.0, 1 - noise / max(squares, noise))
+    noise = max(noisy.size - 2, 0) * deviation**2
+    return 1.0 if noise == 0 else max(0.0, 1 - noise / max(float(np.dot(noisy, noisy)), noise))
 
 
 def smooth_weight(previous: float | None, weight: float, ema: float) -> float:

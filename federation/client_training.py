@@ -104,16 +104,16 @@ class ClientTrainer:
         personal state stays as it was.
         """
         update, start = trained.update, time.perf_counter()
-        history = read_losses(losses)
-        update.contributes = _all_finite([update.delta, *trained.personal.personal, torch.tensor(history["loss"])])
+        history, norm = read_losses(losses), float(update.delta.norm())
+        update.contributes = math.isfinite(norm) and _all_finite([*trained.personal.personal, history["loss"]])
         if update.contributes:
             update.signals = self._measure(update.client)
         else:
             who = f"Client {update.client}, round {state.index}"
             print(f"{who}: training was not finite. Its update is zero.", flush=True)
-            update.delta, trained.personal = torch.zeros_like(update.delta), before
+            update.delta, trained.personal, norm = torch.zeros_like(update.delta), before, 0.0
         update.seconds += time.perf_counter() - start
-        update.metrics = _describe(update, history)
+        update.metrics = _describe(update, history, norm)
         return trained
 
     def demand_batches(self, client: str, got: int) -> None:
@@ -169,16 +169,16 @@ def read_losses(steps: list[dict[str, Tensor]]) -> dict[str, list[float]]:
     return {name: some[: good + (name == "loss")] for name, some in values.items()}
 
 
-def _all_finite(tensors: list[Tensor]) -> bool:
+def _all_finite(values: list[Tensor | list[float]]) -> bool:
     """Return whether all values are finite; extremes pass NaN on, and need no tensors of their own."""
-    return all(math.isfinite(extreme) for tensor in tensors for extreme in tensor.aminmax())
+    return all(math.isfinite(extreme) for some in values for extreme in torch.as_tensor(some).aminmax())
 
 
-def _describe(update: ClientUpdate, losses: dict[str, list[float]]) -> dict[str, float]:
+def _describe(update: ClientUpdate, losses: dict[str, list[float]], norm: float) -> dict[str, float]:
     """Return what the device sees of its own training: mean losses, the update's norm, scores, seconds."""
     return {
         **{name: sum(values) / len(values) for name, values in losses.items() if values},
-        "update_norm": float(update.delta.norm()),
+        "update_norm": norm,
         "identity_score": update.signals.identity,
         "stability_score": update.signals.stability,
         "seconds": update.seconds,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 from itertools import chain
 from typing import TypeVar
 
@@ -21,6 +23,11 @@ Item = TypeVar("Item")
 def is_parallel() -> bool:
     """Whether several devices take part; one device needs no process group."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def _over_gpus() -> bool:
+    """Whether tensors can travel over GPUs alone."""
+    return distributed.get_backend() == "nccl"
 
 
 def gather(item: Item) -> list[Item]:
@@ -55,9 +62,23 @@ def exchange_messages(messages: dict[str, bytes]) -> dict[str, bytes]:
 
 def agree(state: RoundState) -> None:
     """Take over what rank 0's hooks have decided; a stop on any device stops all."""
-    decisions = gather((state.stop, state.clients, state.clip_norm, state.attempt, state.notes))
+    decision = (state.stop, state.clients, state.clip_norm, state.attempt, state.notes)
+    if _is_shared(pickle.dumps(decision)):
+        return
+    decisions = gather(decision)
     _, state.clients, state.clip_norm, state.attempt, state.notes = decisions[0]
     state.stop = any(decision[0] for decision in decisions)
+
+
+def _is_shared(decision: bytes) -> bool:
+    """Whether all devices have decided the same, by its hash: one small message, where objects take two."""
+    if not is_parallel():
+        return True
+    mine = torch.frombuffer(bytearray(hashlib.sha256(decision).digest()), dtype=torch.uint8)
+    mine = mine.cuda() if _over_gpus() else mine
+    everybody = [torch.empty_like(mine) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(everybody, mine)
+    return all(torch.equal(other, mine) for other in everybody)
 
 
 @torch.no_grad()
@@ -68,7 +89,7 @@ def synchronise(module: Module) -> None:
     """
     if not is_parallel():
         return
-    over_gpus = distributed.get_backend() == "nccl"
+    over_gpus = _over_gpus()
     for tensor in chain(module.parameters(), module.buffers()):
         value = tensor.detach().contiguous().flatten().view(torch.uint8)
         value = value.cuda() if over_gpus else value
@@ -76,24 +97,34 @@ def synchronise(module: Module) -> None:
         tensor.copy_(value.view(tensor.dtype).view_as(tensor))
 
 
-def sum_wires(fabric: Fabric, state: RoundState, updates: list[ClientUpdate]) -> Aggregate:
-    """Add what this device's clients send, then over devices: residues mod 2^32 exactly, float64 without privacy.
+class WireSum:
+    """The sum of what a round's clients send: residues mod 2^32 exactly, plain float64 without privacy.
 
-    A device without a client adds zeros, as every device must join.
-
-    Raises:
-        RuntimeError: If an update is not what may leave: a missing or wrongly typed `wire`.
+    Clients are added as they come. Without privacy the order may change the last of the 53 bits, of which the adapter
+    keeps 24.
     """
-    total = torch.zeros(state.wire_size, dtype=state.wire_dtype)
-    for update in sorted(updates, key=lambda update: update.client):
-        total += torch.from_numpy(_checked_wire(state, update)).to(total.dtype)
-    if is_parallel():  # only then on the GPU: some know no float64
-        total = total.to(fabric.device)
-        distributed.all_reduce(total)
-        total = total.cpu()
-    if state.private:
-        return Aggregate((total & RESIDUES).numpy().astype(np.uint32), len(state.clients))
-    return Aggregate(total.numpy(), len(state.clients), vector=total.numpy())
+
+    def __init__(self, state: RoundState) -> None:
+        self.state, self.total = state, torch.zeros(state.wire_size, dtype=state.wire_dtype)
+
+    def add(self, update: ClientUpdate) -> None:
+        """Add what one of this device's clients sends.
+
+        Raises:
+            RuntimeError: If the update is not what may leave: a missing or wrongly typed `wire`.
+        """
+        self.total += torch.from_numpy(_checked_wire(self.state, update))
+
+    def over_devices(self, fabric: Fabric) -> Aggregate:
+        """Return the sum over all devices; one without a client has zeros, as every device must join."""
+        total, clients = self.total, len(self.state.clients)
+        if is_parallel():  # only then on the GPU: some know no float64
+            total = total.to(fabric.device)
+            distributed.all_reduce(total)
+            total = total.cpu()
+        if self.state.private:
+            return Aggregate((total & RESIDUES).numpy().astype(np.uint32), clients)
+        return Aggregate(total.numpy(), clients, vector=total.numpy())
 
 
 def _checked_wire(state: RoundState, update: ClientUpdate) -> np.ndarray:

@@ -11,7 +11,7 @@ from federation.assignment import form_groups, hand_out, longest_first
 from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
 from federation.client_training import ClientTrainer, TrainedClient
-from federation.exchange import gather, sum_wires
+from federation.exchange import WireSum, gather
 from federation.group_training import GroupTrainer
 from federation.remote import RemoteCohort
 from federation.update import Aggregate, ClientUpdate, RoundState
@@ -31,27 +31,34 @@ class LocalCohort(RemoteCohort):
     clients_at_once: int = 1
     seconds: dict[str, float] = field(default_factory=dict)
     """How long each client took when it last trained."""
-    _updates: list[ClientUpdate] = field(default_factory=list)
+    _sum: WireSum | None = None
+    _masked: list[ClientUpdate] = field(default_factory=list)
+    """What may join the sum only when it is paid for."""
 
     def collect(self, state: RoundState) -> None:
-        """Train the clients this device is handed and take their updates, in roster order, through the client half."""
-        updates = []
+        """Train the clients this device is handed and take their updates through the client half; masks come last."""
+        updates, self._sum = [], WireSum(state)
         ordered = longest_first(state.clients, self.seconds, self.trainer.data.num_examples)
         for group in hand_out(form_groups(ordered, self.clients_at_once, self.trainer.fabric.world_size)):
             for trained in self._train(state, group):
                 if self.newcomer.personal:
                     trained.personal.save(self.folders.new_client_file(trained.update.client, state.index + 1))
                 self.call("on_client_update", state, trained.update)
+                if not state.private:
+                    self._sum.add(trained.update)
+                trained.update.let_go()
                 updates.append(trained.update)
         updates.sort(key=lambda update: update.client)
         self.call("on_cohort_ready", state, updates)
+        self._masked = updates if state.private else []
         self._gather_metrics(state, updates)
-        self._updates = updates
 
     def release(self, state: RoundState) -> Aggregate:
         """Return the sum over all devices."""
-        updates, self._updates = self._updates, []
-        return sum_wires(self.trainer.fabric, state, updates)
+        for update in self._masked:
+            self._sum.add(update)
+        self._masked = []
+        return self._sum.over_devices(self.trainer.fabric)
 
     def load(self, global_adapter: Tensor, client: str | None, rounds_done: int) -> None:
         """Put the global adapter and a client's newest personal one into this device's module; None is a newcomer."""
@@ -66,7 +73,7 @@ class LocalCohort(RemoteCohort):
         return GroupTrainer(self.trainer).train(state, before)
 
     def _personal(self, client: str, rounds_done: int) -> ClientState:
-        path = self.folders.client_file(client, rounds_done)
+        path = self.folders.client_file(client, rounds_done) if self.newcomer.personal else None
         return self.newcomer if path is None else ClientState.load(path)
 
     def _gather_metrics(self, state: RoundState, updates: list[ClientUpdate]) -> None:

@@ -57,6 +57,10 @@ class ClientUpdate:
     metrics: dict[str, float] = field(default_factory=dict)
     """What the device sees of itself (loss, norm, clip, score); logged as `local/*`, never sent."""
 
+    def let_go(self) -> None:
+        """Free the plain vectors when they are encoded or added up: a device may hold the updates of many clients."""
+        self.delta, self.vector = self.delta.new_empty(0), None
+
 
 @dataclass
 class Aggregate:

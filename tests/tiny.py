@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -129,7 +130,7 @@ class Recorder(FederationCallback):
 
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
         self.trained.append((state.index, update.client))
-        self.updates.append(update)
+        self.updates.append(copy.copy(update))  # the round frees the vectors of its own
 
     def on_round_end(self, state: RoundState) -> None:
         self.states.append(state)

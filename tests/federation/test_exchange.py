@@ -6,7 +6,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
-from federation.exchange import exchange_messages, sum_wires, synchronise
+from federation.exchange import WireSum, agree, exchange_messages, synchronise
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
 from tests.tiny import run_on, tiny_fabric
 
@@ -40,6 +40,28 @@ def test_two_devices_cannot_speak_for_one_client():
     assert run_on(2, speak_twice)
 
 
+def decide(fabric: Fabric) -> dict[str, bytes]:
+    """Devices that differ in all that hooks may set, then in nothing."""
+    rank, state = fabric.global_rank, make_state()
+    state.clients, state.clip_norm, state.attempt, state.notes = (f"c{rank}",), rank + 1.0, rank, {"rank": rank}
+    state.stop = rank == 1
+    agree(state)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("federation.exchange.gather", _not_needed)
+        agree(state)
+    decided = (state.clients, state.clip_norm, state.attempt, state.notes, state.stop)
+    return exchange_messages({str(rank): repr(decided).encode()})
+
+
+def _not_needed(item: object) -> None:
+    raise AssertionError(f"Devices that agree tell each other everything: {item}.")
+
+
+def test_devices_follow_the_first_one_and_stop_together():
+    first = repr((("c0",), 1.0, 0, {"rank": 0}, True)).encode()
+    assert run_on(2, decide) == {"0": first, "1": first}
+
+
 def synchronised(fabric: Fabric) -> list[float]:
     module = nn.BatchNorm1d(3)
     nn.init.constant_(module.weight, fabric.global_rank + 1.0)
@@ -51,6 +73,13 @@ def synchronised(fabric: Fabric) -> list[float]:
 
 def test_every_device_gets_the_first_ones_parameters_and_buffers():
     assert run_on(2, synchronised) == [1.0, 5.0]
+
+
+def sum_wires(fabric: Fabric, state: RoundState, updates: list[ClientUpdate]) -> Aggregate:
+    total = WireSum(state)
+    for update in updates:
+        total.add(update)
+    return total.over_devices(fabric)
 
 
 def sum_residues(fabric: Fabric) -> np.ndarray:
@@ -76,7 +105,7 @@ def test_residues_add_up_exactly_also_beside_a_device_without_a_client():
 def test_without_privacy_plain_vectors_add_up():
     update = make_update(None)
     update.vector = np.arange(SIZE) / 3
-    aggregate: Aggregate = sum_wires(tiny_fabric(), make_state(private=False), [update, update])
+    aggregate = sum_wires(tiny_fabric(), make_state(private=False), [update, update])
     np.testing.assert_array_equal(aggregate.vector, 2 * update.vector)
 
 

@@ -248,19 +248,19 @@ def test_hooks_come_in_order_and_server_halves_in_reverse(tmp_path):
     assert calls == expected
 
 
-def wires(folder: Path, aggregation: str, gamma: float) -> dict[tuple[int, str], bytes]:
+def integers(folder: Path, aggregation: str, gamma: float) -> dict[tuple[int, str], bytes]:
     recorder = Recorder()
     federation = FederationArgs(rounds=2, local_steps=3, aggregation=aggregation)
     tiny_rounds(
         tiny_fabric(), folder, federation=federation, aggregation=AggregationArgs(gamma=gamma), observers=[recorder]
     ).run()
-    return {key: update.wire.tobytes() for key, update in zip(recorder.trained, recorder.updates, strict=True)}
+    return {key: update.integers.tobytes() for key, update in zip(recorder.trained, recorder.updates, strict=True)}
 
 
 def test_isfa_without_gamma_sends_the_integers_of_fedavg(tmp_path):
-    fedavg = wires(tmp_path / "fedavg", "fedavg", 0.0)
-    assert wires(tmp_path / "isfa", "isfa", 0.0) == fedavg
-    assert wires(tmp_path / "weighed", "isfa", 0.5) != fedavg
+    fedavg = integers(tmp_path / "fedavg", "fedavg", 0.0)
+    assert integers(tmp_path / "isfa", "isfa", 0.0) == fedavg
+    assert integers(tmp_path / "weighed", "isfa", 0.5) != fedavg
 
 
 def test_without_privacy_the_step_is_the_textbook_weighted_mean(tmp_path):
@@ -278,6 +278,17 @@ def test_without_privacy_the_step_is_the_textbook_weighted_mean(tmp_path):
     deltas = np.stack([update.delta.numpy() for update in recorder.updates])
     expected = np.average(deltas, axis=0, weights=[min(update.num_examples, 500) for update in recorder.updates])
     np.testing.assert_allclose(moved.numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_device_holds_no_clients_plain_vectors_when_all_have_trained(tmp_path, private):
+    class Look(FederationCallback):
+        def on_cohort_ready(self, state, updates):
+            seen.extend((update.delta.numel(), update.vector, update.integers is None) for update in updates)
+
+    seen: list[tuple[int, object, bool]] = []
+    tiny_rounds(tiny_fabric(), tmp_path, federation=FederationArgs(rounds=1), observers=[Look()], private=private).run()
+    assert seen == [(0, None, not private)] * 4
 
 
 def test_a_hook_can_put_any_clients_adapters_into_the_module(tmp_path):
