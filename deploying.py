@@ -20,7 +20,6 @@ from federation.args import (
     SecurityArgs,
 )
 from federation.client_training import ClientTrainer
-from federation.deployment.earlier_states import adopt_earlier_states
 from federation.deployment.local_training import LocalTraining
 from federation.deployment.patience import Patience
 from federation.deployment.personal_states import PersonalStates
@@ -171,7 +170,6 @@ def load_training(
     session = read_session(folder / "session.json")
     demand_settings(session, found)
     states = PersonalStates.of(folder / "states", settings.module, session)
-    adopt_earlier_states(folder, states, session)
     fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)
     if fabric.device.type == "cpu":
         torch.set_num_threads(1)  # as `client_parallel` does: more threads add numbers in another order

@@ -10,14 +10,12 @@ private people: the folder is under the run's `local/` unless told otherwise.
 import sys
 from pathlib import Path
 
-from jsonargparse.typing import PositiveInt, restricted_number_type
+from jsonargparse.typing import PositiveInt
 
 from commandline import run_command
+from lightning_modules.args import Steps
 
 ALIASES = {"data.root": "root", "data_root": "root"}
-
-
-Steps = restricted_number_type("Steps", int, [(">=", 1), ("<=", 1000)])
 
 
 def evaluate(
@@ -57,7 +55,7 @@ def evaluate(
     sampling = Sampling(steps, seed, str(pick_device(device)))
     found = find_judges(judges)
     finished = open_finished(run, root)
-    names = [name.strip() for name in clients.split(",")] if clients else None
+    names = [name.strip() for name in clients.split(",")] if clients is not None else None
     report = evaluate_run(finished, found, folder, sampling, names, clips, frames)
     print(f"The report is {report}; see it all with: tensorboard --logdir {folder}")
 

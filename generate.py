@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt, restricted_number_type
 
 from commandline import run_command
-from lightning_modules.args import MemoryArgs, Precision
+from lightning_modules.args import MemoryArgs, Precision, Steps
 from memory_advice import GENERATION, advise, advised
 
 if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
@@ -36,7 +36,6 @@ ALIASES = {
     "cfg_scale": "guidance_scale",
 }
 
-Steps = restricted_number_type("Steps", int, [(">=", 1), ("<=", 1000)])
 GuidanceScale = restricted_number_type("GuidanceScale", float, [(">=", 0), ("<", float("inf"))])
 
 EVERYTHING_AT_HAND = MemoryArgs()

@@ -44,7 +44,7 @@ def find_recordings(root: str | Path, people: Collection[str] | None = None) -> 
 
 
 def warn_of_others(root: str | Path, people: Collection[str] | None = None) -> None:
-    """Name what is passed over: other files in people's folders, and recordings in no person's folder.
+    """Name what is passed over: other files and folders in people's folders, and recordings in no person's folder.
 
     Args:
         root: the folder.
@@ -52,9 +52,9 @@ def warn_of_others(root: str | Path, people: Collection[str] | None = None) -> N
     """
     entries = _list_visible(Path(root))
     for folder in [path for path in entries if path.is_dir() and (people is None or path.name in people)]:
-        others = [path for path in _list_visible(folder) if path.is_file() and not _is_recording(path)]
-        others = [path for path in others if path.suffix not in OURS]
-        _warn(folder, others, f"no recordings ({', '.join(SUFFIXES)})")
+        others = [path for path in _list_visible(folder) if not _is_recording(path) and path.suffix not in OURS]
+        _warn(folder, [path for path in others if path.is_file()], f"no recordings ({', '.join(SUFFIXES)})")
+        _warn(folder, [path for path in others if path.is_dir() and _holds_recordings(path)], "a folder in a person's")
     _warn(Path(root), [path for path in entries if _is_recording(path)], "in no person's folder")
 
 
@@ -67,6 +67,10 @@ def _warn(folder: Path, files: list[Path], reason: str) -> None:
 
 def _list_visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _holds_recordings(folder: Path) -> bool:
+    return any(_is_recording(path) for path in _list_visible(folder))
 
 
 def _is_recording(path: Path) -> bool:

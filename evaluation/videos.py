@@ -23,14 +23,14 @@ FONT, LINE, LINES = 14, 18, 2
 
 
 def save_videos(folder: Path, cases: Sequence[Case], made: Mapping[str, Sequence[Tensor]]) -> list[Path]:
-    """Write `<person>_<clip>.mp4` for every case, one system beside the other in the order given; return the paths.
+    """Write `<person>/<clip>.mp4` for every case, one system beside the other in the order given; return the paths.
 
     The videos are for looking at: no figure is ever taken from them.
     """
     paths = []
     for number, case in enumerate(cases):
         shown = {system: clips[number] for system, clips in made.items()}
-        path = folder / f"{case.person}_{case.name}.mp4"
+        path = folder / case.person / f"{case.name}.mp4"
         write_video(path, side_by_side(shown), waveform=case.waveform, crf=14)
         paths.append(path)
     return paths

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from itertools import chain
 from typing import TypeVar
 
@@ -63,18 +62,18 @@ def exchange_messages(messages: dict[str, bytes]) -> dict[str, bytes]:
 def agree(state: RoundState) -> None:
     """Take over what rank 0's hooks have decided; a stop on any device stops all."""
     decision = (state.stop, state.clients, state.clip_norm, state.attempt, state.notes)
-    if _is_shared(pickle.dumps(decision)):
+    if _is_shared(repr(decision)):
         return
     decisions = gather(decision)
     _, state.clients, state.clip_norm, state.attempt, state.notes = decisions[0]
     state.stop = any(decision[0] for decision in decisions)
 
 
-def _is_shared(decision: bytes) -> bool:
+def _is_shared(decision: str) -> bool:
     """Whether all devices have decided the same, by its hash: one small message, where objects take two."""
     if not is_parallel():
         return True
-    mine = torch.frombuffer(bytearray(hashlib.sha256(decision).digest()), dtype=torch.uint8)
+    mine = torch.frombuffer(bytearray(hashlib.sha256(decision.encode()).digest()), dtype=torch.uint8)
     mine = mine.cuda() if _over_gpus() else mine
     everybody = [torch.empty_like(mine) for _ in range(distributed.get_world_size())]
     distributed.all_gather(everybody, mine)

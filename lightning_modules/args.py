@@ -1,11 +1,16 @@
-"""Settings of memory; the string under each field is its `--help`."""
+"""Types of settings, and those of memory; the string under each field is its `--help`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from jsonargparse.typing import restricted_number_type
+
 Precision = Literal["32", "16", "bf16"]
+
+Steps = restricted_number_type("Steps", int, [(">=", 1), ("<=", 1000)])
+"""Of denoising."""
 
 
 @dataclass(frozen=True)

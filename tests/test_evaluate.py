@@ -46,7 +46,8 @@ def test_an_evaluation_leaves_report_scores_figures_videos_and_events(run, tmp_p
     assert "2 people are too few for an interval" in text
     assert {score.person for score in scores} == {"p2000", "p2001", "everybody"}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"sheet.png", "intervals.png", "tracks.png"}
-    assert {path.name for path in (tmp_path / "videos").iterdir()} == {"p2000_clip_01.mp4", "p2001_clip_01.mp4"}
+    videos = {str(path.relative_to(tmp_path / "videos")) for path in tmp_path.glob("videos/*/*")}
+    assert videos == {"p2000/clip_01.mp4", "p2001/clip_01.mp4"}
     board = EventAccumulator(str(tmp_path)).Reload()
     assert "evaluation PSNR/static copy" in board.Tags()["scalars"]
     assert "evaluation/intervals" in board.Tags()["images"]
@@ -73,6 +74,8 @@ def test_the_command_says_what_it_needs_in_one_line(run, command, capsys):
     assert capsys.readouterr().err.splitlines() == [
         "evaluate.py: `--run` must be the folder of a run. Got nowhere, which holds no config.yaml."
     ]
+    assert command("--run", str(run), "--clients", "") == 2
+    assert "must be one of p2000, p2001. Got ''" in capsys.readouterr().err
     assert command("--run", str(run), "--clients", "zoe") == 2
     assert "zoe" in capsys.readouterr().err
 

@@ -35,6 +35,14 @@ def test_what_is_passed_over_is_named_once(tmp_path, caplog):
     assert len(caplog.messages) == 2
 
 
+def test_a_persons_folder_within_which_recordings_lie_deeper_is_named(tmp_path, caplog):
+    for name in ("eve/1.mp4", "eve/monday/2.mp4", "eve/notes/3.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    warn_of_others(tmp_path)
+    assert caplog.messages == [f"Left out of {tmp_path / 'eve'} as a folder in a person's: monday."]
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         find_recordings(tmp_path / "nowhere")

@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from federation.client_states import ClientState
-from federation.deployment.earlier_states import adopt_earlier_states
 from federation.deployment.personal_states import PersonalStates, list_rounds
-from federation.secure_aggregation.memory import FileMemory
 from federation.secure_aggregation.session import Session
 from tests.federation.secure_aggregation.parties import make_session, plan
 from tests.tiny import TinyModule
@@ -95,31 +93,3 @@ def test_rounds_are_in_order_beyond_four_digits_and_a_lost_future_stays(tmp_path
     assert numbers(states) == [9999, 10000]
     keep(states, 7)
     assert (numbers(states), begins_with(states, 8)) == ([8, 9999, 10000], 7.0)
-
-
-def leave_earlier_files(home: Path, *begun: int) -> None:
-    """Leave what an earlier version left: files in `states` itself; the device has taken part in these sessions."""
-    for session in begun:
-        FileMemory(home / "memory").begin(make_nth_session(session).id, (1, 0))
-    for index in (1, 2):
-        ClientState([torch.full((4, 4), float(index))]).save(home / "states" / f"round_{index:04d}.safetensors")
-
-
-def test_files_of_an_earlier_version_are_the_only_sessions(tmp_path):
-    leave_earlier_files(tmp_path, 0)
-    states = open_states(tmp_path)
-    adopt_earlier_states(tmp_path, states, make_nth_session(0))
-    assert (numbers(states), begins_with(states, 2)) == ([1, 2], 2.0)
-    assert not list_rounds(tmp_path / "states")
-
-
-@pytest.mark.parametrize(
-    ("begun", "width"), [((0, 1), 4), ((1,), 4), ((), 4), ((0,), 6)], ids=["two", "another", "none", "shapes"]
-)
-def test_files_of_an_earlier_version_that_may_be_anothers_stay_and_are_named(tmp_path, caplog, begun, width):
-    leave_earlier_files(tmp_path, *begun)
-    states = open_states(tmp_path, width=width)
-    adopt_earlier_states(tmp_path, states, make_nth_session(0))
-    assert (numbers(states), begins_with(states, 2)) == ([], NEWCOMER)
-    assert len(list_rounds(tmp_path / "states")) == 2
-    assert "may be another session's" in caplog.text
