@@ -13,7 +13,7 @@ from pathlib import Path
 from jsonargparse.typing import PositiveInt
 
 from commandline import run_command
-from lightning_modules.args import Steps
+from lightning_modules.args import DenoisingSteps
 
 ALIASES = {"data.root": "root", "data_root": "root"}
 
@@ -24,7 +24,7 @@ def evaluate(
     clients: str | None = None,
     clips: PositiveInt = 2,
     frames: PositiveInt = 75,
-    steps: Steps = 10,
+    steps: DenoisingSteps = 10,
     seed: int = 0,
     judges: str = "assets/judges",
     out: str | None = None,

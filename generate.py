@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt, restricted_number_type
 
 from commandline import run_command
-from lightning_modules.args import MemoryArgs, Precision, Steps
+from lightning_modules.args import DenoisingSteps, MemoryArgs, Precision
 from memory_advice import GENERATION, advise, advised
 
 if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
@@ -55,7 +55,7 @@ def generate(
     base: str = "assets/base",
     head_motion: Literal["auto", "natural", "still", "free"] = "auto",
     crop: Literal["auto", "face", "none"] = "auto",
-    steps: Steps = 3,
+    steps: DenoisingSteps = 3,
     guidance_scale: GuidanceScale = 1.0,
     seed: int = 0,
     temperature: ClosedUnitInterval | None = None,

@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from lightning_modules.backbone import Backbone
     from lightning_modules.fitting import Stage
 
-
+DEMO_PUBLIC, DEMO_HELD_OUT = "data/public", "data/held_out"
+"""Folders that are filled with demo people when they are asked for."""
 LEAST_BATCH = 4
 """Windows in a step of the denoiser, the smallest batch; devices share each."""
 LONGEST_WINDOW = 24
@@ -52,7 +53,7 @@ class Steps:
 
 def pretrain(
     steps: Steps,
-    data_root: str = "data/public",
+    data_root: str = DEMO_PUBLIC,
     held_out: str | None = None,
     out: str = "assets/base",
     work: str = "runs/pretrain",
@@ -89,8 +90,6 @@ def pretrain(
     """
     import torch
 
-    from datamodules.demo import make_demo_people
-    from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
     from datamodules.encoding_cache import hash_clips
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
@@ -102,8 +101,8 @@ def pretrain(
     from lightning_modules.parts import BackboneShape
     from lightning_modules.small import SMALL
 
-    drawn = data_root == "data/public"
-    held_out = held_out or ("data/held_out" if drawn else None)
+    drawn = data_root == DEMO_PUBLIC
+    held_out = held_out or (DEMO_HELD_OUT if drawn else None)
     check_options(None if drawn else held_out, size, window, devices)
     demand_replaceable(out, MARK)
     if accelerator == "cpu" and devices > 1:
@@ -113,8 +112,7 @@ def pretrain(
     torch.manual_seed(seed)
     if drawn:
         with fabric.rank_zero_first():
-            make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
-            make_demo_people("data/held_out", HELD_OUT_SEEDS, clips_per_person=4)
+            draw_people(people)
     backbone = load_base(init) if init else new_base(BackboneShape(size, window), SMALL)
     check_steps(backbone, steps, size)
     public = PublicPeople(load_people(data_root, size, crop, count_aloud("reading clips")), window)
@@ -139,6 +137,15 @@ def pretrain(
     log = add_history(stage.log, Path(init)) if init else stage.log
     write_card(Path(out), data, log, scores, drawn=drawn)
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
+
+
+def draw_people(people: int) -> None:
+    """Draw and speak the demo people that a base is trained on and scored with; clips that stand are kept."""
+    from datamodules.demo import make_demo_people
+    from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
+
+    make_demo_people(DEMO_PUBLIC, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
+    make_demo_people(DEMO_HELD_OUT, HELD_OUT_SEEDS, clips_per_person=4)
 
 
 def check_options(held_out: str | None, size: int, window: int, devices: int) -> None:

@@ -9,8 +9,7 @@ from jsonargparse.typing import restricted_number_type
 
 Precision = Literal["32", "16", "bf16"]
 
-Steps = restricted_number_type("Steps", int, [(">=", 1), ("<=", 1000)])
-"""Of denoising."""
+DenoisingSteps = restricted_number_type("DenoisingSteps", int, [(">=", 1), ("<=", 1000)])
 
 
 @dataclass(frozen=True)

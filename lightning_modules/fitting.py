@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.fabric import Fabric
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
@@ -52,7 +53,6 @@ class Stage:
         average = AveragedModel(task.model, multi_avg_fn=get_ema_multi_avg_fn(average_decay(steps)))
         fabric.to_device(average)
         module, optimizer = fabric.setup(task, task.configure_optimizers())
-        peak = task.learning_rate
         state = {"task": module, "optimizer": optimizer, "average": average, "step": 0, "losses": [], "seconds": 0.0}
         if path.exists():
             state |= fabric.load(path, {k: state[k] for k in ("task", "optimizer", "average")}, weights_only=True)
@@ -63,31 +63,37 @@ class Stage:
         )
         for step in bar:
             for group in optimizer.param_groups:
-                group["lr"] = peak * learning_rate_factor(step, steps)
+                group["lr"] = task.learning_rate * learning_rate_factor(step, steps)
             draw_seed, noise_seed = derive_seeds(self.seed, name, step, fabric.global_rank)
             torch.manual_seed(noise_seed)
-            batch = fabric.to_device(draw(draw_seed))
-            with fabric.autocast():
-                loss = module.training_step(batch, step)
-            fabric.backward(loss)
-            fabric.clip_gradients(module, optimizer, max_norm=1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+            recent.append(self._step(module, optimizer, fabric.to_device(draw(draw_seed)), step))
             average.update_parameters(task.model)
-            recent.append(loss.item())
             if (step + 1) % self.save_every == 0 or step + 1 == steps:
-                mean = sum(recent) / len(recent)
-                recent = []
-                state["losses"].append([step + 1, mean])
+                state["losses"].append([step + 1, sum(recent) / len(recent)])
                 state |= {"step": step + 1, "seconds": time.monotonic() - began}
-                partial = path.with_suffix(".partial")
-                fabric.save(partial, state)
-                if fabric.is_global_zero:
-                    partial.rename(path)
-                bar.set_postfix(loss=f"{mean:.4f}")
+                self._save(path, state)
+                bar.set_postfix(loss=f"{state['losses'][-1][1]:.4f}")
+                recent = []
         task.model.load_state_dict(average.module.state_dict())
         task.model.eval()
         self.log[name] = {"steps": steps, "seconds": round(state["seconds"]), "losses": state["losses"]}
+
+    def _step(self, module: LightningModule, optimizer: Optimizer, batch: Any, step: int) -> float:
+        """Take one optimizer step and return the loss."""
+        with self.fabric.autocast():
+            loss = module.training_step(batch, step)
+        self.fabric.backward(loss)
+        self.fabric.clip_gradients(module, optimizer, max_norm=1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.item()
+
+    def _save(self, path: Path, state: dict[str, Any]) -> None:
+        """Write a checkpoint under a temporary name first."""
+        partial = path.with_suffix(".partial")
+        self.fabric.save(partial, state)
+        if self.fabric.is_global_zero:
+            partial.rename(path)
 
 
 def hold_settings(folder: Path, settings: Mapping[str, object], writes: bool) -> None:
