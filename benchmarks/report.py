@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from evaluation.markdown import markdown_table
+from federation.whole_file import save_text
 
 __all__ = ["RESULTS", "Bar", "bars_table", "describe_machine", "markdown_table", "save_results"]
 
@@ -60,14 +61,6 @@ def bars_table(bars: Sequence[Bar]) -> str:
 def save_results(path: str | Path, figures: dict[str, object]) -> None:
     """Write the figures and the machine they were taken on, by one rename."""
     save_text(Path(path), json.dumps(figures | {"machine": describe_machine()}, indent=1, default=_plain) + "\n")
-
-
-def save_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def describe_machine() -> dict[str, object]:

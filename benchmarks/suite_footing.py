@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.report import save_text
 from benchmarks.suite_jobs import Bench
 from benchmarks.suite_plan import Plan
+from federation.whole_file import save_text
 from lightning_modules.model_folder import fingerprint
 
 

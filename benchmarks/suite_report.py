@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.report import save_text
 from benchmarks.suite_pictures import draw_curve, draw_intervals
 from benchmarks.suite_results import FIGURES, Results
 from benchmarks.suite_scores import HELD_OUT_LOSS
@@ -17,6 +16,7 @@ from evaluation.scores import Score, save_scores
 from evaluation.statistics import Estimate
 from evaluation.systems import OWN, SHARED
 from evaluation.table import Cells
+from federation.whole_file import save_text
 
 NOT_RUN = "not run"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from callbacks.conclusion import CARD, Spent, conclude, gather_facts, save_card, shout
+from callbacks.conclusion import CARD, Spent, conclude, gather_facts, shout
 from callbacks.promise import Promise, keep_terms
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Accountant, Release
@@ -17,6 +17,7 @@ from federation.privacy.ledger import Ledger
 from federation.privacy.total_delta import total_delta
 from federation.settled import Settled
 from federation.update import RoundState
+from federation.whole_file import save_text
 
 LEDGER = "privacy_ledger.jsonl"
 
@@ -80,7 +81,7 @@ class PrivacyBudget(FederationCallback):
             self.ledger.charge(state.index, state.attempt, *charged, survivors=survivors)
             self.accountant.step(*charged)
             state.notes = {**state.notes, "ledger_head": self.ledger.head}
-            save_card(self.out_dir, privacy_card(self._facts(state, is_last=False)))
+            save_text(self.out_dir / CARD, privacy_card(self._facts(state, is_last=False)))
 
     @override
     def on_round_end(self, state: RoundState) -> None:
@@ -96,7 +97,7 @@ class PrivacyBudget(FederationCallback):
         if not state.is_main:
             return
         facts = self._facts(state, is_last=True)
-        save_card(self.out_dir, privacy_card(facts))
+        save_text(self.out_dir / CARD, privacy_card(facts))
         print(conclude(facts, self.out_dir / CARD), flush=True)
 
     def _facts(self, state: RoundState, is_last: bool) -> PrivacyFacts:

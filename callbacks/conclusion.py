@@ -17,6 +17,7 @@ from federation.privacy.owner import OwnerLimits, Terms
 from federation.privacy.planning import smallest_population
 from federation.privacy.total_delta import total_delta
 from federation.update import RoundState
+from federation.whole_file import save_text
 
 CARD = "privacy_card.md"
 TARGET = 8.0
@@ -89,14 +90,6 @@ def conclude(facts: PrivacyFacts, card: Path) -> str:
     return "\n".join([*lines, f"{where} The whole card: {card}"])
 
 
-def save_card(out_dir: Path, text: str) -> None:
-    """Write the card under a temporary name first."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    partial = out_dir / f"{CARD}.partial"
-    partial.write_text(text)
-    partial.replace(out_dir / CARD)
-
-
 class PrivacyOff(FederationCallback):
     """Says loudly, at both ends of a run and on its card, that nothing is protected.
 
@@ -121,7 +114,7 @@ class PrivacyOff(FederationCallback):
             self.limits.demand(self.terms)
         keep_terms(state, {"--privacy.enabled": False})
         if state.is_main:
-            save_card(self.out_dir, no_privacy_card())
+            save_text(self.out_dir / CARD, no_privacy_card())
             shout("PRIVACY IS OFF: updates are neither clipped, noised nor masked. No epsilon holds.")
 
     @override

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from federation.hooks import FederationCallback
 from federation.update import RoundState
+from federation.whole_file import save_text
 
 
 class SavedSettings(FederationCallback):
@@ -25,9 +26,5 @@ class SavedSettings(FederationCallback):
 
     @override
     def on_run_start(self, state: RoundState) -> None:
-        if not (state.is_main and self.settings):
-            return
-        self.out_dir.mkdir(parents=True, exist_ok=True)
-        partial = self.out_dir / "config.yaml.partial"
-        partial.write_text(self.settings)
-        partial.replace(self.out_dir / "config.yaml")
+        if state.is_main and self.settings:
+            save_text(self.out_dir / "config.yaml", self.settings)

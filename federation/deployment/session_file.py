@@ -9,6 +9,7 @@ from pathlib import Path
 from federation.secure_aggregation.errors import ProtocolError
 from federation.secure_aggregation.roster import Roster
 from federation.secure_aggregation.session import Session, SessionConfig
+from federation.whole_file import save_text
 
 
 def write_session(path: Path, session: Session) -> None:
@@ -22,9 +23,7 @@ def write_session(path: Path, session: Session) -> None:
         "nonce": session.nonce.hex(),
         "signature": session.signature.hex(),
     }
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+    save_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_session(path: Path) -> Session:

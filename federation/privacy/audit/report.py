@@ -9,6 +9,7 @@ from federation.privacy.audit.audit import Audit, largest_provable
 from federation.privacy.audit.battery import Outcome
 from federation.privacy.audit.picture import draw_audit
 from federation.privacy.audit.verdict import SIGNS, Verdict
+from federation.whole_file import save_text
 
 FOLDER, REPORT, PICTURE = "audit", "report.md", "report.png"
 
@@ -18,9 +19,7 @@ def write_report(audit: Audit) -> Path:
     folder = audit.run.path / FOLDER
     folder.mkdir(exist_ok=True)
     draw_audit(audit).save(folder / PICTURE, optimize=True)
-    partial = folder / f"{REPORT}.partial"
-    partial.write_text("\n".join(_lines(audit)) + "\n")
-    return partial.replace(folder / REPORT)
+    return save_text(folder / REPORT, "\n".join(_lines(audit)) + "\n")
 
 
 def _lines(audit: Audit) -> list[str]:
