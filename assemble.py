@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from commandline import run_command
+from commandline import Seed, run_command
 
 
 @dataclass
@@ -43,7 +43,7 @@ def assemble(
     prompt: str | None = "",
     beta_schedule: Literal["checkpoint", "linear", "scaled_linear"] = "checkpoint",
     zero_terminal_snr: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> None:
     """Join parts into a base model.
 

@@ -8,6 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jsonargparse import auto_cli, set_parsing_settings
+from jsonargparse.typing import restricted_number_type
+
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**63)])
+DenoisingSteps = restricted_number_type("DenoisingSteps", int, [(">=", 1), ("<=", 1000)])
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, the word of another process, and a terminal that is closed."""

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
-from commandline import run_command
-from lightning_modules.args import DenoisingSteps
+from commandline import DenoisingSteps, Seed, run_command
 
 ALIASES = {"data.root": "root", "data_root": "root"}
 
@@ -25,7 +24,7 @@ def evaluate(
     clips: PositiveInt = 2,
     frames: PositiveInt = 75,
     steps: DenoisingSteps = 10,
-    seed: int = 0,
+    seed: Seed = 0,
     judges: str = "assets/judges",
     out: str | None = None,
     device: str = "auto",

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt, restricted_number_type
 
-from commandline import run_command
-from lightning_modules.args import DenoisingSteps, MemoryArgs, Precision
+from commandline import DenoisingSteps, Seed, run_command
+from lightning_modules.args import MemoryArgs, Precision
 from memory_advice import GENERATION, advise, advised
 
 if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
@@ -57,7 +57,7 @@ def generate(
     crop: Literal["auto", "face", "none"] = "auto",
     steps: DenoisingSteps = 3,
     guidance_scale: GuidanceScale = 1.0,
-    seed: int = 0,
+    seed: Seed = 0,
     temperature: ClosedUnitInterval | None = None,
     fps: PositiveInt = 25,
     size: PositiveInt | None = None,

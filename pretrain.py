@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from commandline import count_aloud, run_command
+from commandline import Seed, count_aloud, run_command
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from datamodules.public import PublicPeople
@@ -62,7 +62,7 @@ def pretrain(
     size: int = 64,
     window: int = 8,
     crop: Literal["auto", "face", "none"] = "none",
-    seed: int = 0,
+    seed: Seed = 0,
     devices: int = 1,
     accelerator: str = "auto",
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from callbacks.args import ObserverArgs
-from commandline import report_errors
+from commandline import Seed, report_errors
 from federation.args import (
     AggregationArgs,
     ClippingArgs,
@@ -66,7 +66,7 @@ def train(
     strategy: str = "auto",
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
-    seed: int = 0,
+    seed: Seed = 0,
     out_dir: str | None = None,
     resume: str | None = None,
     settings: str = "",

@@ -1,15 +1,11 @@
-"""Types of settings, and those of memory; the string under each field is its `--help`."""
+"""Settings of memory; the string under each field is its `--help`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from jsonargparse.typing import restricted_number_type
-
 Precision = Literal["32", "16", "bf16"]
-
-DenoisingSteps = restricted_number_type("DenoisingSteps", int, [(">=", 1), ("<=", 1000)])
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 
+import numpy as np
 import pytest
+import torch
 
-from commandline import end_on_signals, rename_flags, run_command
+from commandline import Seed, end_on_signals, rename_flags, run_command
 
 ALIASES = {"driven_audio": "driving_audio"}
 
@@ -30,6 +32,16 @@ def test_the_command_gets_typed_flags(capsys):
 
     assert run_command(add, argv=["--left", "3"]) == 0
     assert capsys.readouterr().out == "4\n"
+
+
+@pytest.mark.parametrize(("seed", "code"), [(0, 0), (2**63 - 1, 0), (-1, 2), (2**63, 2), (0.5, 2)])
+def test_a_seed_is_what_every_generator_takes(capsys, seed, code):
+    def draw(seed: Seed) -> None:
+        torch.Generator().manual_seed(seed)
+        np.random.SeedSequence([seed])
+
+    assert run_command(draw, argv=["--seed", str(seed)]) == code
+    assert ("seed" in capsys.readouterr().err) == bool(code)
 
 
 def test_what_the_user_can_mend_is_one_line(capsys):

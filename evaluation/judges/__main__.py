@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from commandline import count_aloud, run_command
+from commandline import Seed, count_aloud, run_command
 
 SIZE = 64
 """Pixels per side of the frames that judges learn from."""
@@ -26,7 +26,7 @@ def train_judges(
     landmark_steps: int = 600,
     sync_steps: int = 800,
     identity_steps: int = 1500,
-    seed: int = 1,
+    seed: Seed = 1,
     accelerator: str = "auto",
 ) -> None:
     """Train the three judges one after the other, write them, and measure what was written.
