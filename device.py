@@ -44,8 +44,8 @@ def serve(
         local_steps: Optimizer steps of this device in a round, to spare it; the config's if not given. One that is slow
             takes fewer by itself, as many as there is time for.
     """
-    from deploying import load_training
     from device_home import DeviceHome
+    from device_training import load_training
     from federation.deployment.orders import longest_order
     from federation.deployment.socket_service import SocketService
     from federation.deployment.training_process import TrainingProcess
@@ -75,7 +75,7 @@ def make_device(
     Raises:
         OwnerRefusalError: If they do not.
     """
-    from deploying import read_settings
+    from device_training import read_settings
     from federation.deployment.client_half import ClientHalf
     from federation.deployment.device import Device
     from federation.deployment.device_books import DeviceBooks

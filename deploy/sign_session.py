@@ -33,7 +33,8 @@ def sign_session(settings: str, authority: str, roster: str, output: str, editio
         output: The session to write.
         edition: Of the roster; rises with every change, or devices refuse it.
     """
-    from deploying import count, digest_deployment, read_settings
+    from deploying import count, digest_deployment
+    from device_training import read_settings
     from federation.privacy.cohort import provision
 
     clients, key = read_roster(Path(roster)), open_authority(Path(authority))

@@ -26,7 +26,7 @@ def make_video(released: Path, home: Path, client: str, clips: Path, config: str
     Raises:
         FileNotFoundError: If the device's session has trained no personal adapter for these settings.
     """
-    from deploying import read_settings
+    from device_training import read_settings
     from generate import generate
 
     voice, module = home / "voice", read_settings(config).module

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from callbacks.conclusion import Spent, conclude, gather_facts
-from deploying import count, demand_remote, demand_settings, digest_deployment, join_devices, read_settings
+from deploying import count, demand_remote, demand_settings, digest_deployment, join_devices
+from device_training import read_settings
 from federation.args import (
     AggregationArgs,
     ClippingArgs,

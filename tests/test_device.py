@@ -15,9 +15,9 @@ import train
 from callbacks.budget import LEDGER
 from deploy.loopback import enrol_everybody
 from deploy.sign_session import sign_session
-from deploying import load_training
 from device import make_device
 from device_home import DeviceHome
+from device_training import load_training
 from federation.checkpoints import RoundFolders
 from federation.client_training import ClientTrainer
 from federation.deployment.personal_states import list_rounds

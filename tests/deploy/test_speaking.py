@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from datamodules.video import write_video
 from deploy.speaking import make_video
-from deploying import read_settings
+from device_training import read_settings
 from federation.client_states import ClientState
 from federation.deployment.personal_states import PersonalStates
 from federation.deployment.session_file import read_session, write_session
