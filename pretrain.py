@@ -9,16 +9,12 @@ The same command continues where an interrupted one stopped; train.py takes it f
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from commandline import Seed, count_aloud, run_command
-
-if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
-    from datamodules.public import PublicPeople
-    from lightning_modules.backbone import Backbone
-    from lightning_modules.fitting import Stage
+from lightning_modules.args import Steps
 
 DEMO_PUBLIC, DEMO_HELD_OUT = "data/public", "data/held_out"
 """Folders that are filled with demo people when they are asked for."""
@@ -26,29 +22,6 @@ LEAST_BATCH = 4
 """Windows in a step of the denoiser, the smallest batch; devices share each."""
 LONGEST_WINDOW = 24
 """Frames: a clip may last one second."""
-
-
-@dataclass
-class Steps:
-    """Optimizer steps of each part; no steps leave it as it is."""
-
-    vae: int = 2000
-    """Autoencoder, 16 frames each."""
-    encoder: int = 1500
-    """Face encoder, 64 frames each."""
-    pose: int = 1500
-    """Reader of head poses, 64 frames each; none where no clip's motion is known."""
-    mover: int = 1500
-    """What moves a reference as heads move, 32 frames each; none where no clip's motion is known."""
-    denoiser: int = 6000
-    """Denoiser and the encoders of its conditions, 4 windows each."""
-    decoder: int = 1000
-    """Decoder alone once more, 16 frames each; latents do not change by it."""
-
-    def __post_init__(self) -> None:
-        for name, steps in vars(self).items():
-            if steps < 0:
-                raise ValueError(f"`--steps.{name}` must be at least 0. Got {steps}.")
 
 
 def pretrain(
@@ -100,6 +73,7 @@ def pretrain(
     from lightning_modules.model_folder import demand_replaceable, fingerprint
     from lightning_modules.parts import BackboneShape
     from lightning_modules.small import SMALL
+    from stage_zero import check_steps, fit_parts
 
     drawn = data_root == DEMO_PUBLIC
     held_out = held_out or (DEMO_HELD_OUT if drawn else None)
@@ -160,78 +134,6 @@ def check_options(held_out: str | None, size: int, window: int, devices: int) ->
         raise ValueError(
             f"`--devices` share batches of {LEAST_BATCH} windows, so they must be 1, 2 or 4. Got {devices}."
         )
-
-
-def check_steps(backbone: "Backbone", steps: Steps, size: int) -> None:
-    """Raise ValueError if frames are not of the base's size, or a part is to be trained that only others can train."""
-    from diffusers import AutoencoderKL
-
-    from lightning_modules.identity import IdentityEncoder
-
-    if size != backbone.shape.size:
-        raise ValueError(f"`--size` must be the base model's, {backbone.shape.size}. Got {size}.")
-    kinds = {"vae": (backbone.vae, AutoencoderKL), "decoder": (backbone.vae, AutoencoderKL)}
-    for name, (part, kind) in (kinds | {"encoder": (backbone.encoder, IdentityEncoder)}).items():
-        if (got := getattr(steps, name)) and not isinstance(part, kind):
-            raise ValueError(f"`--steps.{name}` must be 0: the base's {type(part).__name__} stays as it is. Got {got}.")
-
-
-def fit_parts(
-    stage: "Stage",
-    backbone: "Backbone",
-    public: "PublicPeople",
-    steps: Steps,
-    devices: int,
-    *,
-    seed: int | None,
-    learning_rate: float,
-) -> None:
-    """Train every part on public people, each on what those before it have become.
-
-    Args:
-        stage: Where checkpoints go.
-        backbone: Whose parts are trained.
-        public: The people, in memory.
-        steps: How long.
-        devices: Processes that share each batch.
-        seed: Of the frames by which the latents of a new autoencoder are scaled; None keeps the scale there is, and
-            what the denoiser predicts.
-        learning_rate: Of the denoiser.
-    """
-    from datamodules.encoding_cache import EncodingCache
-    from lightning_modules.calibration import expect_copies, set_latent_scale
-    from lightning_modules.model_folder import hash_weights
-    from lightning_modules.mover import HeadMover
-    from lightning_modules.pretraining import (
-        AutoencoderTask,
-        DecoderTask,
-        DenoiserTask,
-        IdentityTask,
-        MoverTask,
-        PoseTask,
-    )
-    from lightning_modules.small import SMALL
-
-    stage.fabric.to_device(backbone)  # parts that are not trained, too
-    stage.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.vae)
-    if seed is not None:
-        set_latent_scale(backbone, public.draw_frames(256, seed)[0])
-    task = IdentityTask(backbone, len(public.people))
-    stage.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), steps.encoder)
-    if public.posed:
-        stage.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), steps.pose)
-    if moves := bool(public.posed and steps.mover):
-        backbone.mover = stage.fabric.to_device(backbone.mover or HeadMover(**SMALL["mover"]))
-        stage.fit("mover", MoverTask(backbone), lambda s: public.draw_pairs(32 // devices, s), steps.mover)
-    backbone.requires_grad_(False)
-    heard = [] if backbone.speech is None else [backbone.speech]
-    fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose, *heard)
-    public.encode = EncodingCache(stage.folder / "encoded", backbone.encode_clip, fingerprint)
-    if seed is not None or (moves and steps.denoiser and backbone.spread is not None):
-        expect_copies(backbone, (public.draw_windows(4, s) for s in range(64)))
-    task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
-    stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)
-    stage.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.decoder)
 
 
 if __name__ == "__main__":

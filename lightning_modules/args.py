@@ -1,4 +1,4 @@
-"""Settings of memory; the string under each field is its `--help`."""
+"""Settings of memory and of stage 0; the string under each field is its `--help`."""
 
 from __future__ import annotations
 
@@ -29,3 +29,26 @@ class MemoryArgs:
     def __post_init__(self) -> None:
         if self.windows < 1:
             raise ValueError(f"`memory.windows` must be at least 1. Got {self.windows}.")
+
+
+@dataclass
+class Steps:
+    """Optimizer steps of each part; no steps leave it as it is."""
+
+    vae: int = 2000
+    """Autoencoder, 16 frames each."""
+    encoder: int = 1500
+    """Face encoder, 64 frames each."""
+    pose: int = 1500
+    """Reader of head poses, 64 frames each; none where no clip's motion is known."""
+    mover: int = 1500
+    """What moves a reference as heads move, 32 frames each; none where no clip's motion is known."""
+    denoiser: int = 6000
+    """Denoiser and the encoders of its conditions, 4 windows each."""
+    decoder: int = 1000
+    """Decoder alone once more, 16 frames each; latents do not change by it."""
+
+    def __post_init__(self) -> None:
+        for name, steps in vars(self).items():
+            if steps < 0:
+                raise ValueError(f"`--steps.{name}` must be at least 0. Got {steps}.")

@@ -13,12 +13,14 @@ from torch import nn
 import pretrain
 from datamodules.demo import make_demo_people
 from lightning_modules import small
+from lightning_modules.args import Steps
 from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.fitting import Stage, average_decay, derive_seeds, learning_rate_factor
 from lightning_modules.model_card import add_history
+from stage_zero import check_steps
 
-STEPS = [field.name for field in fields(pretrain.Steps)]
+STEPS = [field.name for field in fields(Steps)]
 
 
 class Line(nn.Module):
@@ -124,7 +126,7 @@ def test_the_card_of_a_model_trained_on_counts_all_its_steps(tmp_path):
 def _pretrain(folder, init, **steps):
     make_demo_people(folder / "people", range(1000, 1002), clips_per_person=1)
     pretrain.pretrain(
-        steps=pretrain.Steps(**dict.fromkeys(STEPS, 0) | steps),
+        steps=Steps(**dict.fromkeys(STEPS, 0) | steps),
         data_root=str(folder / "people"),
         held_out=None,
         out=str(folder / "base"),
@@ -172,14 +174,14 @@ def test_a_base_without_a_mover_gets_one_and_a_denoiser_that_learns_starts_from_
 @pytest.mark.slow
 def test_parts_that_only_others_can_train_and_frames_of_another_size_are_refused(tiny_assembled):
     backbone = load_base(tiny_assembled)
-    nothing = pretrain.Steps(vae=0, encoder=0, decoder=0)
+    nothing = Steps(vae=0, encoder=0, decoder=0)
     with pytest.raises(ValueError, match=r"`--size` must be the base model's, 64"):
-        pretrain.check_steps(backbone, nothing, 128)
+        check_steps(backbone, nothing, 128)
     with pytest.raises(ValueError, match=r"`--steps.encoder` must be 0: the base's ArcFace"):
-        pretrain.check_steps(backbone, replace(nothing, encoder=5), 64)
+        check_steps(backbone, replace(nothing, encoder=5), 64)
     backbone.vae = nn.Identity()
     with pytest.raises(ValueError, match=r"`--steps.decoder` must be 0"):
-        pretrain.check_steps(backbone, replace(nothing, decoder=5), 64)
+        check_steps(backbone, replace(nothing, decoder=5), 64)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_what_would_fail_after_the_training_is_refused_before(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "precious").touch()
     with pytest.raises(ValueError, match=re.escape(named)):
-        pretrain.pretrain(pretrain.Steps(**options.pop("steps", {})), data_root="people", accelerator="cpu", **options)
+        pretrain.pretrain(Steps(**options.pop("steps", {})), data_root="people", accelerator="cpu", **options)
     assert (tmp_path / "precious").is_file()
 
 
@@ -211,13 +213,14 @@ def test_no_steps_leave_a_part_as_it_is(tmp_path):
 @pytest.mark.slow
 def test_a_base_model_comes_out(tmp_path, monkeypatch, tiny_configs):
     monkeypatch.setattr(small, "SMALL", tiny_configs)
+    monkeypatch.setattr("stage_zero.SMALL", tiny_configs)
     make_demo_people(tmp_path / "people", range(1000, 1002), clips_per_person=1)
     pretrain.pretrain(
         data_root=str(tmp_path / "people"),
         held_out=str(tmp_path / "people"),
         out=str(tmp_path / "base"),
         work=str(tmp_path / "work"),
-        steps=pretrain.Steps(**dict.fromkeys(STEPS, 2)),
+        steps=Steps(**dict.fromkeys(STEPS, 2)),
         window=4,
         accelerator="cpu",
     )
