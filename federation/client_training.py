@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from federation.args import AggregationArgs, FederationArgs
 from federation.client_states import ClientState
+from federation.local_figures import all_finite, describe_training, read_losses
 from federation.local_optimizer import LocalOptimizer
 from federation.protocols import FederatedData, FederatedModule
 from federation.seeding import derive_seed, seed_training
@@ -105,7 +106,7 @@ class ClientTrainer:
         """
         update, start = trained.update, time.perf_counter()
         history, norm = read_losses(losses), float(update.delta.norm())
-        update.contributes = math.isfinite(norm) and _all_finite([*trained.personal.personal, history["loss"]])
+        update.contributes = math.isfinite(norm) and all_finite([*trained.personal.personal, history["loss"]])
         if update.contributes:
             update.signals = self._measure(update.client)
         else:
@@ -113,7 +114,7 @@ class ClientTrainer:
             print(f"{who}: training was not finite. Its update is zero.", flush=True)
             update.delta, trained.personal, norm = torch.zeros_like(update.delta), before, 0.0
         update.seconds += time.perf_counter() - start
-        update.metrics = _describe(update, history, norm)
+        update.metrics = describe_training(update, history, norm)
         return trained
 
     def demand_batches(self, client: str, got: int) -> None:
@@ -160,27 +161,3 @@ class ClientTrainer:
         self.module.eval()
         with self.fabric.autocast():
             return self.module.signals([self.fabric.to_device(batch) for batch in batches])
-
-
-def read_losses(steps: list[dict[str, Tensor]]) -> dict[str, list[float]]:
-    """Return the losses of all steps by name; those after a `loss` that is not finite say nothing and are left out."""
-    values = {name: torch.stack([torch.as_tensor(step[name]) for step in steps]).tolist() for name in steps[0]}
-    good = next((step for step, loss in enumerate(values["loss"]) if not math.isfinite(loss)), len(steps))
-    return {name: some[: good + (name == "loss")] for name, some in values.items()}
-
-
-def _all_finite(values: list[Tensor | list[float]]) -> bool:
-    """Return whether all values are finite; extremes pass NaN on, and need no tensors of their own."""
-    return all(math.isfinite(extreme) for some in values for extreme in torch.as_tensor(some).aminmax())
-
-
-def _describe(update: ClientUpdate, losses: dict[str, list[float]], norm: float) -> dict[str, float]:
-    """Return what the device sees of its own training: mean losses, the update's norm, scores, seconds."""
-    return {
-        **{name: sum(values) / len(values) for name, values in losses.items() if values},
-        "update_norm": norm,
-        "identity_score": update.signals.identity,
-        "stability_score": update.signals.stability,
-        "seconds": update.seconds,
-        "failed": float(not update.contributes),
-    }

@@ -13,7 +13,7 @@ from lightning.fabric.plugins.precision import MixedPrecision
 
 from federation.args import AggregationArgs, FederationArgs
 from federation.client_states import ClientState
-from federation.client_training import TrainedClient, read_losses
+from federation.client_training import TrainedClient
 from federation.rounds import FederatedRounds
 from federation.time_limit import TimeLimit
 from federation.update import RoundState
@@ -181,10 +181,3 @@ def test_the_gradient_scaler_starts_anew_for_each_client(tmp_path):
         rounds.local.trainer.train(state, client, rounds.local.newcomer)
         scales.append(scaler.get_scale())
     assert scales == [2.0**39, 2.0**39]
-
-
-def test_losses_end_with_the_first_that_is_not_finite():
-    values = [1.0, 2.0, float("inf"), 3.0]
-    steps = [{"loss": torch.tensor(value), "flip": torch.tensor(2 * value)} for value in values]
-    assert read_losses(steps) == {"loss": values[:3], "flip": [2.0, 4.0]}
-    assert read_losses(steps[:2]) == {"loss": values[:2], "flip": [2.0, 4.0]}
