@@ -69,13 +69,3 @@ def rename_flags(argv: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
             word = f"--{aliases.get(flag, flag)}{equals}{value}"
         renamed.append(word)
     return renamed
-
-
-def count_aloud(what: str) -> Callable[[int, int], None]:
-    """Return a function of (done, total) that says on the screen, every fifty and at the end, how far a work is."""
-
-    def progress(done: int, total: int) -> None:
-        if done == total or done % 50 == 0:
-            print(f"{what}: {done}/{total}", file=sys.stderr)
-
-    return progress

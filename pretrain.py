@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from commandline import Seed, count_aloud, run_command
+from commandline import Seed, run_command
 from lightning_modules.args import Steps
 
 DEMO_PUBLIC, DEMO_HELD_OUT = "data/public", "data/held_out"
@@ -89,7 +89,7 @@ def pretrain(
             draw_people(people)
     backbone = load_base(init) if init else new_base(BackboneShape(size, window), SMALL)
     check_steps(backbone, steps, size)
-    public = PublicPeople(load_people(data_root, size, crop, count_aloud("reading clips")), window)
+    public = PublicPeople(load_people(data_root, size, crop), window)
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
     settings = {
         "data": hash_clips(clip for _, clip in public.clips),
@@ -118,7 +118,7 @@ def draw_people(people: int) -> None:
     from datamodules.demo import make_demo_people
     from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
 
-    make_demo_people(DEMO_PUBLIC, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
+    make_demo_people(DEMO_PUBLIC, PUBLIC_SEEDS[:people], processes=2)
     make_demo_people(DEMO_HELD_OUT, HELD_OUT_SEEDS, clips_per_person=4)
 
 

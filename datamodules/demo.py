@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from datamodules.clips import FPS, SAMPLE_RATE
 from datamodules.demo_person import PRIVATE_SEEDS, draw_person, name_of, number_of_clips
 from datamodules.demo_recording import record
+from datamodules.shown import show
 from datamodules.video import write_video
 
 CRF = 8
@@ -32,7 +33,6 @@ def make_demo_people(
     clips_per_person: int | None = None,
     size: int = 64,
     processes: int = 1,
-    progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Writes `root/<name>/clip_<n>.mp4` and `clip_<n>.truth.safetensors`; clips that stand already are kept.
 
@@ -42,7 +42,6 @@ def make_demo_people(
         clips_per_person: Clips of 3 s each; None is 2 for public people and 3 to 8, unequal, for clients.
         size: Width and height in pixels, even, at least 64.
         processes: How many processes draw at once.
-        progress: Called with (clips drawn, clips to draw).
 
     Returns:
         The paths of all clips, in the order of the seeds.
@@ -57,15 +56,13 @@ def make_demo_people(
     missing = [job for job in jobs if not _is_whole(*job, size)]
     work = partial(_make_clip, size=size)
     if processes == 1:
-        _count(map(work, missing), len(missing), progress)
+        _finish(map(work, missing), len(missing))
     elif missing:
-        _draw_together(work, missing, processes, progress)
+        _draw_together(work, missing, processes)
     return [path for _, _, path in jobs]
 
 
-def _draw_together(
-    work: Callable[[Job], None], jobs: Sequence[Job], processes: int, progress: Callable[[int, int], None] | None
-) -> None:
+def _draw_together(work: Callable[[Job], None], jobs: Sequence[Job], processes: int) -> None:
     """Draw in several processes; Ctrl-C reaches them, too, and this process ends them.
 
     Raises:
@@ -74,17 +71,16 @@ def _draw_together(
     context, deaf = get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
     with ProcessPoolExecutor(processes, context, initializer=signal.signal, initargs=deaf) as pool:
         try:
-            _count(pool.map(work, jobs, chunksize=4), len(jobs), progress)
+            _finish(pool.map(work, jobs, chunksize=4), len(jobs))
         except BrokenProcessPool:
             raise OSError("A process that drew demo people was killed. Is there memory for it? Try again.") from None
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _count(results: Iterable[None], total: int, progress: Callable[[int, int], None] | None) -> None:
-    for done, _ in enumerate(results, start=1):
-        if progress is not None:
-            progress(done, total)
+def _finish(drawn: Iterable[None], total: int) -> None:
+    for _ in show(drawn, "drawing demo people", total):
+        pass
 
 
 def _is_whole(seed: int, clip: int, path: Path, size: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +12,13 @@ from datamodules.clips import Clip, UnusableFile
 from datamodules.cropping import Crop
 from datamodules.layouts import find_recordings, warn_of_others
 from datamodules.recordings import read_recording
+from datamodules.shown import show
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Called after each file with the number of files read and of files in all."""
-
 
 def load_people(
-    root: str | Path,
-    size: int,
-    crop: Crop,
-    progress: Progress | None = None,
-    people: Collection[str] | None = None,
+    root: str | Path, size: int, crop: Crop, people: Collection[str] | None = None
 ) -> dict[str, list[Clip]]:
     """Read the clips of `root/<person>/`, in the order of names. A file of no use is named in one line and left out.
 
@@ -32,7 +26,6 @@ def load_people(
         root: one folder of recordings per person.
         size: of the frames, in pixels.
         crop: see `cropping.crop_box`.
-        progress: see `Progress`.
         people: whose clips are read; None is everyone's.
 
     Raises:
@@ -41,25 +34,18 @@ def load_people(
     """
     recordings = find_recordings(root, people)
     warn_of_others(root, people)
-    total, done = sum(map(len, recordings.values())), 0
-    loaded: dict[str, list[Clip]] = {}
-    for person, paths in recordings.items():
-        clips: list[Clip] = []
-        for path in paths:
-            try:
-                clips += read_recording(path, person, size, crop)
-            except UnusableFile as error:
-                log.warning("%s is left out: %s.", path, error)
-            done += 1
-            if progress:
-                progress(done, total)
-        if clips:
-            loaded[person] = tell_apart(clips)
-        else:
-            log.warning("%s is left out: none of the clips can be used.", person)
-    if not loaded:
-        raise ValueError(f"A folder of people must hold usable clips. Got {total} files in {root}, none of use.")
-    return loaded
+    files = [(person, path) for person, paths in recordings.items() for path in paths]
+    loaded: dict[str, list[Clip]] = {person: [] for person in recordings}
+    for person, path in show(files, "reading recordings", len(files)):
+        try:
+            loaded[person] += read_recording(path, person, size, crop)
+        except UnusableFile as error:
+            log.warning("%s is left out: %s.", path, error)
+    for person in [person for person, clips in loaded.items() if not clips]:
+        log.warning("%s is left out: none of the clips can be used.", person)
+    if not any(loaded.values()):
+        raise ValueError(f"A folder of people must hold usable clips. Got {len(files)} files in {root}, none of use.")
+    return {person: tell_apart(clips) for person, clips in loaded.items() if clips}
 
 
 def tell_apart(clips: Sequence[Clip]) -> list[Clip]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from commandline import Seed, count_aloud, run_command
+from commandline import Seed, run_command
 
 SIZE = 64
 """Pixels per side of the frames that judges learn from."""
@@ -60,10 +60,10 @@ def train_judges(
 
     demand_replaceable(out, MARK)
     if data_root == "data/public":
-        make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2, progress=count_aloud("making demo people"))
+        make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2)
     if held_out == "data/held_out":
         make_demo_people(held_out, HELD_OUT_SEEDS, clips_per_person=4, processes=2)
-    public = load_people(data_root, SIZE, "none", count_aloud("reading clips"))
+    public = load_people(data_root, SIZE, "none")
     examples = Examples(public)
     torch.manual_seed(seed)
     steps = {"landmarks": landmark_steps, "sync": sync_steps, "identity": identity_steps}

@@ -49,9 +49,7 @@ def test_clips_that_stand_are_kept_and_broken_or_old_ones_drawn_again(tmp_path, 
     first, second = make_demo_people(tmp_path, [1000], clips_per_person=2)
     stamp, bytes_of_first = first.stat().st_mtime_ns, first.read_bytes()
     second.with_suffix(".truth.safetensors").write_bytes(b"broken")
-    calls = []
-    make_demo_people(tmp_path, [1000], clips_per_person=2, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(1, 1)]
+    make_demo_people(tmp_path, [1000], clips_per_person=2)
     assert first.stat().st_mtime_ns == stamp
     assert set(load_file(second.with_suffix(".truth.safetensors"))) == {"motion", "mouth"}
     monkeypatch.setattr(demo, "GENERATOR", "another")
@@ -76,7 +74,7 @@ def be_killed(job):
 @pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_drawing_in_a_line():
     with pytest.raises(OSError, match="that drew demo people was killed"):
-        demo._draw_together(be_killed, [(1000, 0, Path("never"))], 2, None)
+        demo._draw_together(be_killed, [(1000, 0, Path("never"))], 2)
 
 
 @pytest.mark.parametrize("size", [32, 65])
