@@ -71,7 +71,7 @@ def test_systems_stand_side_by_side_unsmoothed(cases):
 def test_videos_have_names_frames_and_sound(cases, tmp_path):
     made = {"recorded": [case.frames for case in cases]}
     paths = save_videos(tmp_path, cases, made)
-    assert [path.name for path in paths[:2]] == ["p2000_clip_00.mp4", "p2000_clip_01.mp4"]
+    assert [str(path.relative_to(tmp_path)) for path in paths[:2]] == ["p2000/clip_00.mp4", "p2000/clip_01.mp4"]
     with av.open(str(paths[0])) as video:
         assert video.streams.video[0].frames == 10
         assert video.streams.audio
