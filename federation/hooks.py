@@ -41,7 +41,10 @@ class FederationCallback:
         """When a client has trained: the client half of the pipeline, on the device that trained it."""
 
     def on_cohort_ready(self, state: RoundState, updates: list[ClientUpdate]) -> None:
-        """When this device's clients all have updates: the stage that needs the others' public keys (masks)."""
+        """When this device's clients all have updates: the stage that needs the others' public keys (masks).
+
+        `delta` and `vector` are let go by then; what a stage needs of them it works out in `on_client_update`.
+        """
 
     def on_release(self, state: RoundState) -> None:
         """Just before the sum is formed: the last moment to charge the budget, or to set `state.stop`."""
