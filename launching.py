@@ -98,13 +98,12 @@ def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -
 def read_clients(data: FederatedData, module: FederatedModule, processes: int) -> FederatedData:
     """Return the data with everybody's clips, told how the module encodes them; makes the demo people if asked for.
 
-    Further devices of a run start here again, after rank 0, and leave its warnings unsaid.
+    Further devices of a run start here again, after rank 0; they read anew only what `--data.cache_dir` does not keep.
 
     Raises:
         ValueError: If the frames are not of the size that the base model knows.
     """
-    if not is_first_device():
-        logging.getLogger("datamodules").setLevel(logging.ERROR)
+    speak_once()
     if isinstance(data, ClientDataModule):
         if data.size != module.frame_size:
             raise ValueError(f"`--data.size` must be the base model's, {module.frame_size}. Got {data.size}.")
@@ -115,11 +114,17 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
     return data
 
 
+def speak_once() -> None:
+    """Leave what is said of recordings to the first device of a run."""
+    if not is_first_device():
+        logging.getLogger("datamodules").setLevel(logging.ERROR)
+
+
 def read_public_people(root: str | None, data: FederatedData, module: FederatedModule) -> ClientDataModule | None:
     """Read people who are shown in `released/*`, with the clients' size and crop; None if there are none."""
     if root is None or not isinstance(data, ClientDataModule):
         return None
-    return read_clients(ClientDataModule(root, data.size, data.crop), module, processes=1)
+    return read_clients(ClientDataModule(root, data.size, data.crop, cache_dir=data.cache_dir), module, processes=1)
 
 
 def fill_demo_folder(root: Path, size: int, processes: int) -> None:

@@ -49,7 +49,7 @@ def pretrain(
         held_out: Folder of public people that nothing is trained on, for the scores in the model card; nothing is
             scored if not given, but for the demo people, who have data/held_out.
         out: Where the base model goes, in diffusers layout, float16.
-        work: Where checkpoints and losses go; one training's.
+        work: Where read clips, checkpoints and losses go; one training's.
         init: Start from this base model instead of from scratch.
         people: How many demo people to make.
         size: Height and width of the frames, pixels.
@@ -66,7 +66,7 @@ def pretrain(
     from datamodules.encoding_cache import hash_clips
     from datamodules.frames import load_people
     from datamodules.public import PublicPeople
-    from launching import make_fabric
+    from launching import is_first_device, make_fabric, speak_once
     from lightning_modules.base_folder import MARK, load_base, new_base, save_base
     from lightning_modules.fitting import Stage
     from lightning_modules.model_card import add_history, score_base, write_card
@@ -82,14 +82,14 @@ def pretrain(
     if accelerator == "cpu" and devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
     fabric = make_fabric(accelerator, devices, "ddp" if devices > 1 else "auto", precision)
-    fabric.launch()
+    speak_once()
     torch.manual_seed(seed)
-    if drawn:
-        with fabric.rank_zero_first():
-            draw_people(people)
     backbone = load_base(init) if init else new_base(BackboneShape(size, window), SMALL)
     check_steps(backbone, steps, size)
-    public = PublicPeople(load_people(data_root, size, crop), window)
+    if drawn and is_first_device():
+        draw_people(people)
+    public = PublicPeople(load_people(data_root, size, crop, cache_dir=f"{work}/clips"), window)
+    fabric.launch()  # starts the other devices, which find the clips read
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
     settings = {
         "data": hash_clips(clip for _, clip in public.clips),

@@ -40,7 +40,8 @@ class ClientDataModule(LightningDataModule):
                 out; `none` takes the centre square.
             window: frames of an example.
             batch_size: examples of a batch.
-            cache_dir: where encoded clips are kept from run to run; none keeps them in memory only.
+            cache_dir: where clips, and what the model's frozen parts make of them, are kept from run to run; none
+                keeps them in memory only, and every device reads everyone's recordings.
             people: names of those who take part; none is everyone in `root`.
         """
         super().__init__()
@@ -67,7 +68,7 @@ class ClientDataModule(LightningDataModule):
             ValueError: nothing in it can be used, or someone of `people` is not in it.
         """
         if not self._people:
-            people = load_people(self.root, self.size, self.crop, people=self.people)
+            people = load_people(self.root, self.size, self.crop, self.people, self.cache_dir)
             self._people = {person: split_clips(person, clips) for person, clips in sorted(people.items())}
 
     @property

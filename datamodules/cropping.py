@@ -101,8 +101,8 @@ def crop_and_resize(frames: Tensor, box: Box, size: int) -> Tensor:
     square = frames[:, :, box.top : box.top + box.side, box.left : box.left + box.side]
     if box.side == size:
         return square.contiguous()
-    scaled = functional.interpolate(square.float(), (size, size), mode="bicubic", antialias=True)
-    return scaled.round().clamp(0, 255).to(torch.uint8)
+    scaled = functional.interpolate(square, (size, size), mode="bicubic", antialias=True)  # in bytes, as Pillow does
+    return scaled.contiguous()
 
 
 def crop_portrait(picture: Tensor, size: int, mode: Crop = "auto", name: str = "the portrait") -> Tensor:
@@ -134,10 +134,18 @@ def _largest_face(frame: Tensor, name: str) -> Face | None:
     return faces[0] if faces else None
 
 
+def name_detector() -> str:
+    """Return the file of insightface's detector, `cascade` where there is none."""
+    return str(next(iter(_list_models()), "cascade"))
+
+
+def _list_models() -> list[Path]:
+    return sorted(INSIGHTFACE_MODELS.expanduser().glob("*/det_*.onnx"))
+
+
 @cache
 def _detector() -> Callable[[Tensor], list[Face]]:
-    models = sorted(INSIGHTFACE_MODELS.expanduser().glob("*/det_*.onnx"))
-    if not models:
+    if not (models := _list_models()):
         return _search_with_cascade
     try:
         from insightface.model_zoo import get_model

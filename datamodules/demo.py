@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -18,6 +14,7 @@ from datamodules.clips import FPS, SAMPLE_RATE
 from datamodules.demo_person import PRIVATE_SEEDS, draw_person, name_of, number_of_clips
 from datamodules.demo_recording import record
 from datamodules.shown import show
+from datamodules.together import work_together
 from datamodules.video import write_video
 
 CRF = 8
@@ -55,32 +52,11 @@ def make_demo_people(
     ]
     missing = [job for job in jobs if not _is_whole(*job, size)]
     work = partial(_make_clip, size=size)
-    if processes == 1:
-        _finish(map(work, missing), len(missing))
-    elif missing:
-        _draw_together(work, missing, processes)
+    if missing:
+        drawn = work_together(work, missing, processes, "drew demo people", chunk=4)
+        for _ in show(drawn, "drawing demo people", len(missing)):
+            pass
     return [path for _, _, path in jobs]
-
-
-def _draw_together(work: Callable[[Job], None], jobs: Sequence[Job], processes: int) -> None:
-    """Draw in several processes; Ctrl-C reaches them, too, and this process ends them.
-
-    Raises:
-        OSError: If one of them is killed.
-    """
-    context, deaf = get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
-    with ProcessPoolExecutor(processes, context, initializer=signal.signal, initargs=deaf) as pool:
-        try:
-            _finish(pool.map(work, jobs, chunksize=4), len(jobs))
-        except BrokenProcessPool:
-            raise OSError("A process that drew demo people was killed. Is there memory for it? Try again.") from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _finish(drawn: Iterable[None], total: int) -> None:
-    for _ in show(drawn, "drawing demo people", total):
-        pass
 
 
 def _is_whole(seed: int, clip: int, path: Path, size: int) -> bool:

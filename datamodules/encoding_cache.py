@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -45,16 +46,25 @@ class EncodingCache:
         self.fingerprint = fingerprint
 
     def __call__(self, clip: Clip) -> Encoding:
-        """Return the clip's encoding, from the folder if it is there."""
+        """Return the clip's encoding, from the folder, and mapped into memory: what is not in use needs none.
+
+        Raises:
+            OSError: the folder cannot be written to, or the file is broken.
+        """
         path = self.folder / clip.person / f"{content_hash(clip, self.fingerprint)}.safetensors"
-        if path.is_file():
+        try:
+            if not path.is_file():
+                self._keep(clip, path)
             return load_file(path)
+        except SafetensorError as error:
+            raise OSError(f"An encoded clip cannot be kept in {path}: {error}. If it is there, delete it.") from error
+
+    def _keep(self, clip: Clip, path: Path) -> None:
         encoding = {name: tensor.detach().cpu().contiguous() for name, tensor in self.encode(clip).items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # several devices may write the same clip
         save_file(encoding, partial)
         os.replace(partial, path)
-        return encoding
 
 
 def content_hash(clip: Clip, fingerprint: str) -> str:

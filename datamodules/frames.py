@@ -1,4 +1,4 @@
-"""All clips of a folder of people, in memory as uint8."""
+"""All clips of a folder of people."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from datamodules.clips import Clip, UnusableFile
 from datamodules.cropping import Crop
 from datamodules.layouts import find_recordings, warn_of_others
+from datamodules.prepared import PreparedClips
 from datamodules.recordings import read_recording
 from datamodules.shown import show
 
@@ -18,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def load_people(
-    root: str | Path, size: int, crop: Crop, people: Collection[str] | None = None
+    root: str | Path, size: int, crop: Crop, people: Collection[str] | None = None, cache_dir: str | None = None
 ) -> dict[str, list[Clip]]:
     """Read the clips of `root/<person>/`, in the order of names. A file of no use is named in one line and left out.
 
@@ -27,6 +29,7 @@ def load_people(
         size: of the frames, in pixels.
         crop: see `cropping.crop_box`.
         people: whose clips are read; None is everyone's.
+        cache_dir: where clips are kept from run to run, see `PreparedClips`; None reads them into memory.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -36,9 +39,15 @@ def load_people(
     warn_of_others(root, people)
     files = [(person, path) for person, paths in recordings.items() for path in paths]
     loaded: dict[str, list[Clip]] = {person: [] for person in recordings}
-    for person, path in show(files, "reading recordings", len(files)):
+    if cache_dir:
+        prepared = PreparedClips(cache_dir, size, crop)
+        prepared.read_ahead(files)
+        read, wanted = prepared.read, files
+    else:
+        read, wanted = partial(read_recording, size=size, crop=crop), show(files, "reading recordings", len(files))
+    for person, path in wanted:
         try:
-            loaded[person] += read_recording(path, person, size, crop)
+            loaded[person].extend(read(person, path))
         except UnusableFile as error:
             log.warning("%s is left out: %s.", path, error)
     for person in [person for person, clips in loaded.items() if not clips]:

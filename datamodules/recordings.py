@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -30,8 +30,8 @@ LOOKS = 3
 log = logging.getLogger(__name__)
 
 
-def read_recording(path: Path, person: str, size: int, crop: Crop) -> list[Clip]:
-    """Read a recording's clips at `(size, size)` pixels.
+def read_recording(person: str, path: Path, size: int, crop: Crop) -> Iterator[Clip]:
+    """Yield a recording's clips at `(size, size)` pixels, each as soon as its last frame is decoded.
 
     Raises:
         UnusableFile: broken, truncated, shorter than a second, without sound, or without a face where one is demanded.
@@ -52,8 +52,8 @@ def read_recording(path: Path, person: str, size: int, crop: Crop) -> list[Clip]
     kept = {piece: box for piece, box in zip(sounding, boxes, strict=True) if box}
     _say_left_out(path, [names[piece] for piece in sounding if piece not in kept], "no face was found there")
     frames = _read_frames(stream, [indices[piece.start : piece.stop] for piece in kept], list(kept.values()), size)
-    return [
-        Clip(
+    for piece, pictures in zip(kept, frames, strict=True):
+        yield Clip(
             person=person,
             name=names[piece],
             frames=pictures,
@@ -63,8 +63,6 @@ def read_recording(path: Path, person: str, size: int, crop: Crop) -> list[Clip]
             path=path,
             start=piece.start / FPS,
         )
-        for piece, pictures in zip(kept, frames, strict=True)
-    ]
 
 
 def _name_pieces(stem: str, pieces: Sequence[range]) -> dict[range, str]:
@@ -105,22 +103,28 @@ def _find_boxes(stream: VideoStream, pieces: list[np.ndarray], crop: Crop) -> li
     return boxes
 
 
-def _read_frames(stream: VideoStream, pieces: list[np.ndarray], boxes: list[Box], size: int) -> list[Tensor]:
-    """Decode once, and crop and shrink at once: a full-size recording is never in memory."""
-    owner = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
-    parts: list[list[Tensor]] = [[] for _ in pieces]
-    done = 0
+def _read_frames(stream: VideoStream, pieces: list[np.ndarray], boxes: list[Box], size: int) -> Iterator[Tensor]:
+    """Decode once, and crop and shrink at once: neither full-size frames nor other pieces stay in memory."""
+    ends, done = np.cumsum([len(piece) for piece in pieces]), 0
+    piece, parts = 0, []
     for chunk in decode_frames(stream, np.concatenate(pieces)):
-        owners = owner[done : done + len(chunk)]
-        for piece in np.unique(owners):
-            parts[piece].append(crop_and_resize(chunk[torch.from_numpy(owners == piece)], boxes[piece], size))
-        done += len(chunk)
-    return [torch.cat(part) for part in parts]
+        while len(chunk):
+            here = chunk[: ends[piece] - done]
+            parts.append(crop_and_resize(here, boxes[piece], size))
+            chunk, done = chunk[len(here) :], done + len(here)
+            if done == ends[piece]:
+                yield torch.cat(parts)
+                piece, parts = piece + 1, []
+
+
+def truth_of(path: Path) -> Path:
+    """Return the file beside a recording that holds what is known of it, `<stem>.truth.safetensors`."""
+    return path.with_name(f"{path.stem}.truth.safetensors")
 
 
 def _read_truth(path: Path, frames: int) -> dict[str, Tensor] | None:
-    """Return motion `(frames, 6)` and mouth `(frames,)` from `<stem>.truth.safetensors`, if the recording has one."""
-    sidecar = path.with_name(f"{path.stem}.truth.safetensors")
+    """Return motion `(frames, 6)` and mouth `(frames,)` of a recording, if they are known."""
+    sidecar = truth_of(path)
     if not sidecar.is_file():
         return None
     try:

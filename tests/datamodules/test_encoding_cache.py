@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from datamodules.audio import log_mel_windows
@@ -59,3 +60,11 @@ def test_only_whole_safetensors_files_are_left_behind(tmp_path, make_clip):
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path.suffix for path in files] == [".safetensors"]
     assert files[0].parent.name == "bob"
+
+
+def test_a_broken_file_is_named_with_what_to_do(tmp_path, make_clip):
+    EncodingCache(tmp_path, Encoder(), "a")(make_clip("bob"))
+    (file,) = tmp_path.rglob("*.safetensors")
+    file.write_bytes(b"broken")
+    with pytest.raises(OSError, match=f"{file.name}: .* delete it"):
+        EncodingCache(tmp_path, Encoder(), "a")(make_clip("bob"))

@@ -34,7 +34,7 @@ from datamodules.recordings import LOOKS, read_recording
 )
 def test_any_container_rate_and_size_becomes_the_same_kind_of_clip(record, name, settings):
     path = record(name, **settings)
-    (clip,) = read_recording(path, "ada", 32, "none")
+    (clip,) = read_recording("ada", path, 32, "none")
     assert clip.frames.shape[1:] == (3, 32, 32)
     assert clip.frames.dtype == torch.uint8
     assert abs(len(clip.frames) - 2 * FPS) <= 1
@@ -48,7 +48,7 @@ def test_a_long_recording_is_cut_with_its_sound_and_its_truth(record):
     path = record("long.mp4", seconds=7.0, event=3.8)
     mouth = torch.arange(175.0)
     save_file({"motion": mouth[:, None].repeat(1, 6), "mouth": mouth}, path.with_name("long.truth.safetensors"))
-    first, second = read_recording(path, "ada", 32, "none")
+    first, second = read_recording("ada", path, 32, "none")
     assert (first.name, second.name) == ("long-01", "long-02")
     assert (first.start, second.start) == (0.0, 3.2)
     assert torch.equal(first.mouth, mouth[:75])
@@ -61,14 +61,14 @@ def test_a_long_recording_is_cut_with_its_sound_and_its_truth(record):
 
 
 def test_clips_share_no_memory_with_the_recording(record):
-    first, _ = read_recording(record("long.mp4", seconds=7.0), "ada", 16, "none")
+    first, _ = read_recording("ada", record("long.mp4", seconds=7.0), 16, "none")
     assert first.waveform.untyped_storage().nbytes() == first.waveform.nbytes
 
 
 def test_truth_that_does_not_fit_is_left_out_by_name(record, caplog):
     path = record("a.mp4")
     save_file({"motion": torch.zeros(9, 6), "mouth": torch.zeros(9)}, path.with_name("a.truth.safetensors"))
-    (clip,) = read_recording(path, "ada", 16, "none")
+    (clip,) = read_recording("ada", path, 16, "none")
     assert clip.mouth is None
     assert "a.truth.safetensors is left out: it must hold 50 frames" in caplog.text
 
@@ -83,34 +83,35 @@ def test_truth_that_does_not_fit_is_left_out_by_name(record, caplog):
 )
 def test_what_cannot_be_used_is_refused_with_a_reason(record, settings, reason):
     with pytest.raises(UnusableFile, match=reason):
-        read_recording(record("a.mp4", **settings), "ada", 16, "none")
+        list(read_recording("ada", record("a.mp4", **settings), 16, "none"))
 
 
 def test_a_recording_without_a_face_is_refused_where_one_is_demanded(record):
     with pytest.raises(UnusableFile, match="no face"):
-        read_recording(record("a.mp4"), "ada", 16, "face")
+        list(read_recording("ada", record("a.mp4"), 16, "face"))
 
 
 def test_silent_pieces_are_left_out_by_name(record, caplog):
     """What a microphone that was switched off leaves: nobody can learn or score a mouth by it."""
     path = record("long.mp4", seconds=11.0, sound_to=2.0)
-    (only,) = read_recording(path, "ada", 16, "none")
+    (only,) = read_recording("ada", path, 16, "none")
     assert (only.name, len(only.frames)) == ("long-01", 75)
     assert caplog.messages == [f"{path} is used without long-02, long-03: its sound is silent there."]
 
 
 def test_sound_in_the_gap_between_two_pieces_alone_is_none(record, monkeypatch):
     monkeypatch.setattr(recordings, "cut_recording", lambda frames: [range(20), range(60, frames)])
+    path = record("a.mp4", seconds=4.0, sound_from=1.4, sound_to=1.8, event=1.5)
     with pytest.raises(UnusableFile, match="silent"):
-        read_recording(record("a.mp4", seconds=4.0, sound_from=1.4, sound_to=1.8, event=1.5), "ada", 16, "none")
+        list(read_recording("ada", path, 16, "none"))
 
 
 def test_a_piece_without_a_face_is_left_out_by_name_where_one_is_demanded(record, monkeypatch, caplog):
     """The square of the piece before serves where a face is only wished for."""
     path, looks = record("long.mp4", seconds=11.0), count()
     monkeypatch.setattr(cropping, "_largest_face", lambda *_: Face(32, 24, 20) if next(looks) < LOOKS else None)
-    (only,) = read_recording(path, "ada", 16, "face")
+    (only,) = read_recording("ada", path, 16, "face")
     assert only.name == "long-01"
     assert caplog.messages == [f"{path} is used without long-02, long-03: no face was found there."]
     looks = count()
-    assert [clip.name for clip in read_recording(path, "ada", 16, "auto")] == ["long-01", "long-02", "long-03"]
+    assert [clip.name for clip in read_recording("ada", path, 16, "auto")] == ["long-01", "long-02", "long-03"]

@@ -1,0 +1,37 @@
+"""A clip as a file that is mapped into memory: processes share it, and what is not in use needs no memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from datamodules.clips import Clip
+
+
+def save_clip(clip: Clip, path: Path) -> None:
+    """Write a clip, less its person and its recording's path, which may be called something else next time."""
+    tensors = {"frames": clip.frames, "waveform": clip.waveform, "motion": clip.motion, "mouth": clip.mouth}
+    known = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
+    save_file(known, path, metadata={"name": clip.name, "start": repr(clip.start)})
+
+
+def load_clip(path: Path, person: str, recording: Path) -> Clip:
+    """Return the clip of a file by `save_clip`.
+
+    Raises:
+        SafetensorError: the file is broken.
+    """
+    with safe_open(path, "pt") as file:
+        said, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    return Clip(
+        person=person,
+        name=said["name"],
+        frames=tensors["frames"],
+        waveform=tensors["waveform"],
+        motion=tensors.get("motion"),
+        mouth=tensors.get("mouth"),
+        path=recording,
+        start=float(said["start"]),
+    )

@@ -1,0 +1,125 @@
+"""Recordings are read once: their clips are kept on disk, and every device of every run takes them from there."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from datamodules import audio, clips, cropping, decoding, recordings, sound, splitting, video_stream
+from datamodules.clip_files import load_clip, save_clip
+from datamodules.clips import Clip, UnusableFile
+from datamodules.cropping import Crop, name_detector
+from datamodules.decoding import has_decord
+from datamodules.recordings import read_recording, truth_of
+from datamodules.remarks import noted_remarks
+from datamodules.shown import show
+from datamodules.together import work_together
+
+READERS = (audio, clips, cropping, decoding, recordings, sound, splitting, video_stream)
+"""What makes clips of a recording: clips that other code made are made again."""
+
+PATIENCE = 3.0
+"""Seconds of reading after which other processes are called for help; they take as long to start."""
+
+REMARKS = "remarks.json"
+
+Recording = tuple[str, Path]
+"""Person and file."""
+
+log = logging.getLogger(__name__)
+
+
+class PreparedClips:
+    """Clips at one size, in a folder that is as private as the recordings; whoever reads them must not write to it."""
+
+    def __init__(self, folder: str | Path, size: int, crop: Crop) -> None:
+        """Use `folder/<person>/`; see `read_recording` for size and crop."""
+        self.folder, self.size, self.crop = Path(folder), size, crop
+        self._refused: dict[Recording, str] = {}
+
+    def read_ahead(self, wanted: Sequence[Recording]) -> None:
+        """Prepare what is missing of many recordings, in as many processes as there are cores where it takes long.
+
+        What cannot be used is remembered for `read`, and tried again in the next run.
+        """
+        missing = [recording for recording in wanted if not self._place(*recording).is_dir()]
+        reasons = show(self._prepare_all(missing), "reading recordings", len(missing))
+        self._refused |= {recording: reason for recording, reason in zip(missing, reasons, strict=True) if reason}
+
+    def read(self, person: str, path: Path) -> list[Clip]:
+        """Return a recording's clips, prepared now if need be; what was remarked of it then is said again.
+
+        Raises:
+            UnusableFile: see `read_recording`.
+        """
+        if reason := self._refused.get((person, path)) or self._prepare((person, path)):
+            raise UnusableFile(reason)
+        place = self._place(person, path)
+        try:
+            remarks = json.loads((place / REMARKS).read_text())
+            loaded = [load_clip(file, person, path) for file in sorted(place.glob("*.safetensors"))]
+        except (SafetensorError, ValueError, OSError) as error:
+            raise ValueError(f"Prepared clips cannot be read ({error}). Delete {place}, and start again.") from error
+        for remark in remarks:
+            log.warning("%s", remark)
+        return loaded
+
+    def _prepare_all(self, missing: Sequence[Recording]) -> Iterator[str | None]:
+        left, give_up = list(missing), time.monotonic() + PATIENCE
+        while left and (len(left) == 1 or time.monotonic() < give_up):
+            yield self._prepare(left.pop(0))
+        if left:
+            yield from work_together(self._prepare, left, len(os.sched_getaffinity(0)), "read recordings")
+
+    def _prepare(self, recording: Recording) -> str | None:
+        """Keep the clips of a recording, all of them or none; return why it cannot be used."""
+        place, (person, path) = self._place(*recording), recording
+        if place.is_dir():
+            return None
+        partial = place.with_name(f"{place.name}.{os.getpid()}.partial")  # several devices may read the same file
+        partial.mkdir(parents=True)
+        try:
+            with noted_remarks() as remarks:
+                for number, clip in enumerate(read_recording(person, path, self.size, self.crop)):
+                    save_clip(clip, partial / f"{number:05d}.safetensors")
+            (partial / REMARKS).write_text(json.dumps(remarks))
+            _keep_first(partial, place)
+        except UnusableFile as error:
+            return str(error)
+        except SafetensorError as error:
+            raise OSError(f"Clips cannot be kept in {self.folder}: {error}.") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return None
+
+    def _place(self, person: str, path: Path) -> Path:
+        """Return the folder of a recording's clips, named by all that they depend on."""
+        files = [file.stat() for file in (path, truth_of(path)) if file.is_file()]
+        known = [str(path.resolve()), [(file.st_size, file.st_mtime_ns) for file in files]]
+        settings = [self.size, self.crop, name_detector(), has_decord(), _code()]
+        name = hashlib.sha256(json.dumps([known, settings]).encode()).hexdigest()
+        return self.folder / person / f"{path.stem}-{name[:16]}"
+
+
+def _keep_first(made: Path, place: Path) -> None:
+    """Move a folder to its place, unless another process was there before: both hold the same."""
+    try:
+        made.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+
+
+@cache
+def _code() -> str:
+    return "".join(inspect.getsource(module) for module in READERS)

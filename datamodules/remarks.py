@@ -1,0 +1,23 @@
+"""What is said of a recording while it is read, to be said again when its clips are used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def noted_remarks() -> Iterator[list[str]]:
+    """Collect what this package warns of, instead of saying it, also where it may not warn."""
+    said: list[str] = []
+    package, note = logging.getLogger(__package__), logging.Handler(logging.WARNING)
+    note.emit = lambda record: said.append(record.getMessage())
+    before = package.propagate, package.level
+    package.addHandler(note)
+    package.propagate, package.level = False, logging.WARNING
+    try:
+        yield said
+    finally:
+        package.removeHandler(note)
+        package.propagate, package.level = before

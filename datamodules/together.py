@@ -1,0 +1,50 @@
+"""Work on many files in several processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import current_process, get_context
+from typing import TypeVar
+
+import torch
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def work_together(
+    work: Callable[[Job], Result], jobs: Sequence[Job], processes: int, doing: str, chunk: int = 1
+) -> Iterator[Result]:
+    """Yield `work` of each job, in their order, done in several processes; Ctrl-C ends them with this one.
+
+    They are started anew, not forked: torch's and decord's threads, and a GPU, do not survive a fork. A daemon, as on a
+    person's device, may have no children: it works alone.
+
+    Args:
+        work: What each process does; it and its results must pickle.
+        jobs: What it is done for.
+        processes: How many at once, one thread each; 1 is this one.
+        doing: What the processes do, for the error, e.g. `drew demo people`.
+        chunk: Jobs that a process takes at once.
+
+    Raises:
+        OSError: One of them is killed.
+    """
+    if processes == 1 or current_process().daemon:
+        yield from map(work, jobs)
+        return
+    with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn"), initializer=_settle) as pool:
+        try:
+            yield from pool.map(work, jobs, chunksize=chunk)
+        except BrokenProcessPool:
+            raise OSError(f"A process that {doing} was killed. Is there memory for it? Try again.") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _settle() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

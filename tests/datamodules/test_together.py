@@ -1,0 +1,62 @@
+"""Several processes, and how they end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+import torch
+
+from datamodules.together import work_together
+
+
+def tell(job):
+    return job, os.getpid(), torch.get_num_threads()
+
+
+def be_killed(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(job):
+    raise ValueError(f"job {job}")
+
+
+def tell_from_a_daemon(answers):
+    answers.put(list(work_together(tell, [1, 2], 2, "counted")))
+
+
+@pytest.mark.slow
+def test_results_come_in_the_order_of_the_jobs_from_other_processes_of_one_thread():
+    done = list(work_together(tell, range(5), 2, "counted"))
+    assert [job for job, _, _ in done] == list(range(5))
+    assert os.getpid() not in {process for _, process, _ in done}
+    assert {threads for _, _, threads in done} == {1}
+
+
+def test_one_process_is_this_one():
+    assert {process for _, process, _ in work_together(tell, range(3), 1, "counted")} == {os.getpid()}
+
+
+@pytest.mark.slow
+def test_a_daemon_works_alone_as_it_may_have_no_children():
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    daemon = context.Process(target=tell_from_a_daemon, args=(answers,), daemon=True)
+    daemon.start()
+    assert {process for _, process, _ in answers.get(timeout=120)} == {daemon.pid}
+    daemon.join()
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_work_in_a_line():
+    with pytest.raises(OSError, match=r"^A process that counted was killed"):
+        list(work_together(be_killed, [1, 2, 3], 2, "counted"))
+
+
+@pytest.mark.slow
+def test_what_a_job_raises_is_raised_here():
+    with pytest.raises(ValueError, match="job 1"):
+        list(work_together(fail, [1, 2, 3], 2, "counted"))
