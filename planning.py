@@ -30,8 +30,10 @@ class RunPlan:
     other: StepPlan
     """The same with gradient checkpointing if that is off, without it if it is on."""
     checkpointing: bool
-    cache: int
-    """Bytes of host memory for the encodings of a minute of recordings."""
+    minute: int
+    """Bytes of a minute of clips and their encodings."""
+    kept: bool
+    """Whether these lie on disk, mapped into memory, instead of in memory."""
     round_seconds: float | None
     """Of the training steps alone; None where the device is not at hand, or nobody knows how many clients there are."""
 
@@ -40,13 +42,14 @@ class RunPlan:
         own, other = self.step.step, self.other.step
         word = "without" if self.checkpointing else "with"
         hosted = f", and {_size(self.step.on_host)} in host memory" if self.step.on_host else ""
+        where = "on disk" if self.kept else "in host memory; on disk with `--data.cache_dir FOLDER`"
         took = "unknown here" if self.round_seconds is None else f"about {self.round_seconds:.0f} s"
         rows = [
             ("frozen weights", f"{_size(self.step.frozen)}{hosted}"),
             ("adapters and optimizer state", f"{_size(12 * self.step.trained)} of {self.step.trained:,} parameters"),
             ("activations", f"{_size(own.held)} ({word} gradient checkpointing {_size(other.held)})"),
             ("peak of a training step", f"{_size(self.step.peak)} ({word} it {_size(self.other.peak)})"),
-            ("cached encodings", f"{_size(self.cache)} of host memory for a minute of recordings"),
+            ("a minute of recordings", f"{_size(self.minute)} {where}"),
             ("work of a training step", f"{own.flops / 1e12:.3g} TFLOP"),
             ("training steps of a round", took),
         ]
@@ -72,7 +75,8 @@ def plan_run(chosen: Namespace) -> RunPlan:
     )
     own = head["gradient_checkpointing"]
     step, other = (with_it, without) if own else (without, with_it)
-    return RunPlan(step, other, own, 60 * FPS * step.encoding, _round_seconds(chosen, step))
+    kept = data.cache_dir is not None
+    return RunPlan(step, other, own, 60 * FPS * step.encoding, kept, _round_seconds(chosen, step))
 
 
 def _round_seconds(chosen: Namespace, plan: StepPlan) -> float | None:

@@ -37,7 +37,7 @@ class StepPlan:
     trained: int
     """Parameters that are trained; they are float32."""
     encoding: int
-    """Bytes of host memory for the encoding of one frame of a clip."""
+    """Bytes of one frame of a clip and its encoding."""
     step: Footprint
 
     @property

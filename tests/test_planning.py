@@ -68,7 +68,7 @@ def test_another_module_is_refused(monkeypatch, capsys):
 
 def test_peak_is_the_sum_of_its_parts():
     assert STEP.peak == 2_000_000_000 + 12_000_000 + 10**9
-    plan = str(planning.RunPlan(STEP, STEP, checkpointing=True, cache=10**8, round_seconds=12.3))
+    plan = str(planning.RunPlan(STEP, STEP, checkpointing=True, minute=10**8, kept=True, round_seconds=12.3))
     assert "3.01 GB (without it 3.01 GB)" in plan
     assert "about 12 s" in plan
 
