@@ -15,6 +15,7 @@ from datamodules.layouts import find_recordings, warn_of_others
 from datamodules.prepared import PreparedClips
 from datamodules.recordings import read_recording
 from datamodules.shown import show
+from datamodules.together import one_thread
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +40,18 @@ def load_people(
     warn_of_others(root, people)
     files = [(person, path) for person, paths in recordings.items() for path in paths]
     loaded: dict[str, list[Clip]] = {person: [] for person in recordings}
-    if cache_dir:
-        prepared = PreparedClips(cache_dir, size, crop)
-        prepared.read_ahead(files)
-        read, wanted = prepared.read, files
-    else:
-        read, wanted = partial(read_recording, size=size, crop=crop), show(files, "reading recordings", len(files))
-    for person, path in wanted:
-        try:
-            loaded[person].extend(read(person, path))
-        except UnusableFile as error:
-            log.warning("%s is left out: %s.", path, error)
+    with one_thread():
+        if cache_dir:
+            prepared = PreparedClips(cache_dir, size, crop)
+            prepared.read_ahead(files)
+            read, wanted = prepared.read, files
+        else:
+            read, wanted = partial(read_recording, size=size, crop=crop), show(files, "reading recordings", len(files))
+        for person, path in wanted:
+            try:
+                loaded[person].extend(read(person, path))
+            except UnusableFile as error:
+                log.warning("%s is left out: %s.", path, error)
     for person in [person for person, clips in loaded.items() if not clips]:
         log.warning("%s is left out: none of the clips can be used.", person)
     if not any(loaded.values()):

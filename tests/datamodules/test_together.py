@@ -9,7 +9,7 @@ import signal
 import pytest
 import torch
 
-from datamodules.together import work_together
+from datamodules.together import one_thread, work_together
 
 
 def tell(job):
@@ -60,3 +60,11 @@ def test_a_process_that_is_killed_ends_the_work_in_a_line():
 def test_what_a_job_raises_is_raised_here():
     with pytest.raises(ValueError, match="job 1"):
         list(work_together(fail, [1, 2, 3], 2, "counted"))
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), one_thread():
+        assert torch.get_num_threads() == 1
+        raise KeyError
+    assert torch.get_num_threads() == before
