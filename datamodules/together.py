@@ -1,13 +1,15 @@
-"""Work on many files in several processes."""
+"""Work on many files in several processes, which end with this one."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import current_process, get_context
+from functools import partial
+from multiprocessing import active_children, current_process, get_context
 from typing import TypeVar
 
 import torch
@@ -19,7 +21,7 @@ Result = TypeVar("Result")
 def work_together(
     work: Callable[[Job], Result], jobs: Sequence[Job], processes: int, doing: str, chunk: int = 1
 ) -> Iterator[Result]:
-    """Yield `work` of each job, in their order, done in several processes; Ctrl-C ends them with this one.
+    """Yield `work` of each job, in their order, done in several processes; whoever stops asking stops them.
 
     They are started anew, not forked: torch's and decord's threads, and a GPU, do not survive a fork. A daemon, as on a
     person's device, may have no children: it works alone.
@@ -37,13 +39,16 @@ def work_together(
     if processes == 1 or current_process().daemon:
         yield from map(work, jobs)
         return
+    others = set(active_children())
     with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn"), initializer=_settle) as pool:
         try:
-            yield from pool.map(work, jobs, chunksize=chunk)
+            yield from pool.map(partial(_work_until_told, work), jobs, chunksize=chunk)
         except BrokenProcessPool:
             raise OSError(f"A process that {doing} was killed. Is there memory for it? Try again.") from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            for process in set(active_children()) - others:
+                process.terminate()
+            raise
 
 
 @contextmanager
@@ -58,5 +63,18 @@ def one_thread() -> Iterator[None]:
 
 
 def _settle() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process tells the others
+    signal.signal(signal.SIGTERM, _end)
     torch.set_num_threads(1)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(1)
+
+
+def _work_until_told(work: Callable[[Job], Result], job: Job) -> Result:
+    """Return `work(job)`; a process that is told to end takes no other job, but puts its things in order first."""
+    try:
+        return work(job)
+    except SystemExit:
+        os._exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -67,3 +68,25 @@ def test_threads_are_given_back():
     with one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def leave_a_note(path):
+    try:
+        path.with_suffix(".begun").touch()
+        time.sleep(600 if path.name != "first" else 0)
+    finally:
+        path.with_suffix(".left").touch()
+
+
+@pytest.mark.slow
+def test_who_stops_asking_stops_the_work_and_each_process_leaves_in_order(tmp_path, capfd):
+    jobs = [tmp_path / name for name in ("first", *"abcdef")]
+    results = work_together(leave_a_note, jobs, 2, "slept")
+    next(results)
+    while len(list(tmp_path.glob("*.begun"))) < 3:
+        time.sleep(0.05)
+    results.close()
+    assert {path.stem for path in tmp_path.glob("*.left")} == {path.stem for path in tmp_path.glob("*.begun")}
+    assert len(list(tmp_path.glob("*.begun"))) == 3
+    assert not multiprocessing.active_children()
+    assert "Traceback" not in capfd.readouterr().err
