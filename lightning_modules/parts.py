@@ -67,9 +67,12 @@ class BackboneShape:
         """Read what `save_pretrained` wrote.
 
         Raises:
-            ValueError: If it holds what this version does not know.
+            ValueError: If it is broken, or holds what this version does not know.
         """
-        given = json.loads(text)
+        try:
+            given = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"backbone.json of the base model is broken: {error}. Make or fetch it again.") from error
         if unknown := sorted(given.keys() - {field.name for field in fields(cls)}):
             raise ValueError(
                 f"backbone.json of the base model must be of this version. Got unknown {', '.join(unknown)}. "

@@ -87,6 +87,14 @@ def test_a_missing_base_says_what_to_do(tmp_path):
         load_base(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["", '{"size": 64,'])
+def test_a_shape_that_breaks_off_says_which_file_is_broken(tiny_base, tmp_path, text):
+    shutil.copytree(tiny_base, tmp_path / "base")
+    (tmp_path / "base" / "backbone.json").write_text(text)
+    with pytest.raises(ValueError, match=r"backbone\.json of the base model is broken"):
+        load_base(tmp_path / "base")
+
+
 def test_the_fingerprint_follows_weights_and_config(tiny_base, tmp_path):
     shutil.copytree(tiny_base, tmp_path / "base")
     assert fingerprint(tmp_path / "base") == fingerprint(tiny_base)
