@@ -14,6 +14,7 @@ from datamodules.cropping import Crop
 from datamodules.layouts import find_recordings, warn_of_others
 from datamodules.prepared import PreparedClips
 from datamodules.recordings import read_recording
+from datamodules.remarks import noted_remarks
 from datamodules.shown import show
 from datamodules.together import one_thread
 
@@ -46,7 +47,7 @@ def load_people(
             prepared.read_ahead(files)
             read, wanted = prepared.read, files
         else:
-            read, wanted = partial(read_recording, size=size, crop=crop), show(files, "reading recordings", len(files))
+            read, wanted = partial(_read, size=size, crop=crop), show(files, "reading recordings", len(files))
         for person, path in wanted:
             try:
                 loaded[person].extend(read(person, path))
@@ -57,6 +58,14 @@ def load_people(
     if not any(loaded.values()):
         raise ValueError(f"A folder of people must hold usable clips. Got {len(files)} files in {root}, none of use.")
     return {person: tell_apart(clips) for person, clips in loaded.items() if clips}
+
+
+def _read(person: str, path: Path, size: int, crop: Crop) -> list[Clip]:
+    with noted_remarks() as remarks:
+        clips = list(read_recording(person, path, size, crop))
+    for remark in remarks:  # a second face is seen in each of many frames, and named once
+        log.warning("%s", remark)
+    return clips
 
 
 def tell_apart(clips: Sequence[Clip]) -> list[Clip]:

@@ -1,4 +1,4 @@
-"""What is said of a recording while it is read, to be said again when its clips are used."""
+"""What is said of a recording while it is read: once, and again when its clips are used again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def noted_remarks() -> Iterator[list[str]]:
-    """Collect what this package warns of, instead of saying it, also where it may not warn."""
+    """Collect what this package warns of, once each, instead of saying it, also where it may not warn."""
     said: list[str] = []
     package, note = logging.getLogger(__package__), logging.Handler(logging.WARNING)
-    note.emit = lambda record: said.append(record.getMessage())
+    note.emit = lambda record: said.append(text) if (text := record.getMessage()) not in said else None
     before = package.propagate, package.level
     package.addHandler(note)
     package.propagate, package.level = False, logging.WARNING

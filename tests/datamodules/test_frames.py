@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from datamodules import cropping
+from datamodules.cropping import Face
 from datamodules.frames import load_people, tell_apart
 
 
@@ -36,6 +38,15 @@ def test_each_useless_file_is_named_in_one_line_and_the_rest_is_read(record, tmp
         (line,) = [line for line in caplog.messages if name in line]
         assert reason in line
         assert "\n" not in line
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_what_is_seen_in_every_piece_of_a_recording_is_said_once(record, tmp_path, monkeypatch, caplog, cached):
+    faces = [Face(16, 24, 20), Face(48, 24, 20)]
+    monkeypatch.setattr(cropping, "_detector", lambda: lambda _: faces)
+    path = record("people/ada/long.mp4", seconds=7.0)
+    load_people(tmp_path / "people", 16, "auto", cache_dir=tmp_path / "cache" if cached else None)
+    assert caplog.messages == [f"2 faces were found in {path}; the largest is taken."]
 
 
 def test_a_folder_of_useless_files_is_an_error(tmp_path):
