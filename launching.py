@@ -21,8 +21,8 @@ from callbacks.monitor import Monitor
 from callbacks.progress import Progress
 from callbacks.samples import Samples, Speaker
 from datamodules.clients import ClientDataModule
-from datamodules.demo import make_demo_people
-from datamodules.demo_person import HELD_OUT_SEEDS, PRIVATE_SEEDS
+from datamodules.demo.people import make_demo_people
+from datamodules.demo.person import HELD_OUT_SEEDS, PRIVATE_SEEDS
 from datamodules.video import write_video
 from federation.checkpoints import RoundFolders
 from federation.hooks import FederationCallback

@@ -115,8 +115,8 @@ def pretrain(
 
 def draw_people(people: int) -> None:
     """Draw and speak the demo people that a base is trained on and scored with; clips that stand are kept."""
-    from datamodules.demo import make_demo_people
-    from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
+    from datamodules.demo.people import make_demo_people
+    from datamodules.demo.person import HELD_OUT_SEEDS, PUBLIC_SEEDS
 
     make_demo_people(DEMO_PUBLIC, PUBLIC_SEEDS[:people], processes=2)
     make_demo_people(DEMO_HELD_OUT, HELD_OUT_SEEDS, clips_per_person=4)

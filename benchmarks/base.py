@@ -3,7 +3,7 @@
 Each clip's middle 25 frames are generated from its sound and the first frame of another clip of the person, once with
 the true head motion given, once from sound alone and once with a motion drawn around the portrait's pose, from the same
 start noise. Frames are compared before encoding, as uint8 tensors, with the frames decoded from the clip. The mouth's
-box is placed by the true head motion (`evaluation.regions`); the opening is read off the frames by `datamodules.mouth`;
+box is placed by the true head motion (`evaluation.regions`), its opening read off the frames (`demo.opening`);
 likeness is seen by a judge that nothing was trained against.
 """
 

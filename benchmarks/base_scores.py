@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks.report import Bar, bars_table, markdown_table
 from datamodules.clips import Clip
-from datamodules.mouth import mouth_opening
+from datamodules.demo.opening import mouth_opening
 from evaluation.anchors import through_autoencoder
 from evaluation.cases import Case
 from evaluation.likeness import make_gallery, score_likeness

@@ -6,8 +6,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from datamodules.demo_person import draw_person
-from datamodules.demo_recording import record
+from datamodules.demo.person import draw_person
+from datamodules.demo.recording import record
 from evaluation.cases import Case
 from lightning_modules.backbone import Backbone
 

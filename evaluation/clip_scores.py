@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from datamodules.mouth import mouth_opening
+from datamodules.demo.opening import mouth_opening
 from evaluation.catalogue import named
 from evaluation.facial_dynamics import adfd
 from evaluation.landmarks import jerk_ratio, landmark_distance

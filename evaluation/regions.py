@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.demo_person import PUBLIC_SEEDS, draw_person
-from datamodules.demo_sketch import Pose, Sketch
+from datamodules.demo.person import PUBLIC_SEEDS, draw_person
+from datamodules.demo.sketch import Pose, Sketch
 from evaluation.pixels import psnr
 
 AVERAGE_HEAD = (0.535, 0.675)

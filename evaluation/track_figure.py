@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from datamodules.mouth import mouth_opening
+from datamodules.demo.opening import mouth_opening
 from evaluation.cases import Case
 from evaluation.regions import lower_centre
 from evaluation.tracks import correlation, motion_energy, sound_energy

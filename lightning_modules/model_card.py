@@ -88,7 +88,7 @@ def write_card(
     origins = json.loads((folder / "backbone.json").read_text()).get("origins") or {}
     others = ["Of it others trained:", "", *(f"- {name}: {origin}" for name, origin in origins.items()), ""]
     of_drawn = [
-        f"in `{data['folder']}`. The demo people are drawn and spoken by `datamodules/demo.py`; seeds 1000-1999 are",
+        f"in `{data['folder']}`. The demo people are drawn and spoken by `datamodules/demo/`; seeds 1000-1999 are",
         "public, 2000-2009 held out, 3000-3007 the private clients. No real person is among them.",
     ]
     text = [

@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 from torch import nn
 
 import pretrain
-from datamodules.demo import make_demo_people
+from datamodules.demo.people import make_demo_people
 from lightning_modules import small
 from lightning_modules.args import Steps
 from lightning_modules.base_folder import load_base, save_base

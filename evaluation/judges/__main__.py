@@ -47,8 +47,8 @@ def train_judges(
     import torch
     from lightning.fabric import Fabric
 
-    from datamodules.demo import make_demo_people
-    from datamodules.demo_person import HELD_OUT_SEEDS, PUBLIC_SEEDS
+    from datamodules.demo.people import make_demo_people
+    from datamodules.demo.person import HELD_OUT_SEEDS, PUBLIC_SEEDS
     from datamodules.encoding_cache import hash_clips
     from datamodules.frames import load_people
     from evaluation.judges.examples import Examples

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from datamodules.audio import equalise_loudness
 from datamodules.clips import Clip
-from datamodules.demo_person import draw_person
-from datamodules.demo_recording import FRAMES, record
+from datamodules.demo.person import draw_person
+from datamodules.demo.recording import FRAMES, record
 from evaluation.judges.true_points import seed_of
 
 SURROUNDINGS = ("background", "background_colours", "clothes", "clothes_colours")

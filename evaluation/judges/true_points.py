@@ -8,12 +8,12 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.clips import FPS, Clip
-from datamodules.demo_face import EYE_HEIGHT, NOSE, NOSE_LIFT, outline
-from datamodules.demo_mouth import ACROSS, shape_mouth
-from datamodules.demo_person import CLIENTS, Person, draw_person
-from datamodules.demo_recording import clip_randomness
-from datamodules.demo_sketch import UNIT_CIRCLE, Pose, Sketch
-from datamodules.demo_speech import articulate
+from datamodules.demo.face import EYE_HEIGHT, NOSE, NOSE_LIFT, outline
+from datamodules.demo.mouth import ACROSS, shape_mouth
+from datamodules.demo.person import CLIENTS, Person, draw_person
+from datamodules.demo.recording import clip_randomness
+from datamodules.demo.sketch import UNIT_CIRCLE, Pose, Sketch
+from datamodules.demo.speech import articulate
 
 LOWEST = len(UNIT_CIRCLE) // 4
 """The chin's place in the outline of a head, which begins at the right and goes down."""

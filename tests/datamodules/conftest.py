@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import clients, demo
+from datamodules import clients
 from datamodules.clients import ClientDataModule
 from datamodules.clips import SAMPLES_PER_FRAME, Clip
-from datamodules.demo_person import draw_person
-from datamodules.demo_recording import Recording
+from datamodules.demo import recording
+from datamodules.demo.person import draw_person
 
 CODECS = {
     ".mp4": ("libx264", "aac"),
@@ -137,9 +137,9 @@ def record(written: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def recorded() -> Callable[[int], Recording]:
+def recorded() -> Callable[[int], recording.Recording]:
     """Return the first clip of the demo person of a seed; each is drawn once, and no test changes it."""
-    return lru_cache(maxsize=None)(lambda seed: demo.record(draw_person(seed), 0))
+    return lru_cache(maxsize=None)(lambda seed: recording.record(draw_person(seed), 0))
 
 
 @pytest.fixture

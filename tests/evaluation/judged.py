@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datamodules.mouth import mouth_opening
+from datamodules.demo.opening import mouth_opening
 
 NAMES = (
     *("left eye, outer corner", "left eye, inner corner", "right eye, inner corner", "right eye, outer corner"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from datamodules.demo_person import HELD_OUT_SEEDS, draw_person
-from datamodules.demo_recording import record
+from datamodules.demo.person import HELD_OUT_SEEDS, draw_person
+from datamodules.demo.recording import record
 from evaluation.regions import EYES, MOUTH, aligned_mouth_psnr, lower_centre, mouth_psnr
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.demo_person import PUBLIC_SEEDS, draw_person
-from datamodules.demo_recording import record
-from datamodules.demo_sketch import Pose, Sketch
+from datamodules.demo.person import PUBLIC_SEEDS, draw_person
+from datamodules.demo.recording import record
+from datamodules.demo.sketch import Pose, Sketch
 from lightning_modules.head_motion import HEAD_SIZE, face_surface, lay_on, project, unproject
 from lightning_modules.losses import peak_signal_to_noise
 

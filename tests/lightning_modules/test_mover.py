@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.optim import AdamW
 
-from datamodules.demo_person import PUBLIC_SEEDS, draw_person
-from datamodules.demo_recording import record
+from datamodules.demo.person import PUBLIC_SEEDS, draw_person
+from datamodules.demo.recording import record
 from lightning_modules.head_motion import lay_on
 from lightning_modules.losses import peak_signal_to_noise
 from lightning_modules.mover import HeadMover

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from datamodules.clips import Clip
-from datamodules.demo_person import name_of
+from datamodules.demo.person import name_of
 from evaluation.judges.identity import JudgeEncoder
 from evaluation.judges.landmarks import LandmarkNet
 from evaluation.judges.sync import SyncNet

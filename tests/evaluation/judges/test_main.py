@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from datamodules.demo import make_demo_people
+from datamodules.demo.people import make_demo_people
 from evaluation.judges.__main__ import train_judges
 from evaluation.judges.found import find_judges
 

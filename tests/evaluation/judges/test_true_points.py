@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.demo_face import Portrait
-from datamodules.demo_person import draw_person
-from datamodules.demo_sketch import Pose
-from datamodules.mouth import mouth_opening
+from datamodules.demo.face import Portrait
+from datamodules.demo.opening import mouth_opening
+from datamodules.demo.person import draw_person
+from datamodules.demo.sketch import Pose
 from evaluation.judges.landmarks import POINTS
 from evaluation.judges.true_points import points_of_clip, points_of_pose, seed_of
 from tests.evaluation.drawn import draw_clips

@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from datamodules.demo_face import Portrait
-from datamodules.demo_person import PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
-from datamodules.demo_recording import record
-from datamodules.demo_sketch import Pose
-from datamodules.mouth import mouth_opening
+from datamodules.demo.face import Portrait
+from datamodules.demo.opening import mouth_opening
+from datamodules.demo.person import PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
+from datamodules.demo.recording import record
+from datamodules.demo.sketch import Pose
 
 SOME_SEEDS = [
     pytest.param(seed, marks=[pytest.mark.slow] * bool(number % 5))  # every fifth is among the quick tests

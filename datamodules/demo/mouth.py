@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datamodules.demo_person import Person, blend
-from datamodules.demo_sketch import Pose, Sketch
+from datamodules.demo.person import Person, blend
+from datamodules.demo.sketch import Pose, Sketch
 
 # The mouth's own magenta: far from every skin, hair, lip and cloth, so that `mouth.mouth_opening` can read it.
 CAVITY, TONGUE, TEETH = (104, 6, 62), (232, 92, 138), (252, 250, 244)

@@ -10,11 +10,11 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from datamodules.clips import FPS
-from datamodules.demo_face import Portrait
-from datamodules.demo_person import Person
-from datamodules.demo_scene import MARGIN
-from datamodules.demo_sketch import Pose
-from datamodules.demo_speech import speak
+from datamodules.demo.face import Portrait
+from datamodules.demo.person import Person
+from datamodules.demo.scene import MARGIN
+from datamodules.demo.sketch import Pose
+from datamodules.demo.speech import speak
 
 FRAMES = 75
 

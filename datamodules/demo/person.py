@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datamodules.demo_speech import Voice
+from datamodules.demo.speech import Voice
 
 Colour = tuple[int, int, int]
 

@@ -8,8 +8,8 @@ import torch
 
 from datamodules.audio import log_mel_windows
 from datamodules.clips import SAMPLES_PER_FRAME
-from datamodules.demo_person import draw_person
-from datamodules.demo_speech import Voice, speak
+from datamodules.demo.person import draw_person
+from datamodules.demo.speech import Voice, speak
 
 
 @pytest.mark.parametrize("voice", [Voice(100, 0.95), Voice(240, 1.2)])

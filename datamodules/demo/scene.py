@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datamodules.demo_person import Person, blend
-from datamodules.demo_sketch import Sketch
+from datamodules.demo.person import Person, blend
+from datamodules.demo.sketch import Sketch
 
 MARGIN = 0.12  # of the frame on each side: a shaky camera sees past the edges
 

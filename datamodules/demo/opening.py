@@ -7,7 +7,7 @@ from torch import Tensor
 
 ROWS = (0.48, 0.92)
 COLUMNS = (0.22, 0.78)
-# The interior and the tongue are magenta (`demo_mouth.CAVITY`), which nothing else in the picture is.
+# The interior and the tongue are magenta (`mouth.CAVITY`), which nothing else in the picture is.
 FLOOR, SCALE = 4.0, 50.0
 
 

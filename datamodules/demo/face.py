@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from datamodules.demo_hair import draw_back_hair, draw_front_hair, draw_hat
-from datamodules.demo_mouth import draw_mouth
-from datamodules.demo_person import Person, blend
-from datamodules.demo_scene import draw_background, draw_body
-from datamodules.demo_sketch import UNIT_CIRCLE, Pose, Sketch
+from datamodules.demo.hair import draw_back_hair, draw_front_hair, draw_hat
+from datamodules.demo.mouth import draw_mouth
+from datamodules.demo.person import Person, blend
+from datamodules.demo.scene import draw_background, draw_body
+from datamodules.demo.sketch import UNIT_CIRCLE, Pose, Sketch
 
 OVERSAMPLING = 4
 # Places on the face seen from the front, in units of half the frame from the head's middle.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from datamodules.demo_person import blend
-from datamodules.demo_sketch import Sketch
+from datamodules.demo.person import blend
+from datamodules.demo.sketch import Sketch
 
 HATS = ("beanie", "cap", "straw hat", "party hat")
 CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 25)), np.sin(np.linspace(0, 2 * np.pi, 25))], axis=1)

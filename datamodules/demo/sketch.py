@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datamodules.demo_person import Colour, Person
+from datamodules.demo.person import Colour, Person
 
 HEAD_CENTRE = np.array([0.0, -0.06])
 ANGLES = np.linspace(0, 2 * np.pi, 49)[:-1]

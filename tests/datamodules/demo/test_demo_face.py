@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from datamodules.demo_face import Portrait
-from datamodules.demo_person import PRIVATE_SEEDS, draw_person
-from datamodules.demo_sketch import Pose
+from datamodules.demo.face import Portrait
+from datamodules.demo.person import PRIVATE_SEEDS, draw_person
+from datamodules.demo.sketch import Pose
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> float:

@@ -8,10 +8,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from datamodules import demo
 from datamodules.clips import SAMPLES_PER_FRAME
-from datamodules.demo import make_demo_people
-from datamodules.demo_person import (
+from datamodules.demo import people
+from datamodules.demo.opening import mouth_opening
+from datamodules.demo.people import make_demo_people
+from datamodules.demo.person import (
     CLIENTS,
     HELD_OUT_SEEDS,
     PRIVATE_SEEDS,
@@ -20,8 +21,7 @@ from datamodules.demo_person import (
     name_of,
     number_of_clips,
 )
-from datamodules.demo_recording import record
-from datamodules.mouth import mouth_opening
+from datamodules.demo.recording import record
 from datamodules.recordings import read_recording
 
 
@@ -48,7 +48,7 @@ def test_clips_that_stand_are_kept_and_broken_or_old_ones_drawn_again(tmp_path, 
     make_demo_people(tmp_path, [1000], clips_per_person=2)
     assert first.stat().st_mtime_ns == stamp
     assert set(load_file(second.with_suffix(".truth.safetensors"))) == {"motion", "mouth"}
-    monkeypatch.setattr(demo, "GENERATOR", "another")
+    monkeypatch.setattr(people, "GENERATOR", "another")
     make_demo_people(tmp_path, [1000], clips_per_person=1)
     assert first.stat().st_mtime_ns > stamp
     assert first.read_bytes() == bytes_of_first

@@ -6,7 +6,7 @@ from dataclasses import astuple
 
 import pytest
 
-from datamodules.demo_person import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
+from datamodules.demo.person import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
 
 
 def test_people_are_repeatable_and_differ():
