@@ -95,7 +95,7 @@ def generate(
     from datamodules.driving import read_driving
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
-    from lightning_modules.memory import place
+    from lightning_modules.efficiency.memory import place
     from lightning_modules.natural_motion import choose_motion
     from lightning_modules.personalised import load_personalised, pick_device
 

@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from datamodules.clips import FPS
 from datamodules.layouts import find_recordings
 from lightning_modules.args import MemoryArgs
-from lightning_modules.step_plan import StepPlan, plan_step
+from lightning_modules.efficiency.step_plan import StepPlan, plan_step
 
 HEAD = "lightning_modules.talking_head.TalkingHead"
 AUTOCAST = {"32-true": None, "16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}

@@ -68,11 +68,11 @@ def pretrain(
     from datamodules.public import PublicPeople
     from launching import is_first_device, make_fabric, speak_once
     from lightning_modules.base_folder import MARK, load_base, new_base, save_base
-    from lightning_modules.fitting import Stage
-    from lightning_modules.model_card import add_history, score_base, write_card
     from lightning_modules.model_folder import demand_replaceable, fingerprint
     from lightning_modules.parts import BackboneShape
-    from lightning_modules.small import SMALL
+    from lightning_modules.pretraining.fitting import Stage
+    from lightning_modules.pretraining.model_card import add_history, score_base, write_card
+    from lightning_modules.pretraining.small import SMALL
     from stage_zero import check_steps, fit_parts
 
     drawn = data_root == DEMO_PUBLIC

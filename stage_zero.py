@@ -8,12 +8,13 @@ from datamodules.encoding_cache import EncodingCache
 from datamodules.public import PublicPeople
 from lightning_modules.args import Steps
 from lightning_modules.backbone import Backbone
-from lightning_modules.calibration import expect_copies, set_latent_scale
-from lightning_modules.fitting import Stage
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.model_folder import hash_weights
 from lightning_modules.mover import HeadMover
-from lightning_modules.pretraining import (
+from lightning_modules.pretraining.calibration import expect_copies, set_latent_scale
+from lightning_modules.pretraining.fitting import Stage
+from lightning_modules.pretraining.small import SMALL
+from lightning_modules.pretraining.tasks import (
     AutoencoderTask,
     DecoderTask,
     DenoiserTask,
@@ -21,7 +22,6 @@ from lightning_modules.pretraining import (
     MoverTask,
     PoseTask,
 )
-from lightning_modules.small import SMALL
 
 
 def check_steps(backbone: Backbone, steps: Steps, size: int) -> None:

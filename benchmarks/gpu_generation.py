@@ -12,7 +12,7 @@ from benchmarks.synthetic import Size
 from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone
 from lightning_modules.denoised import decode_stream
-from lightning_modules.memory import place
+from lightning_modules.efficiency.memory import place
 from lightning_modules.sampling import stream_denoised
 
 STEPS = 4

@@ -21,7 +21,7 @@ from benchmarks.gpu_training import (
 from benchmarks.report import Bar
 from benchmarks.synthetic import SD15, Size
 from launching import make_fabric
-from lightning_modules.small import SMALL
+from lightning_modules.pretraining.small import SMALL
 
 DEMO = Size(SMALL, pixels=64, frames=8)
 LARGE = Size(SD15, pixels=512, frames=16)

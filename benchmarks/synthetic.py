@@ -24,7 +24,7 @@ from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import new_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.parts import BackboneShape
-from lightning_modules.small import SMALL
+from lightning_modules.pretraining.small import SMALL
 from lightning_modules.talking_head import TalkingHead
 
 SD15_TOKENS = {"token_dim": 768}

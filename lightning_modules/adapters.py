@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dic
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lightning_modules.merged_layers import MERGED
+from lightning_modules.efficiency.merged_layers import MERGED
 from lightning_modules.mover import HeadMover
 
 SHARED, IDENTITY = "shared", "identity"

@@ -18,7 +18,7 @@ from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone, ClipLike
 from lightning_modules.base_folder import load_base
 from lightning_modules.draws import with_draws
-from lightning_modules.memory import DTYPES, recompute_activations, save_memory
+from lightning_modules.efficiency.memory import DTYPES, recompute_activations, save_memory
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.objective import Objective
 from lightning_modules.sampling import animate

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from lightning_modules.adapters import IDENTITY, MOVER, SHARED, Carrier, add_adapter, lora_parameters
+from lightning_modules.efficiency.stacked import StackedAdapters
 from lightning_modules.mover import HeadMover
-from lightning_modules.stacked import StackedAdapters
 
 SEEDS = {SHARED: 0, IDENTITY: 1}
 """Of the adapters' A, which every device draws for itself."""

@@ -9,8 +9,8 @@ import torch
 
 import planning
 import train
-from lightning_modules.footprint import Footprint
-from lightning_modules.step_plan import StepPlan, plan_step
+from lightning_modules.efficiency.footprint import Footprint
+from lightning_modules.efficiency.step_plan import StepPlan, plan_step
 
 STEP = StepPlan(2_000_000_000, 0, trained=1_000_000, encoding=20_000, step=Footprint(10**12, 10**9, 10**9))
 

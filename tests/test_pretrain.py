@@ -12,12 +12,12 @@ from torch import nn
 
 import pretrain
 from datamodules.demo.people import make_demo_people
-from lightning_modules import small
 from lightning_modules.args import Steps
 from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.copying import CopySpread
-from lightning_modules.fitting import Stage, average_decay, derive_seeds, learning_rate_factor
-from lightning_modules.model_card import add_history
+from lightning_modules.pretraining import small
+from lightning_modules.pretraining.fitting import Stage, average_decay, derive_seeds, learning_rate_factor
+from lightning_modules.pretraining.model_card import add_history
 from stage_zero import check_steps
 
 STEPS = [field.name for field in fields(Steps)]

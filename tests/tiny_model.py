@@ -9,7 +9,7 @@ import torch
 
 from lightning_modules.base_folder import new_base, save_base
 from lightning_modules.parts import BackboneShape
-from lightning_modules.small import SMALL
+from lightning_modules.pretraining.small import SMALL
 
 
 def tiny_configs() -> dict[str, dict]:

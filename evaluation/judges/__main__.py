@@ -55,8 +55,8 @@ def train_judges(
     from evaluation.judges.publishing import MARK, publish_judges
     from evaluation.judges.training import FaceTask, PointTask, SyncTask
     from lightning_modules.base_folder import load_base
-    from lightning_modules.fitting import Stage
     from lightning_modules.model_folder import demand_replaceable
+    from lightning_modules.pretraining.fitting import Stage
 
     demand_replaceable(out, MARK)
     if data_root == "data/public":

@@ -7,7 +7,7 @@ import torch
 
 from lightning_modules.args import MemoryArgs
 from lightning_modules.base_folder import load_base
-from lightning_modules.memory import place
+from lightning_modules.efficiency.memory import place
 from lightning_modules.sampling import stream_denoised
 from lightning_modules.talking_head import TalkingHead
 from tests.lightning_modules.batches import make_batch

@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import design_base
 from lightning_modules.draws import with_draws
-from lightning_modules.footprint import Footprint, measure_step
+from lightning_modules.efficiency.footprint import Footprint, measure_step
 from lightning_modules.talking_head import TalkingHead
 
 STATES = 3

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone
-from lightning_modules.stored_weights import StoredWeights, store_weights
+from lightning_modules.efficiency.stored_weights import StoredWeights, store_weights
 
 DTYPES: dict[Precision, torch.dtype] = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules.base_folder import load_base, save_base
-from lightning_modules.calibration import DOUBT, expect_copies, set_latent_scale
+from lightning_modules.pretraining.calibration import DOUBT, expect_copies, set_latent_scale
 from lightning_modules.sampling import animate
 
 

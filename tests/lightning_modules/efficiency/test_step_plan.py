@@ -7,10 +7,10 @@ import shutil
 import pytest
 import torch
 
-from lightning_modules import merged_layers
 from lightning_modules.args import MemoryArgs
-from lightning_modules.footprint import measure_step
-from lightning_modules.step_plan import plan_step
+from lightning_modules.efficiency import merged_layers
+from lightning_modules.efficiency.footprint import measure_step
+from lightning_modules.efficiency.step_plan import plan_step
 from lightning_modules.talking_head import TalkingHead
 from tests.lightning_modules.batches import make_batch
 

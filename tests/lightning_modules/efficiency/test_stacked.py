@@ -15,7 +15,7 @@ from federation.group_training import GroupTrainer
 from federation.preparation import prepare_module
 from federation.update import RoundState
 from federation.vectors import read_vector
-from lightning_modules.stacked import StackedAdapters
+from lightning_modules.efficiency.stacked import StackedAdapters
 from lightning_modules.talking_head import TalkingHead
 from tests.tiny import tiny_fabric
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.stored_weights import EIGHT_BIT, store_weights
+from lightning_modules.efficiency.stored_weights import EIGHT_BIT, store_weights
 
 
 def layers() -> nn.Module:

@@ -5,8 +5,8 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
-from lightning_modules import merged_layers
-from lightning_modules.merged_layers import MERGED
+from lightning_modules.efficiency import merged_layers
+from lightning_modules.efficiency.merged_layers import MERGED
 
 NAMES = ("wide", "flat", "last")
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
-from lightning_modules.footprint import measure_step
+from lightning_modules.efficiency.footprint import measure_step
 
 
 def layers(device: str) -> nn.Sequential:
