@@ -37,7 +37,7 @@ def measure_gpu(out: str | None = None, minutes: float = 8.5, only: list[str] | 
         minutes: No row is begun after this time.
         only: Names of rows, if not all are wanted.
     """
-    from benchmarks.gpu_rows import make_rows
+    from benchmarks.on_gpu.rows import make_rows
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if out is None and device.type == "cpu":

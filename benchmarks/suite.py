@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python kn
 
 import yaml
 
-from benchmarks.suite_args import Comparison, GenerationArgs, Settings
-from benchmarks.suite_footing import demand_same_footing, describe_footing
-from benchmarks.suite_jobs import Bench, do_job
-from benchmarks.suite_plan import Job, Plan, make_plan, merge
-from benchmarks.suite_report import write_report
-from benchmarks.suite_results import Results
-from benchmarks.suite_schedule import Clock, do_jobs
+from benchmarks.suites.args import Comparison, GenerationArgs, Settings
+from benchmarks.suites.footing import demand_same_footing, describe_footing
+from benchmarks.suites.jobs import Bench, do_job
+from benchmarks.suites.plan import Job, Plan, make_plan, merge
+from benchmarks.suites.report import write_report
+from benchmarks.suites.results import Results
+from benchmarks.suites.schedule import Clock, do_jobs
 from commandline import run_command
 from datamodules.layouts import find_recordings
 from launching import fill_demo_folder

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.gpu import Row, measure_gpu, take_row, write_rows
-from benchmarks.gpu_rows import make_rows
+from benchmarks.on_gpu.rows import make_rows
 from benchmarks.report import Bar
 from tests.federation.fuzz import is_full
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from benchmarks.suite import choose, run_suite
-from benchmarks.suite_args import Cell, Comparison
-from benchmarks.suite_plan import merge
+from benchmarks.suites.args import Cell, Comparison
+from benchmarks.suites.plan import merge
 from commandline import run_command
 from datamodules.demo.people import make_demo_people
 from datamodules.demo.person import PRIVATE_SEEDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.suite_args import Cell, Comparison, GenerationArgs
+from benchmarks.suites.args import Cell, Comparison, GenerationArgs
 
 
 def test_rows_are_held_against_one_that_is_there():

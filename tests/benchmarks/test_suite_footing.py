@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.suite_args import GenerationArgs
-from benchmarks.suite_footing import demand_same_footing, describe_footing
-from benchmarks.suite_jobs import Bench
-from benchmarks.suite_plan import Job, Plan
+from benchmarks.suites.args import GenerationArgs
+from benchmarks.suites.footing import demand_same_footing, describe_footing
+from benchmarks.suites.jobs import Bench
+from benchmarks.suites.plan import Job, Plan
 
 BENCH = Bench(Path("jobs"), ("ann", "bob"), {"root": "people"}, 1, GenerationArgs(), frozenset(), None)
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import suite_jobs
-from benchmarks.suite_args import GenerationArgs
-from benchmarks.suite_jobs import Bench, do_job, find_adapters
-from benchmarks.suite_plan import Job
+from benchmarks.suites import jobs
+from benchmarks.suites.args import GenerationArgs
+from benchmarks.suites.jobs import Bench, do_job, find_adapters
+from benchmarks.suites.plan import Job
 from datamodules.pooled import EVERYONE
 from evaluation.scores import Score, read_scores, save_scores
 from evaluation.systems import SHARED
@@ -32,7 +32,7 @@ def asked(monkeypatch) -> list[list[str]]:
         leave_rounds(Path(argv[-1]), 2)
         (Path(argv[-1]) / "global").mkdir()
 
-    monkeypatch.setattr(suite_jobs.train, "run", run)
+    monkeypatch.setattr(jobs.train, "run", run)
     return asked
 
 
@@ -44,8 +44,8 @@ def leave_rounds(run: Path, count: int) -> None:
 
 
 def test_a_run_is_trained_once_and_keeps_no_rounds(asked, tmp_path):
-    suite_jobs._train(SETTINGS, tmp_path / "runs" / "ann.b")
-    suite_jobs._train(SETTINGS, tmp_path / "runs" / "ann.b")
+    jobs._train(SETTINGS, tmp_path / "runs" / "ann.b")
+    jobs._train(SETTINGS, tmp_path / "runs" / "ann.b")
     assert [argv[0] for argv in asked] == ["--config"]
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["ann.b"]
     assert not (tmp_path / "runs" / "ann.b" / "checkpoints").exists()
@@ -55,7 +55,7 @@ def test_a_run_is_trained_once_and_keeps_no_rounds(asked, tmp_path):
 def test_an_interrupted_run_goes_on_unless_only_its_end_is_missing(asked, tmp_path, rounds, way):
     partial = tmp_path / "together.partial"
     leave_rounds(partial, rounds)
-    suite_jobs._train(SETTINGS, tmp_path / "together")
+    jobs._train(SETTINGS, tmp_path / "together")
     assert [argv[0] for argv in asked] == [way]
     assert (tmp_path / "together").is_dir()
     assert not partial.exists()
@@ -88,9 +88,9 @@ def scored(monkeypatch) -> list[str]:
             raise FileNotFoundError("No adapter.")
         return [Score(SHARED, person, "1", "PSNR", 20.0) for person in adapters]
 
-    monkeypatch.setattr(suite_jobs.Scoring, "open", lambda *_: None)
-    monkeypatch.setattr(suite_jobs, "HeldOutLosses", Losses)
-    monkeypatch.setattr(suite_jobs, "score_generated", generate)
+    monkeypatch.setattr(jobs.Scoring, "open", lambda *_: None)
+    monkeypatch.setattr(jobs, "HeldOutLosses", Losses)
+    monkeypatch.setattr(jobs, "score_generated", generate)
     return scored
 
 
@@ -107,7 +107,7 @@ def test_committed_scores_stand_until_there_are_new_ones(asked, scored, bench, m
     commit_scores(bench.root / place)
     assert not bench.has_adapters(JOB)
     with monkeypatch.context() as broken:
-        broken.setattr(suite_jobs.train, "run", fail)
+        broken.setattr(jobs.train, "run", fail)
         with pytest.raises(RuntimeError):
             do_job(JOB, bench)
     assert read_scores(bench.root / "key" / "scores.csv")[0].value == 1.0
@@ -129,7 +129,7 @@ def test_what_is_trained_again_has_all_scores_that_stood(asked, scored, bench):
 def test_a_finished_job_stays_where_it_is_while_its_clips_are_generated(asked, scored, bench, monkeypatch):
     do_job(JOB, replace(bench, generated=frozenset()))
     with monkeypatch.context() as broken:
-        broken.setattr(suite_jobs, "score_generated", fail)
+        broken.setattr(jobs, "score_generated", fail)
         with pytest.raises(RuntimeError):
             do_job(JOB, bench)
     assert (bench.folder(JOB) / "scores.csv").is_file()

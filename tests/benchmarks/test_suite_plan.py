@@ -10,8 +10,8 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from benchmarks.suite import ONE_DEVICE
-from benchmarks.suite_args import Cell, Comparison
-from benchmarks.suite_plan import make_plan, merge
+from benchmarks.suites.args import Cell, Comparison
+from benchmarks.suites.plan import make_plan, merge
 from train import DEFAULTS
 
 SUITES = sorted((Path(__file__).parents[2] / "configs" / "suites").glob("*.yaml"))

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.suite_args import Cell, Comparison
-from benchmarks.suite_jobs import TOGETHER
-from benchmarks.suite_plan import Job
-from benchmarks.suite_report import describe, write_report
-from benchmarks.suite_results import Results
-from benchmarks.suite_scores import HELD_OUT_LOSS
+from benchmarks.suites.args import Cell, Comparison
+from benchmarks.suites.jobs import TOGETHER
+from benchmarks.suites.plan import Job
+from benchmarks.suites.report import describe, write_report
+from benchmarks.suites.results import Results
+from benchmarks.suites.scores import HELD_OUT_LOSS
 from evaluation.scores import Score, read_scores, save_scores
 from evaluation.statistics import Estimate
 from evaluation.systems import OWN, SHARED

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from benchmarks.suite_plan import Job
-from benchmarks.suite_schedule import Clock, do_jobs
+from benchmarks.suites.plan import Job
+from benchmarks.suites.schedule import Clock, do_jobs
 
 ONE, TWO = Job("one", "", False, None), Job("two", "", False, None)
 AFTER_TWO = Job("after two", "", True, TWO)
@@ -82,7 +82,7 @@ def test_what_others_start_from_is_done_again_if_its_adapters_are_gone():
 @pytest.mark.parametrize(("hours", "done"), [(None, 3), (3.1, 3), (2.9, 2), (0.1, 1)])
 def test_no_job_begins_that_would_not_end_in_time(monkeypatch, hours, done):
     floor = Floor(seconds=3600)
-    monkeypatch.setattr("benchmarks.suite_schedule.time.monotonic", lambda: 0.0)
+    monkeypatch.setattr("benchmarks.suites.schedule.time.monotonic", lambda: 0.0)
     floor.run(ONE, TWO, AFTER_TWO, hours=hours)
     assert len(floor.tried) == done
 

@@ -9,7 +9,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from benchmarks.batched_clients import compare
-from benchmarks.gpu_rates import count_step, mixed_precision, peak_memory, time_of
+from benchmarks.on_gpu.rates import count_step, mixed_precision, peak_memory, time_of
 from benchmarks.report import Bar
 from benchmarks.synthetic import Cohort, Size, draw_batch
 from federation.args import FederationArgs

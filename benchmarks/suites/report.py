@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.suite_pictures import draw_curve, draw_intervals
-from benchmarks.suite_results import FIGURES, Results
-from benchmarks.suite_scores import HELD_OUT_LOSS
+from benchmarks.suites.pictures import draw_curve, draw_intervals
+from benchmarks.suites.results import FIGURES, Results
+from benchmarks.suites.scores import HELD_OUT_LOSS
 from evaluation.catalogue import LOCAL
 from evaluation.comparisons import HEADLINES
 from evaluation.markdown import markdown_table

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.suite_jobs import Bench
-from benchmarks.suite_plan import Plan
+from benchmarks.suites.jobs import Bench
+from benchmarks.suites.plan import Plan
 from federation.whole_file import save_text
 from lightning_modules.model_folder import fingerprint
 

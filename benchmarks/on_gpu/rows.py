@@ -8,10 +8,10 @@ from functools import cache, partial
 
 import torch
 
-from benchmarks.gpu_checks import check_against_cpu, check_groups, check_half_precision
-from benchmarks.gpu_generation import measure_generation, measure_least_memory
-from benchmarks.gpu_rates import matmul_rate
-from benchmarks.gpu_training import (
+from benchmarks.on_gpu.checks import check_against_cpu, check_groups, check_half_precision
+from benchmarks.on_gpu.generation import measure_generation, measure_least_memory
+from benchmarks.on_gpu.rates import matmul_rate
+from benchmarks.on_gpu.training import (
     FROZEN,
     measure_bytes,
     measure_groups,

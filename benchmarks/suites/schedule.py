@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
-from benchmarks.suite_plan import Job
+from benchmarks.suites.plan import Job
 
 
 @dataclass

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from tqdm import tqdm
 
-from benchmarks.suite_args import GenerationArgs
-from benchmarks.suite_scores import Adapters, Scoring
+from benchmarks.suites.args import GenerationArgs
+from benchmarks.suites.scores import Adapters, Scoring
 from datamodules.audio import hearing
 from evaluation.cases import client_cases
 from evaluation.evaluate import evaluate_cases

@@ -10,7 +10,7 @@ import torch
 import yaml
 from lightning.fabric import Fabric
 
-from benchmarks.suite_args import Settings
+from benchmarks.suites.args import Settings
 from callbacks.evaluation import Evaluation
 from datamodules.clients import ClientDataModule
 from evaluation.scores import Score

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.gpu_rates import count_generation, peak_memory, time_of
+from benchmarks.on_gpu.rates import count_generation, peak_memory, time_of
 from benchmarks.report import Bar
 from benchmarks.synthetic import Size
 from lightning_modules.args import MemoryArgs, Precision

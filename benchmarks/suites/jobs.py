@@ -12,10 +12,10 @@ import torch
 import yaml
 
 import train
-from benchmarks.suite_args import GenerationArgs, Settings
-from benchmarks.suite_generation import score_generated
-from benchmarks.suite_plan import Job, merge
-from benchmarks.suite_scores import Adapters, HeldOutLosses, Scoring
+from benchmarks.suites.args import GenerationArgs, Settings
+from benchmarks.suites.generation import score_generated
+from benchmarks.suites.plan import Job, merge
+from benchmarks.suites.scores import Adapters, HeldOutLosses, Scoring
 from datamodules.pooled import EVERYONE
 from evaluation.scores import save_scores
 from federation.checkpoints import RoundFolders

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from benchmarks.suite_args import Cell, Comparison, Settings
+from benchmarks.suites.args import Cell, Comparison, Settings
 from train import make_parser
 
 Place = tuple[str, str, int]

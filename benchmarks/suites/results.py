@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.suite_args import Comparison
-from benchmarks.suite_jobs import GENERATED, SCORES, TOGETHER
-from benchmarks.suite_plan import Job
+from benchmarks.suites.args import Comparison
+from benchmarks.suites.jobs import GENERATED, SCORES, TOGETHER
+from benchmarks.suites.plan import Job
 from evaluation.scores import Score, read_scores
 from evaluation.table import Cells, summarise
 
