@@ -3,7 +3,7 @@
 Each clip's middle 25 frames are generated from its sound and the first frame of another clip of the person, once with
 the true head motion given, once from sound alone and once with a motion drawn around the portrait's pose, from the same
 start noise. Frames are compared before encoding, as uint8 tensors, with the frames decoded from the clip. The mouth's
-box is placed by the true head motion (`evaluation.regions`), its opening read off the frames (`demo.opening`);
+box is placed by the true head motion (`evaluation.metrics.regions`), its opening read off the frames (`demo.opening`);
 likeness is seen by a judge that nothing was trained against.
 """
 
@@ -38,7 +38,7 @@ from datamodules.audio import hearing
 from evaluation.anchors import clean_render, noise, static_copy, through_autoencoder
 from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
 from evaluation.judges.found import find_judges
-from evaluation.sheet import save_sheet
+from evaluation.reporting.sheet import save_sheet
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base
 from lightning_modules.model_folder import fingerprint

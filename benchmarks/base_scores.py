@@ -11,12 +11,12 @@ from datamodules.clips import Clip
 from datamodules.demo.opening import mouth_opening
 from evaluation.anchors import through_autoencoder
 from evaluation.cases import Case
-from evaluation.likeness import make_gallery, score_likeness
-from evaluation.pixels import psnr, ssim
+from evaluation.metrics.likeness import make_gallery, score_likeness
+from evaluation.metrics.pixels import psnr, ssim
+from evaluation.metrics.regions import aligned_mouth_psnr, mouth_psnr
+from evaluation.metrics.tracks import correlation
 from evaluation.protocols import FaceJudge
-from evaluation.regions import aligned_mouth_psnr, mouth_psnr
 from evaluation.statistics import Estimate, estimate
-from evaluation.tracks import correlation
 from lightning_modules.backbone import Backbone
 
 POSE, SOUND = "generated, pose given", "generated, sound, motion left to the model"

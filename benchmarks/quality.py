@@ -23,7 +23,7 @@ from benchmarks.report import RESULTS, Bar, bars_table, save_results
 from commandline import run_command
 from evaluation.anchors import RECORDED, STATIC
 from evaluation.catalogue import LOCAL
-from evaluation.likeness import IS_OWNER
+from evaluation.metrics.likeness import IS_OWNER
 from evaluation.scores import Score, read_scores
 from evaluation.statistics import Estimate, paired_difference
 from evaluation.systems import BASE, OTHER_SOUND, OWN, POSE, SOUND

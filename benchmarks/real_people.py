@@ -27,9 +27,9 @@ from benchmarks.runs import Run, open_run
 from commandline import run_command
 from datamodules.audio import hearing
 from datamodules.clips import Clip
-from evaluation.pixels import psnr, ssim
-from evaluation.regions import lower_centre
-from evaluation.tracks import best_lag, correlation, motion_energy, sound_energy
+from evaluation.metrics.pixels import psnr, ssim
+from evaluation.metrics.regions import lower_centre
+from evaluation.metrics.tracks import best_lag, correlation, motion_energy, sound_energy
 from lightning_modules.personalised import load_personalised
 from lightning_modules.sampling import animate
 

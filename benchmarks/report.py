@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from evaluation.markdown import markdown_table
+from evaluation.reporting.markdown import markdown_table
 from federation.whole_file import save_text
 
 __all__ = ["RESULTS", "Bar", "bars_table", "describe_machine", "markdown_table", "save_results"]

@@ -8,16 +8,16 @@ from torch import Tensor
 
 from datamodules.demo.opening import mouth_opening
 from evaluation.catalogue import named
-from evaluation.facial_dynamics import adfd
-from evaluation.landmarks import jerk_ratio, landmark_distance
-from evaluation.likeness import score_likeness
-from evaluation.lip_sync import lip_sync
-from evaluation.motion import change_error, change_ratio, warping_error
-from evaluation.perceptual import perceptual_distance
-from evaluation.pixels import psnr, ssim
+from evaluation.metrics.facial_dynamics import adfd
+from evaluation.metrics.landmarks import jerk_ratio, landmark_distance
+from evaluation.metrics.likeness import score_likeness
+from evaluation.metrics.lip_sync import lip_sync
+from evaluation.metrics.motion import change_error, change_ratio, warping_error
+from evaluation.metrics.perceptual import perceptual_distance
+from evaluation.metrics.pixels import psnr, ssim
+from evaluation.metrics.regions import MOUTH, aligned_mouth_psnr, cut, lower_centre
+from evaluation.metrics.tracks import best_lag, correlation, motion_energy
 from evaluation.protocols import Judges
-from evaluation.regions import MOUTH, aligned_mouth_psnr, cut, lower_centre
-from evaluation.tracks import best_lag, correlation, motion_energy
 from evaluation.truth import Truth
 
 Values = dict[str, float]

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from evaluation.anchors import AUTOENCODER
 from evaluation.cases import Case
 from evaluation.clip_scores import score_clip
-from evaluation.likeness import make_gallery
+from evaluation.metrics.likeness import make_gallery
 from evaluation.protocols import Judges
 from evaluation.scores import Score
 from evaluation.table import Table, summarise

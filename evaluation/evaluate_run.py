@@ -10,21 +10,21 @@ from torch import Tensor
 
 from datamodules.audio import hearing
 from evaluation.anchors import AUTOENCODER, CLEAN, NOISE, RECORDED, STATIC
-from evaluation.board import show_evaluation
 from evaluation.cases import Case, client_cases
-from evaluation.distributions import score_sets
 from evaluation.evaluate import evaluate_cases
-from evaluation.figures import draw_intervals
 from evaluation.finished_run import FinishedRun
+from evaluation.metrics.distributions import score_sets
 from evaluation.production import Sampling, produce
 from evaluation.protocols import Judges
-from evaluation.report import Findings, write_report
+from evaluation.reporting.board import show_evaluation
+from evaluation.reporting.figures import draw_intervals
+from evaluation.reporting.report import Findings, write_report
+from evaluation.reporting.sheet import save_picture, save_sheet
+from evaluation.reporting.track_figure import draw_tracks
+from evaluation.reporting.videos import save_videos
 from evaluation.scores import save_scores
-from evaluation.sheet import save_picture, save_sheet
 from evaluation.systems import BASE, OWN, POSE, SHARED, SOUND, list_systems, make_anchors, nearest_strangers
 from evaluation.table import Table, summarise
-from evaluation.track_figure import draw_tracks
-from evaluation.videos import save_videos
 from lightning_modules.personalised import load_personalised
 
 DRAWN = (

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from evaluation.cases import Case
-from evaluation.landmarks import Layout
-from evaluation.motion import Flow, find_flow
+from evaluation.metrics.landmarks import Layout
+from evaluation.metrics.motion import Flow, find_flow
+from evaluation.metrics.tracks import sound_energy
 from evaluation.protocols import Judges
-from evaluation.tracks import sound_energy
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from benchmarks.suites.results import FIGURES, Results
 from benchmarks.suites.scores import HELD_OUT_LOSS
 from evaluation.catalogue import LOCAL
 from evaluation.comparisons import HEADLINES
-from evaluation.markdown import markdown_table
+from evaluation.reporting.markdown import markdown_table
 from evaluation.scores import Score, save_scores
 from evaluation.statistics import Estimate
 from evaluation.systems import OWN, SHARED

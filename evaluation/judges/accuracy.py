@@ -9,7 +9,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_eer
 from datamodules.audio import log_mel_windows
 from datamodules.clips import Clip
 from evaluation.judges.true_points import points_of_clip
-from evaluation.lip_sync import MAX_OFFSET, lip_sync
+from evaluation.metrics.lip_sync import MAX_OFFSET, lip_sync
 from evaluation.protocols import FaceJudge, PointJudge, SyncJudge
 
 NEAR = 1

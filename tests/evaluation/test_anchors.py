@@ -10,7 +10,7 @@ from datamodules.demo.person import HELD_OUT_SEEDS
 from datamodules.frames import load_people
 from evaluation.anchors import clean_render, drawn_seed, noise, static_copy, through_autoencoder
 from evaluation.cases import make_cases
-from evaluation.pixels import psnr
+from evaluation.metrics.pixels import psnr
 from lightning_modules.base_folder import load_base
 from tests.evaluation.drawn import draw_cases
 

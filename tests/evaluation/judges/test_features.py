@@ -10,7 +10,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from evaluation.judges.augmentation import soften
 from evaluation.judges.features import FrameFeatures, MouthMotion, PatchDistance
-from evaluation.perceptual import perceptual_distance
+from evaluation.metrics.perceptual import perceptual_distance
 
 
 @pytest.fixture(scope="module")

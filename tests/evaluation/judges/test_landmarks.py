@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evaluation.judges.landmarks import POINTS, centres_of_mass
-from evaluation.landmarks import Layout
+from evaluation.metrics.landmarks import Layout
 
 
 def test_a_sharp_map_is_read_at_its_pixels_middle():

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from evaluation.judges.others import ArcFace, Inception, load_lpips
-from evaluation.perceptual import perceptual_distance
+from evaluation.metrics.perceptual import perceptual_distance
 
 
 def test_arcface_gets_the_middle_of_the_face_at_112_pixels(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from datamodules.demo.person import HELD_OUT_SEEDS, name_of
 from evaluation.judges.accuracy import score_faces, score_points, score_sync
 from evaluation.judges.augmentation import soften
 from evaluation.judges.found import LOCAL, load_judge
-from evaluation.lip_sync import lip_sync
+from evaluation.metrics.lip_sync import lip_sync
 from tests.evaluation.drawn import draw_clips
 
 SHIPPED = Path(__file__).parents[3] / "assets" / "judges"

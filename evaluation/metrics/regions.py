@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from datamodules.demo.person import PUBLIC_SEEDS, draw_person
 from datamodules.demo.sketch import Pose, Sketch
-from evaluation.pixels import psnr
+from evaluation.metrics.pixels import psnr
 
 AVERAGE_HEAD = (0.535, 0.675)
 """Middle of the range of head widths and heights, in units of half the frame."""

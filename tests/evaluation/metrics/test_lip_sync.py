@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from evaluation.lip_sync import lip_sync
+from evaluation.metrics.lip_sync import lip_sync
 
 
 def embeddings(windows: int = 60) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from evaluation.motion import change_error, change_ratio, find_flow, warping_error
+from evaluation.metrics.motion import change_error, change_ratio, find_flow, warping_error
 from tests.evaluation.drawn import draw_cases
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from evaluation.landmarks import Layout, jerk_ratio, landmark_distance
+from evaluation.metrics.landmarks import Layout, jerk_ratio, landmark_distance
 from tests.evaluation.judged import NAMES, PLACES
 
 

@@ -12,8 +12,8 @@ from math import isnan
 import torch
 from torch import Tensor
 
-from evaluation.landmarks import Layout
-from evaluation.tracks import best_lag
+from evaluation.metrics.landmarks import Layout
+from evaluation.metrics.tracks import best_lag
 
 TAU = 0.05
 """Mean distance of points, in units of the distance of the eyes, at which the spatial part is 1/e."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from evaluation.perceptual import PerceptualDistance, perceptual_distance
+from evaluation.metrics.perceptual import PerceptualDistance, perceptual_distance
 from tests.evaluation.judged import Pooled
 
 

@@ -9,11 +9,11 @@ from evaluation.anchors import RECORDED, STATIC
 from evaluation.cases import Case
 from evaluation.catalogue import METRICS, named, unmeasured
 from evaluation.finished_run import FinishedRun
-from evaluation.likeness import IS_OWNER, OWNER
-from evaluation.markdown import markdown_table
+from evaluation.metrics.likeness import IS_OWNER, OWNER
 from evaluation.production import Sampling
 from evaluation.protocols import Judges
-from evaluation.report_tables import difference_tables, group_tables
+from evaluation.reporting.markdown import markdown_table
+from evaluation.reporting.report_tables import difference_tables, group_tables
 from evaluation.scores import Score
 from evaluation.statistics import TOO_FEW
 from evaluation.table import Table

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from datamodules.clips import SAMPLES_PER_FRAME
-from evaluation.tracks import best_lag, correlation, motion_energy, sound_energy
+from evaluation.metrics.tracks import best_lag, correlation, motion_energy, sound_energy
 
 
 def test_correlation_is_signed_and_gives_nothing_for_standing_still():

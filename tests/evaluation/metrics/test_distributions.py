@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from evaluation.distributions import frechet_distance, score_sets
+from evaluation.metrics.distributions import frechet_distance, score_sets
 from evaluation.scores import EVERYBODY
 from tests.evaluation.drawn import draw_cases
 from tests.evaluation.judged import Pooled, TinyJudges

@@ -7,7 +7,7 @@ import torch
 
 from datamodules.demo.person import HELD_OUT_SEEDS, draw_person
 from datamodules.demo.recording import record
-from evaluation.regions import EYES, MOUTH, aligned_mouth_psnr, lower_centre, mouth_psnr
+from evaluation.metrics.regions import EYES, MOUTH, aligned_mouth_psnr, lower_centre, mouth_psnr
 
 
 @pytest.fixture(scope="module")

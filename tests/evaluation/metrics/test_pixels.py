@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from evaluation.pixels import psnr, ssim
+from evaluation.metrics.pixels import psnr, ssim
 
 
 def pictures(frames: int = 3) -> torch.Tensor:

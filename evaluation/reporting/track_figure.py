@@ -9,8 +9,8 @@ from torch import Tensor
 
 from datamodules.demo.opening import mouth_opening
 from evaluation.cases import Case
-from evaluation.regions import lower_centre
-from evaluation.tracks import correlation, motion_energy, sound_energy
+from evaluation.metrics.regions import lower_centre
+from evaluation.metrics.tracks import correlation, motion_energy, sound_energy
 
 WIDTH, HEIGHT, TITLE, MARGIN = 900, 90, 44, 24
 """Of one clip's curves, of the two lines above them, and around all, pixels."""

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from evaluation.facial_dynamics import adfd
-from evaluation.landmarks import Layout
+from evaluation.metrics.facial_dynamics import adfd
+from evaluation.metrics.landmarks import Layout
 from tests.evaluation.judged import NAMES, PLACES
 
 LAYOUT = Layout.of(NAMES)

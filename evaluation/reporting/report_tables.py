@@ -7,7 +7,7 @@ from math import isnan
 
 from evaluation.catalogue import METRICS, SETS, Metric, find_metric
 from evaluation.comparisons import compare, list_comparisons
-from evaluation.markdown import markdown_table
+from evaluation.reporting.markdown import markdown_table
 from evaluation.scores import Score, systems_of
 from evaluation.statistics import TOO_FEW, Estimate
 from evaluation.table import Table

@@ -11,7 +11,7 @@ from evaluation.anchors import RECORDED, STATIC
 from evaluation.catalogue import METRICS
 from evaluation.evaluate import summarise
 from evaluation.production import Sampling
-from evaluation.report import Findings, write_report
+from evaluation.reporting.report import Findings, write_report
 from evaluation.scores import EVERYBODY, Score
 from tests.evaluation.drawn import draw_cases
 from tests.evaluation.judged import ColourFace, TinyJudges

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from evaluation.likeness import IS_OWNER, NEAREST_OTHER, OWNER, make_gallery, score_likeness
+from evaluation.metrics.likeness import IS_OWNER, NEAREST_OTHER, OWNER, make_gallery, score_likeness
 from tests.evaluation.drawn import draw_cases
 from tests.evaluation.judged import ColourFace
 

@@ -1,0 +1,1 @@
+"""What becomes of scores: tables, figures, videos, TensorBoard."""
