@@ -11,7 +11,7 @@ import torch
 from jsonargparse import Namespace
 
 from datamodules.clips import FPS
-from datamodules.layouts import find_recordings
+from datamodules.reading.layouts import find_recordings
 from lightning_modules.args import MemoryArgs
 from lightning_modules.efficiency.step_plan import StepPlan, plan_step
 

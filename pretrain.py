@@ -64,8 +64,8 @@ def pretrain(
     import torch
 
     from datamodules.encoding_cache import hash_clips
-    from datamodules.frames import load_people
     from datamodules.public import PublicPeople
+    from datamodules.reading.frames import load_people
     from launching import is_first_device, make_fabric, speak_once
     from lightning_modules.base_folder import MARK, load_base, new_base, save_base
     from lightning_modules.model_folder import demand_replaceable, fingerprint

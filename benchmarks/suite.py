@@ -28,7 +28,7 @@ from benchmarks.suites.report import write_report
 from benchmarks.suites.results import Results
 from benchmarks.suites.schedule import Clock, do_jobs
 from commandline import run_command
-from datamodules.layouts import find_recordings
+from datamodules.reading.layouts import find_recordings
 from launching import fill_demo_folder
 from train import DEFAULTS
 

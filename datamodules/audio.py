@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from datamodules.clips import SAMPLES_PER_FRAME, UnusableFile
-from datamodules.sound import decode_sound
+from datamodules.reading.sound import decode_sound
 
 MEL_BANDS = 80
 """Mel bands from 0 to 8,000 Hz."""

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.clips import FPS, Clip
-from datamodules.cropping import Crop
 from datamodules.encoding_cache import Encoding, EncodingCache, with_inputs
-from datamodules.frames import load_people
-from datamodules.splitting import SPLITS, split_clips
+from datamodules.reading.cropping import Crop
+from datamodules.reading.frames import load_people
+from datamodules.reading.splitting import SPLITS, split_clips
 from datamodules.windows import WindowedClips, draw_window
 
 

@@ -59,3 +59,8 @@ class Clip:
 
     start: float
     """Where the clip starts in the recording, in seconds after its first frame."""
+
+
+def truth_of(recording: Path) -> Path:
+    """Return the file beside a recording that holds what is known of it: `motion` and `mouth`, as in `Clip`."""
+    return recording.with_name(f"{recording.stem}.truth.safetensors")

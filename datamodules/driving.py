@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from datamodules.audio import equalise_loudness, is_silent, read_audio
-from datamodules.clips import FPS, MOTION_NAMES, SAMPLES_PER_FRAME, UnusableFile
-from datamodules.sound import decode_sound
-from datamodules.video_stream import probe_video
+from datamodules.clips import FPS, MOTION_NAMES, SAMPLES_PER_FRAME, UnusableFile, truth_of
+from datamodules.reading.sound import decode_sound
+from datamodules.reading.video_stream import probe_video
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def read_motion(video: str | Path) -> Tensor:
     video = Path(video)
     if not video.is_file():
         raise FileNotFoundError(f"There is no video {video}.")
-    sidecar = video.with_name(f"{video.stem}.truth.safetensors")
+    sidecar = truth_of(video)
     if not sidecar.is_file():
         raise ValueError(
             f"`--driving_video` gives head motion, which as yet can only be read from {sidecar.name} beside the video. "

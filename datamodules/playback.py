@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from datamodules.clips import FPS, SAMPLE_RATE
-from datamodules.cropping import Box, crop_and_resize
+from datamodules.reading.cropping import Box, crop_and_resize
 
 SMALLEST, LARGEST = 16, 4096
 FASTEST = 120

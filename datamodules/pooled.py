@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from datamodules.clients import ClientDataModule
 from datamodules.clips import Clip
-from datamodules.splitting import SPLITS
+from datamodules.reading.splitting import SPLITS
 
 EVERYONE = "everyone"
 

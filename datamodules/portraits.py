@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from datamodules.clips import UnusableFile
-from datamodules.cropping import Crop, crop_portrait
+from datamodules.reading.cropping import Crop, crop_portrait
 
 
 def read_picture(path: str | Path) -> Tensor:

@@ -14,7 +14,7 @@ from datamodules.clients import ClientDataModule
 from datamodules.clips import SAMPLES_PER_FRAME, Clip
 from datamodules.demo.people import make_demo_people
 from datamodules.demo.person import HELD_OUT_SEEDS, name_of
-from datamodules.frames import load_people
+from datamodules.reading.frames import load_people
 
 log = logging.getLogger(__name__)
 

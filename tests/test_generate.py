@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 
 import generate
 from commandline import run_command
-from datamodules import cropping
-from datamodules.cropping import Face
+from datamodules.reading import cropping
+from datamodules.reading.cropping import Face
 from datamodules.video import write_video
 from lightning_modules.talking_head import TalkingHead
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from datamodules.clips import FPS, SAMPLE_RATE
+from datamodules.clips import FPS, SAMPLE_RATE, truth_of
 from datamodules.demo.person import PRIVATE_SEEDS, draw_person, name_of, number_of_clips
 from datamodules.demo.recording import record
 from datamodules.shown import show
@@ -60,12 +60,12 @@ def make_demo_people(
 
 
 def _is_whole(seed: int, clip: int, path: Path, size: int) -> bool:
-    return path.exists() and _marker_of(path.with_suffix(".truth.safetensors")) == _make_marker(seed, size)
+    return path.exists() and _marker_of(truth_of(path)) == _make_marker(seed, size)
 
 
 def _make_clip(job: Job, size: int) -> None:
     seed, clip, path = job
-    truth = path.with_suffix(".truth.safetensors")
+    truth = truth_of(path)
     # The truth is written last: it marks the clip as whole.
     truth.unlink(missing_ok=True)
     recording = record(draw_person(seed), clip, size)

@@ -50,7 +50,7 @@ def train_judges(
     from datamodules.demo.people import make_demo_people
     from datamodules.demo.person import HELD_OUT_SEEDS, PUBLIC_SEEDS
     from datamodules.encoding_cache import hash_clips
-    from datamodules.frames import load_people
+    from datamodules.reading.frames import load_people
     from evaluation.judges.examples import Examples
     from evaluation.judges.publishing import MARK, publish_judges
     from evaluation.judges.training import FaceTask, PointTask, SyncTask

@@ -12,7 +12,7 @@ from typing import TypeVar
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import load_file
 
-from datamodules.cropping import INSIGHTFACE_MODELS
+from datamodules.reading.cropping import INSIGHTFACE_MODELS
 from evaluation.judges.features import FrameFeatures, MouthMotion, PatchDistance
 from evaluation.judges.identity import JudgeEncoder
 from evaluation.judges.landmarks import LandmarkNet

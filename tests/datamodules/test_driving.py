@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from datamodules.clips import SAMPLES_PER_FRAME
-from datamodules.decoding import decode_frames
 from datamodules.driving import read_driving, read_motion
+from datamodules.reading.decoding import decode_frames
+from datamodules.reading.video_stream import probe_video
 from datamodules.video import write_video
-from datamodules.video_stream import probe_video
 
 
 @pytest.fixture

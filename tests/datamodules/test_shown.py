@@ -35,6 +35,6 @@ def test_a_device_that_may_not_warn_has_no_bar(capsys, caplog):
 @pytest.mark.usefixtures("impatient")
 def test_warnings_on_the_way_have_lines_of_their_own(capsys):
     for letter in show("ab", "reading", 2):
-        logging.getLogger("datamodules.frames").warning("%s is left out.", letter)
+        logging.getLogger("datamodules.reading.frames").warning("%s is left out.", letter)
     lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
     assert {"a is left out.", "b is left out."} <= set(lines)

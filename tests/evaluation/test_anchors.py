@@ -7,7 +7,7 @@ import torch
 
 from datamodules.demo.people import make_demo_people
 from datamodules.demo.person import HELD_OUT_SEEDS
-from datamodules.frames import load_people
+from datamodules.reading.frames import load_people
 from evaluation.anchors import clean_render, drawn_seed, noise, static_copy, through_autoencoder
 from evaluation.cases import make_cases
 from evaluation.metrics.pixels import psnr

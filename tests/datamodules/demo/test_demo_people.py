@@ -22,7 +22,7 @@ from datamodules.demo.person import (
     number_of_clips,
 )
 from datamodules.demo.recording import record
-from datamodules.recordings import read_recording
+from datamodules.reading.recordings import read_recording
 
 
 @pytest.mark.slow

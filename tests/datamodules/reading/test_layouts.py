@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datamodules.layouts import find_recordings, warn_of_others
+from datamodules.reading.layouts import find_recordings, warn_of_others
 
 
 def test_people_and_files_come_in_the_order_of_their_names(tmp_path):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from datamodules import cropping
-from datamodules.cropping import Face
-from datamodules.frames import load_people, tell_apart
+from datamodules.reading import cropping
+from datamodules.reading.cropping import Face
+from datamodules.reading.frames import load_people, tell_apart
 
 
 def test_each_useless_file_is_named_in_one_line_and_the_rest_is_read(record, tmp_path, caplog):

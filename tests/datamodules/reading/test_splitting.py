@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datamodules.clips import FPS
-from datamodules.splitting import GAP, LENGTH, LONGEST, SHORTEST_TAIL, cut_recording, split_clips
+from datamodules.reading.splitting import GAP, LENGTH, LONGEST, SHORTEST_TAIL, cut_recording, split_clips
 
 
 @given(st.integers(1, 20_000))

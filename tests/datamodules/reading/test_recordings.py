@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from datamodules import cropping, recordings
 from datamodules.clips import FPS, SAMPLES_PER_FRAME, UnusableFile
-from datamodules.cropping import Face
-from datamodules.recordings import LOOKS, read_recording
+from datamodules.reading import cropping, recordings
+from datamodules.reading.cropping import Face
+from datamodules.reading.recordings import LOOKS, read_recording
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from datamodules.clips import UnusableFile
-from datamodules.video_stream import VideoStream
+from datamodules.reading.video_stream import VideoStream
 
 CHUNK = 16
 """Full-size frames held in memory at once."""

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules import cropping
 from datamodules.clips import UnusableFile
-from datamodules.cropping import Box, centre_box, crop_and_resize, crop_box, crop_portrait
+from datamodules.reading import cropping
+from datamodules.reading.cropping import Box, centre_box, crop_and_resize, crop_box, crop_portrait
 
 
 @pytest.fixture(autouse=True)

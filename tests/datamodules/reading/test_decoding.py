@@ -12,13 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules import decoding
 from datamodules.clips import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, UnusableFile
-from datamodules.decoding import decode_frames
-from datamodules.layouts import SUFFIXES
-from datamodules.sound import decode_sound
+from datamodules.reading import decoding
+from datamodules.reading.decoding import decode_frames
+from datamodules.reading.layouts import SUFFIXES
+from datamodules.reading.sound import decode_sound
+from datamodules.reading.video_stream import VideoStream, probe_video
 from datamodules.video import write_video
-from datamodules.video_stream import VideoStream, probe_video
 
 FILES = {
     "phone": {"name": "a.mp4", "fps": 30, "rate": 44_100, "layout": "stereo"},

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from datamodules import prepared
-from datamodules.clips import UnusableFile
-from datamodules.frames import load_people
-from datamodules.prepared import PreparedClips
-from datamodules.recordings import read_recording, truth_of
+from datamodules.clips import UnusableFile, truth_of
+from datamodules.reading import prepared
+from datamodules.reading.frames import load_people
+from datamodules.reading.prepared import PreparedClips
+from datamodules.reading.recordings import read_recording
 
 
 @pytest.fixture

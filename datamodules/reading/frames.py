@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from datamodules.clips import Clip, UnusableFile
-from datamodules.cropping import Crop
-from datamodules.layouts import find_recordings, warn_of_others
-from datamodules.prepared import PreparedClips
-from datamodules.recordings import read_recording
-from datamodules.remarks import noted_remarks
+from datamodules.reading.cropping import Crop
+from datamodules.reading.layouts import find_recordings, warn_of_others
+from datamodules.reading.prepared import PreparedClips
+from datamodules.reading.recordings import read_recording
+from datamodules.reading.remarks import noted_remarks
 from datamodules.shown import show
 from datamodules.together import one_thread
 

@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from datamodules.audio import equalise_loudness, is_silent
-from datamodules.clips import FPS, MOTION_NAMES, SAMPLES_PER_FRAME, Clip, UnusableFile
-from datamodules.cropping import Box, Crop, centre_box, crop_and_resize, crop_box
-from datamodules.decoding import decode_frames
-from datamodules.sound import decode_sound
-from datamodules.splitting import cut_recording
-from datamodules.video_stream import VideoStream, probe_video
+from datamodules.clips import FPS, MOTION_NAMES, SAMPLES_PER_FRAME, Clip, UnusableFile, truth_of
+from datamodules.reading.cropping import Box, Crop, centre_box, crop_and_resize, crop_box
+from datamodules.reading.decoding import decode_frames
+from datamodules.reading.sound import decode_sound
+from datamodules.reading.splitting import cut_recording
+from datamodules.reading.video_stream import VideoStream, probe_video
 
 SHORTEST = FPS
 """Frames that a recording must have."""
@@ -115,11 +115,6 @@ def _read_frames(stream: VideoStream, pieces: list[np.ndarray], boxes: list[Box]
             if done == ends[piece]:
                 yield torch.cat(parts)
                 piece, parts = piece + 1, []
-
-
-def truth_of(path: Path) -> Path:
-    """Return the file beside a recording that holds what is known of it, `<stem>.truth.safetensors`."""
-    return path.with_name(f"{path.stem}.truth.safetensors")
 
 
 def _read_truth(path: Path, frames: int) -> dict[str, Tensor] | None:

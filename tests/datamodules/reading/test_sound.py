@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from datamodules.clips import SAMPLE_RATE
-from datamodules.sound import Sound, decode_sound
+from datamodules.reading.sound import Sound, decode_sound
 
 
 def test_silence_fills_what_the_sound_does_not_cover():

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from datamodules import audio, clips, cropping, decoding, recordings, sound, splitting, video_stream
-from datamodules.clip_files import load_clip, save_clip
-from datamodules.clips import Clip, UnusableFile
-from datamodules.cropping import Crop, name_detector
-from datamodules.decoding import has_decord
-from datamodules.recordings import read_recording, truth_of
-from datamodules.remarks import noted_remarks
+from datamodules import audio, clips
+from datamodules.clips import Clip, UnusableFile, truth_of
+from datamodules.reading import cropping, decoding, recordings, sound, splitting, video_stream
+from datamodules.reading.clip_files import load_clip, save_clip
+from datamodules.reading.cropping import Crop, name_detector
+from datamodules.reading.decoding import has_decord
+from datamodules.reading.recordings import read_recording
+from datamodules.reading.remarks import noted_remarks
 from datamodules.shown import show
 from datamodules.together import work_together
 

@@ -1,0 +1,1 @@
+"""From files that people recorded to clips, whatever camera, container and software made them."""
