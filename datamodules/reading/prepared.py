@@ -32,6 +32,9 @@ READERS = (audio, clips, cropping, decoding, recordings, sound, splitting, video
 PATIENCE = 3.0
 """Seconds of reading after which other processes are called for help; they take as long to start."""
 
+MOST_PROCESSES = 8
+"""Each holds torch, and a few frames as large as the camera's."""
+
 REMARKS = "remarks.json"
 
 Recording = tuple[str, Path]
@@ -49,7 +52,7 @@ class PreparedClips:
         self._refused: dict[Recording, str] = {}
 
     def read_ahead(self, wanted: Sequence[Recording]) -> None:
-        """Prepare what is missing of many recordings, in as many processes as there are cores where it takes long.
+        """Prepare what is missing of many recordings, in several processes where it takes long.
 
         What cannot be used is remembered for `read`, and tried again in the next run.
         """
@@ -80,7 +83,8 @@ class PreparedClips:
         while left and (len(left) == 1 or time.monotonic() < give_up):
             yield self._prepare(left.pop(0))
         if left:
-            yield from work_together(self._prepare, left, len(os.sched_getaffinity(0)), "read recordings")
+            processes = min(os.cpu_count() or 1, MOST_PROCESSES)
+            yield from work_together(self._prepare, left, processes, "read recordings")
 
     def _prepare(self, recording: Recording) -> str | None:
         """Keep the clips of a recording, all of them or none; return why it cannot be used."""
@@ -109,7 +113,7 @@ class PreparedClips:
         known = [str(path.resolve()), [(file.st_size, file.st_mtime_ns) for file in files]]
         settings = [self.size, self.crop, name_detector(), has_decord(), _code()]
         name = hashlib.sha256(json.dumps([known, settings]).encode()).hexdigest()
-        return self.folder / person / f"{path.stem}-{name[:16]}"
+        return self.folder / person / f"{path.stem[:40]}-{name[:16]}"
 
 
 def _keep_first(made: Path, place: Path) -> None:

@@ -70,7 +70,7 @@ def test_the_second_run_finds_the_same_clips_and_says_the_same_of_them(
 @pytest.mark.slow
 def test_other_processes_prepare_the_same_where_it_takes_long(people, tmp_path, monkeypatch, forbid_reading, caplog):
     monkeypatch.setattr(prepared, "PATIENCE", 0.0)
-    monkeypatch.setattr(prepared.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(prepared.os, "cpu_count", lambda: 2)
     forbid_reading()  # here; other processes do not know
     found = load_people(people, 16, "none", cache_dir=tmp_path / "cache")
     (mute,) = [line for line in caplog.messages if "mute" in line]
@@ -109,6 +109,12 @@ def test_another_size_or_crop_is_another_clip(people, tmp_path, size, crop):
         list(read_recording("ada", path, size, crop)),
     )
     assert len(list((tmp_path / "cache/ada").iterdir())) == 2
+
+
+def test_the_longest_of_names_is_short_enough(people, tmp_path):
+    path = (people / "ada/long.mp4").rename(people / "ada" / f"{'ü' * 125}.mp4")
+    (clip, _) = PreparedClips(tmp_path / "cache", 16, "none").read("ada", path)
+    assert clip.name == f"{path.stem}-01"
 
 
 def test_other_code_makes_other_clips(people, tmp_path, monkeypatch, forbid_reading):
