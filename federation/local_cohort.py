@@ -11,15 +11,15 @@ from federation.assignment import form_groups, hand_out, longest_first
 from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
 from federation.client_training import ClientTrainer, TrainedClient
+from federation.cohort import Cohort
 from federation.exchange import WireSum, gather
 from federation.group_training import GroupTrainer
-from federation.remote import RemoteCohort
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 
 @dataclass
-class LocalCohort(RemoteCohort):
-    """Clients that this machine's devices train; asked like a cohort elsewhere, except that it refuses no round."""
+class LocalCohort(Cohort):
+    """Clients that this machine's devices train; it refuses no round."""
 
     trainer: ClientTrainer
     folders: RoundFolders

@@ -16,12 +16,12 @@ from federation.args import AggregationArgs, FederationArgs
 from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
 from federation.client_training import ClientTrainer
+from federation.cohort import Cohort, RoundRefusedError
 from federation.exchange import agree, exchange_messages, wait_for_all
 from federation.hooks import FederationCallback
 from federation.local_cohort import LocalCohort
 from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
-from federation.remote import RemoteCohort, RoundRefusedError
 from federation.server_state import ServerState
 from federation.update import RoundState
 from federation.vectors import read_vector
@@ -70,7 +70,7 @@ class FederatedRounds:
         clip_norm: float = 1.0,
         private: bool = True,
         resume: bool = False,
-        remote: RemoteCohort | None = None,
+        remote: Cohort | None = None,
         clients_at_once: int = 1,
     ) -> None:
         self.fabric, self.data, self.rounds, self.private = fabric, data, federation.rounds, private

@@ -7,13 +7,13 @@ import time
 
 import numpy as np
 
+from federation.cohort import Cohort, RoundRefusedError
 from federation.deployment.attempt import RemoteAttempt
 from federation.deployment.broadcast import Broadcast
 from federation.deployment.nodes import Nodes
 from federation.deployment.orders import Begin
 from federation.deployment.patience import Patience
 from federation.privacy.clip_norm import STEPS_NOTE
-from federation.remote import RemoteCohort, RoundRefusedError
 from federation.secure_aggregation.errors import ProtocolError
 from federation.secure_aggregation.masks import from_ring
 from federation.secure_aggregation.session import Session
@@ -26,7 +26,7 @@ FIRST_MESSAGES, LATER_MESSAGES = 5, 3
 """What a device sends in the first round of an epoch, and in each later one."""
 
 
-class RosterCohort(RemoteCohort):
+class RosterCohort(Cohort):
     """Plays the server of every attempt over a transport; the whole roster is asked, whoever answers.
 
     Args:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from federation.cohort import RoundRefusedError
 from federation.deployment.attempt import RemoteAttempt
 from federation.deployment.broadcast import Broadcast
 from federation.deployment.orders import Begin, Continue
 from federation.deployment.patience import Patience
 from federation.deployment.roster_cohort import RosterCohort
-from federation.remote import RoundRefusedError
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
 from federation.update import RoundState
