@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from multiprocessing import active_children, current_process, get_context
 from typing import TypeVar
 
@@ -18,9 +17,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def work_together(
-    work: Callable[[Job], Result], jobs: Sequence[Job], processes: int, doing: str, chunk: int = 1
-) -> Iterator[Result]:
+def work_together(work: Callable[[Job], Result], jobs: Sequence[Job], processes: int, doing: str) -> Iterator[Result]:
     """Yield `work` of each job, in their order, done in several processes; whoever stops asking stops them.
 
     They are started anew, not forked: torch's and decord's threads, and a GPU, do not survive a fork. A daemon, as on a
@@ -31,7 +28,6 @@ def work_together(
         jobs: What it is done for.
         processes: How many at once, one thread each; 1 is this one.
         doing: What the processes do, for the error, e.g. `drew demo people`.
-        chunk: Jobs that a process takes at once.
 
     Raises:
         OSError: One of them is killed.
@@ -41,8 +37,11 @@ def work_together(
         return
     others = set(active_children())
     with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn"), initializer=_settle) as pool:
+        # `map` cancels what nobody asks for any more, and stumbles over that where its processes end, too.
+        done = [pool.submit(_work_until_told, work, job) for job in jobs]
         try:
-            yield from pool.map(partial(_work_until_told, work), jobs, chunksize=chunk)
+            for result in done:
+                yield result.result()
         except BrokenProcessPool:
             raise OSError(f"A process that {doing} was killed. Is there memory for it? Try again.") from None
         except BaseException:
