@@ -25,11 +25,11 @@ demo: .venv/.run ## Train across eight drawn people, privately, and make a video
 federation: .venv/.flower ## Run the same between three devices over Flower, on loopback: TLS, keys, two rounds, a video
 	$(BIN)/python -m deploy.loopback
 
-test: .venv/.dev ## Run all tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: .venv/.dev ## Run all tests but those that need Flower
+	$(BIN)/python -m pytest -m "not flower" $(PYTEST_ARGS)
 
 test-fast: .venv/.dev ## Run the quick tests, about a minute
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and not flower" $(PYTEST_ARGS)
 
 test-flower: .venv/.dev .venv/.flower ## Run the tests that need Flower: devices and SuperLinks that fail, TLS, what goes out
 	$(BIN)/python -m pytest -m flower $(PYTEST_ARGS)
