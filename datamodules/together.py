@@ -37,8 +37,9 @@ def work_together(work: Callable[[Job], Result], jobs: Sequence[Job], processes:
         return
     others = set(active_children())
     with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn"), initializer=_settle) as pool:
-        # `map` cancels what nobody asks for any more, and stumbles over that where its processes end, too.
-        done = [pool.submit(_work_until_told, work, job) for job in jobs]
+        with _deaf_children():
+            # `map` cancels what nobody asks for any more, and stumbles over that where its processes end, too.
+            done = [pool.submit(_work_until_told, work, job) for job in jobs]
         try:
             for result in done:
                 yield result.result()
@@ -61,8 +62,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, from their first moment on: this one tells them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _settle() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process tells the others
     signal.signal(signal.SIGTERM, _end)
     torch.set_num_threads(1)
 

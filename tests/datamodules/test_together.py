@@ -51,6 +51,17 @@ def test_a_daemon_works_alone_as_it_may_have_no_children():
     daemon.join()
 
 
+def listen(job):
+    os.kill(os.getpid(), signal.SIGINT)
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.slow
+def test_an_interruption_is_this_processs_alone():
+    assert list(work_together(listen, [1, 2], 2, "listened")) == [True, True]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 @pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_work_in_a_line():
     with pytest.raises(OSError, match=r"^A process that counted was killed"):
