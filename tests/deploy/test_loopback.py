@@ -231,7 +231,10 @@ def test_ctrl_c_while_people_are_drawn_is_one_line(tmp_path):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=120)
-    assert (process.returncode, said) == (130, "loopback.py: interrupted.\n")
+    *bars, last = said.replace("\r", "\n").split("\n")[:-1]
+    assert (process.returncode, last) == (130, "loopback.py: interrupted.")
+    assert all(not line or line.startswith("drawing demo people: ") for line in bars)
+    assert not processes_of(tmp_path)
 
 
 def test_a_folder_is_moved_aside(tmp_path):
