@@ -1,4 +1,4 @@
-"""Public people in memory for stage 0: frames for autoencoder and face encoder, windows for the denoiser."""
+"""Public people for stage 0: frames for autoencoder and face encoder, windows for the denoiser."""
 
 from __future__ import annotations
 

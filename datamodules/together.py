@@ -26,17 +26,18 @@ def work_together(work: Callable[[Job], Result], jobs: Sequence[Job], processes:
     Args:
         work: What each process does; it and its results must pickle.
         jobs: What it is done for.
-        processes: How many at once, one thread each; 1 is this one.
+        processes: How many at once, one thread each; 1 is this one, as for one job.
         doing: What the processes do, for the error, e.g. `drew demo people`.
 
     Raises:
         OSError: One of them is killed.
     """
-    if processes == 1 or current_process().daemon:
+    processes = min(processes, len(jobs))
+    if processes <= 1 or current_process().daemon:
         yield from map(work, jobs)
         return
     others = set(active_children())
-    with ProcessPoolExecutor(min(processes, len(jobs)), get_context("spawn"), initializer=_settle) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_settle) as pool:
         with _deaf_children():
             # `map` cancels what nobody asks for any more, and stumbles over that where its processes end, too.
             done = [pool.submit(_work_until_told, work, job) for job in jobs]

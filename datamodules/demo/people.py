@@ -52,10 +52,9 @@ def make_demo_people(
     ]
     missing = [job for job in jobs if not _is_whole(*job, size)]
     work = partial(_make_clip, size=size)
-    if missing:
-        drawn = work_together(work, missing, processes, "drew demo people")
-        for _ in show(drawn, "drawing demo people", len(missing)):
-            pass
+    drawn = work_together(work, missing, processes, "drew demo people")
+    for _ in show(drawn, "drawing demo people", len(missing)):
+        pass
     return [path for _, _, path in jobs]
 
 

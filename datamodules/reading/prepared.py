@@ -66,9 +66,9 @@ class PreparedClips:
         Raises:
             UnusableFile: see `read_recording`.
         """
-        if reason := self._refused.get((person, path)) or self._prepare((person, path)):
-            raise UnusableFile(reason)
         place = self._place(person, path)
+        if not place.is_dir() and (reason := self._refused.get((person, path)) or self._prepare((person, path))):
+            raise UnusableFile(reason)
         try:
             remarks = json.loads((place / REMARKS).read_text())
             loaded = [load_clip(file, person, path) for file in sorted(place.glob("*.safetensors"))]
@@ -80,17 +80,13 @@ class PreparedClips:
 
     def _prepare_all(self, missing: Sequence[Recording]) -> Iterator[str | None]:
         left, give_up = list(missing), time.monotonic() + PATIENCE
-        while left and (len(left) == 1 or time.monotonic() < give_up):
+        while left and time.monotonic() < give_up:
             yield self._prepare(left.pop(0))
-        if left:
-            processes = min(os.cpu_count() or 1, MOST_PROCESSES)
-            yield from work_together(self._prepare, left, processes, "read recordings")
+        yield from work_together(self._prepare, left, min(os.cpu_count() or 1, MOST_PROCESSES), "read recordings")
 
     def _prepare(self, recording: Recording) -> str | None:
         """Keep the clips of a recording, all of them or none; return why it cannot be used."""
         place, (person, path) = self._place(*recording), recording
-        if place.is_dir():
-            return None
         partial = place.with_name(f"{place.name}.{os.getpid()}.partial")  # several devices may read the same file
         partial.mkdir(parents=True)
         try:
@@ -127,4 +123,4 @@ def _keep_first(made: Path, place: Path) -> None:
 
 @cache
 def _code() -> str:
-    return "".join(inspect.getsource(module) for module in READERS)
+    return hashlib.sha256("".join(inspect.getsource(module) for module in READERS).encode()).hexdigest()

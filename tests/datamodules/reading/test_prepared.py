@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from datamodules.clips import UnusableFile, truth_of
@@ -48,9 +49,7 @@ def assert_same(ours, theirs):
             assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, field.name
 
 
-def test_the_second_run_finds_the_same_clips_and_says_the_same_of_them(
-    people, tmp_path, caplog, forbid_reading, monkeypatch
-):
+def test_the_second_run_finds_the_same_clips_and_says_the_same_of_them(people, tmp_path, caplog, forbid_reading):
     without = load_people(people, 16, "none")
     said = list(caplog.messages)
     caplog.clear()
@@ -172,8 +171,6 @@ def test_broken_clips_are_named_with_what_to_do(people, tmp_path):
 
 
 def test_a_folder_that_cannot_hold_them_is_named(people, tmp_path, monkeypatch):
-    from safetensors import SafetensorError
-
     def be_full(*_):
         raise SafetensorError("No space left on device")
 
