@@ -91,7 +91,7 @@ def make_device(
     sampling, steps = client_steps(keys, settled, clients)
     return Device(
         SecureClient(client, place.identity, session, keys, place.memory),
-        ClientHalf(client, session.roster.clients, [*sampling, *steps], settings.seed),
+        ClientHalf(client, session.roster.clients, [*sampling, *steps], settled.clipping),
         training,
         DeviceBooks(place.open_ledger(limits, session.config.adversary), session, settled.release(clients)),
         SignedNorm(

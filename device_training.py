@@ -85,7 +85,5 @@ def load_training(
         settings.data.encoded(client, "train")  # now, so that the first round only trains
     steps = settings.federation.local_steps if local_steps is None else local_steps
     federation = replace(settings.federation, local_steps=steps)
-    trainer = ClientTrainer(
-        fabric, module, settings.data, federation, settings.aggregation, settings.seed, lambda *step: None
-    )
+    trainer = ClientTrainer(fabric, module, settings.data, federation, settings.aggregation, settings.seed)
     return LocalTraining(client, trainer, states)

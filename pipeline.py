@@ -27,7 +27,7 @@ SMALLEST_SHARE = 0.25
 """The server divides by at least this share of the expected number of contributors, however the noise falls."""
 
 
-def private(
+def build_pipeline(
     keys: KeySource, settled: Settled, owner: OwnerArgs, *, clients: int, out_dir: Path, remote: bool = False
 ) -> list[FederationCallback]:
     """Return what happens to an update between client and server, in the one order that is private.
@@ -68,6 +68,6 @@ def client_steps(
         return sampling, [ISFAAggregation(weights)]
     return sampling, [
         ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * settled.sample_rate),
-        ClipUpdate(keys, settled.clipping, settled.contributing),
+        ClipUpdate(keys, settled.contributing),
         DistributedNoise(keys, settled.release(clients).noise_multiplier, settled.security),
     ]

@@ -105,7 +105,7 @@ def train(
     from federation.rounds import FederatedRounds
     from federation.settled import Settled
     from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, work_in
-    from pipeline import private
+    from pipeline import build_pipeline
 
     if transport == "flower":
         demand_remote(privacy, federation, owner, devices, clients_at_once)
@@ -116,7 +116,7 @@ def train(
     remote = join_devices(deployment, module, seed, settled) if transport == "flower" else None
     people = read_clients(data, module, processes=devices) if remote is None else remote.enrolled
     public = read_public_people(observers.public_root, data, module)
-    pipeline = private(
+    pipeline = build_pipeline(
         settled.keys(seed), settled, owner, clients=len(people.clients), out_dir=folder, remote=remote is not None
     )
     with work_in(folder), nullcontext() if remote is None else closing(remote.nodes):
@@ -125,8 +125,7 @@ def train(
             fabric,
             module,
             people,
-            federation=federation,
-            aggregation=aggregation,
+            settled,
             pipeline=pipeline,
             observers=[
                 SavedSettings(folder, settings),
@@ -134,8 +133,6 @@ def train(
             ],
             checkpoint_dir=folder / "checkpoints",
             seed=seed,
-            clip_norm=privacy.clip_norm,
-            private=privacy.enabled,
             resume=resume is not None,
             remote=remote,
             clients_at_once=clients_at_once,

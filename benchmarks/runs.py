@@ -17,7 +17,7 @@ from federation.privacy.keys import OperatingSystemKeys
 from federation.rounds import FederatedRounds
 from federation.settled import Settled
 from launching import make_fabric, read_clients
-from pipeline import private
+from pipeline import build_pipeline
 from train import make_parser
 
 Pipeline = Sequence[FederationCallback]
@@ -88,19 +88,16 @@ def run_timed(settings: Any, folder: Path, wrap: Callable[[Pipeline], Pipeline] 
         for client in data.clients:
             data.encoded(client, "train")
     settled = Settled(privacy, federation, settings.aggregation, settings.security, settings.clipping)
-    pipeline = private(OperatingSystemKeys(), settled, settings.owner, clients=len(data.clients), out_dir=folder)
+    pipeline = build_pipeline(OperatingSystemKeys(), settled, settings.owner, clients=len(data.clients), out_dir=folder)
     watch = Stopwatch()
     FederatedRounds(
         fabric,
         module,
         data,
-        federation=federation,
-        aggregation=settings.aggregation,
+        settled,
         pipeline=wrap(pipeline),
         observers=[watch],
         checkpoint_dir=folder / "checkpoints",
         seed=settings.seed,
-        clip_norm=privacy.clip_norm,
-        private=privacy.enabled,
     ).run()
     return watch

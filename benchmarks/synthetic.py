@@ -144,10 +144,10 @@ class Cohort:
         dtype = self.head.shared_parameters()[0].dtype
         data = RandomClients(self.head.backbone, self.clips, self.frames, self.names, dtype)
         federation = FederationArgs(local_steps=self.steps, aggregation="fedavg")
-        self.trainer = ClientTrainer(self.fabric, self.head, data, federation, AggregationArgs(), 0, lambda *step: None)
+        self.trainer = ClientTrainer(self.fabric, self.head, data, federation, AggregationArgs(), 0)
         self.newcomer = ClientState.capture(self.head.personal_parameters())
         start = read_vector(self.head.shared_parameters())
-        self.state = RoundState(0, 0, tuple(self.names), start, clip_norm=1.0, exchange=dict)
+        self.state = RoundState(0, tuple(self.names), start, clip_norm=1.0, exchange=dict)
 
     def train(self, at_once: int) -> list[tuple[Tensor, ClientState]]:
         """Train everybody for a round, in groups, and return each one's update and personal state."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from typing_extensions import override
 
-from federation.args import ClippingArgs
 from federation.hooks import FederationCallback
 from federation.privacy.clip_norm import STEPS_NOTE, append_clip_bit, check_clip_norm, replay_clip_norm
 from federation.privacy.keys import KeySource
@@ -18,24 +17,24 @@ class ClipUpdate(FederationCallback):
 
     The clip shortens weight and weighted update alike: it caps how much a client counts and never bends the direction
     it votes for. An adaptive S follows a quantile of the vectors' lengths: each contributor appends one bit, in the
-    same vector and under the same noise, and the noisy sum of a round sets S of the next.
+    same vector and under the same noise, and the noisy sum of a round sets S of the next. Whether and how S adapts is
+    the round's (`state.clipping`); one outside its public range is refused, whoever set it.
 
     Args:
         keys: Source of the stochastic rounding.
-        clipping: Whether and how S adapts; public.
         contributing: Probability that a client who sends a vector has data in it: q for secret coins, else 1.
     """
 
-    def __init__(self, keys: KeySource, clipping: ClippingArgs, contributing: float = 1.0) -> None:
-        self.keys, self.clipping, self.contributing = keys, clipping, contributing
+    def __init__(self, keys: KeySource, contributing: float = 1.0) -> None:
+        self.keys, self.contributing = keys, contributing
 
     @override
     def on_run_start(self, state: RoundState) -> None:
-        self._prepare(state)
+        check_clip_norm(state.clip_norm, state.clipping)
 
     @override
     def on_round_start(self, state: RoundState) -> None:
-        self._prepare(state)
+        check_clip_norm(state.clip_norm, state.clipping)
 
     @override
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
@@ -51,21 +50,16 @@ class ClipUpdate(FederationCallback):
         decoded = decode(aggregate.vector, state.grid)
         size = state.global_adapter.numel() + 1
         aggregate.vector = decoded[:size]
-        if self.clipping.adaptive:
+        if state.clipping.adaptive:
             step = (float(decoded[size]), aggregate.num_clients)
             state.metrics["released/clip_norm"] = state.clip_norm
-            state.clip_norm = replay_clip_norm(state.clip_norm, [step], self.contributing, self.clipping)
+            state.clip_norm = replay_clip_norm(state.clip_norm, [step], self.contributing, state.clipping)
             state.notes = {**state.notes, STEPS_NOTE: [*state.notes.get(STEPS_NOTE, []), step]}
-
-    def _prepare(self, state: RoundState) -> None:
-        """Refuse a clip norm outside its public range, whoever sets it."""
-        check_clip_norm(state.clip_norm, self.clipping)
-        state.clipping = self.clipping
 
     def _with_bit(self, state: RoundState, update: ClientUpdate) -> np.ndarray:
         """Return what is clipped: the vector, and a clip bit where the client's data is in."""
-        if not self.clipping.adaptive:
+        if not state.clipping.adaptive:
             return update.vector
         if not update.contributes:
             return np.zeros(update.vector.size + 1)
-        return append_clip_bit(update.vector, state.clip_norm, self.clipping)
+        return append_clip_bit(update.vector, state.clip_norm, state.clipping)

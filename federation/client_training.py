@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from federation.args import AggregationArgs, FederationArgs
 from federation.client_states import ClientState
+from federation.hooks import Hooks
 from federation.local_figures import all_finite, describe_training, read_losses
 from federation.local_optimizer import LocalOptimizer
 from federation.protocols import FederatedData, FederatedModule
@@ -24,9 +25,8 @@ from federation.update import ClientSignals, ClientUpdate, RoundState
 from federation.vectors import read_vector, write_vector
 
 SIGNAL_BATCHES = 2
+"""Few, as every client of every round scores them; the same ones each time, so that scores can be compared."""
 UNKNOWN = ClientSignals(identity=0.0, stability=0.0)
-
-StepHook = Callable[[RoundState, str, int, dict[str, Tensor]], None]
 
 
 @dataclass
@@ -51,7 +51,8 @@ class ClientTrainer:
     federation: FederationArgs
     aggregation: AggregationArgs
     seed: int
-    on_step: StepHook
+    hooks: Hooks = field(default_factory=Hooks)
+    """Their `on_step` is called."""
 
     def __post_init__(self) -> None:
         self._fresh_precision = self.fabric.strategy.precision.state_dict()
@@ -141,7 +142,7 @@ class ClientTrainer:
             self.fabric.backward(loss)
             local.step()
             losses.append({"loss": loss.detach(), **self.module.losses})
-            self.on_step(state, client, step, losses[-1])
+            self.hooks.call("on_step", state, client, step, losses[-1])
             if limit.is_set and step + 1 < steps:
                 loss.item()
                 if not limit.has_room(after):

@@ -121,16 +121,16 @@ class WireSum:
             total = total.to(fabric.device)
             distributed.all_reduce(total)
             total = total.cpu()
-        if self.state.private:
+        if self.state.masked:
             return Aggregate((total & RESIDUES).numpy().astype(np.uint32), clients)
         return Aggregate(total.numpy(), clients, vector=total.numpy())
 
 
 def _checked_wire(state: RoundState, update: ClientUpdate) -> np.ndarray:
     """Return what a client sends; without privacy that is its plain vector."""
-    wire = update.vector if update.wire is None and not state.private else update.wire
-    shape, dtype = (state.wire_size,), np.dtype(np.uint32 if state.private else np.float64)
+    wire = update.vector if update.wire is None and not state.masked else update.wire
+    shape, dtype = (state.wire_size,), np.dtype(np.uint32 if state.masked else np.float64)
     if wire is None or wire.shape != shape or wire.dtype != dtype:
         got = "nothing" if wire is None else f"{wire.dtype} {wire.shape}"
         raise RuntimeError(f"The pipeline must leave {dtype} {shape} in `wire` of {update.client}. Got {got}.")
-    return wire if not state.private else wire.astype(np.int64)
+    return wire if not state.masked else wire.astype(np.int64)

@@ -97,7 +97,7 @@ class GroupTrainer:
                 break
             self._step([member for member, _ in drawn], [self.alone.fabric.to_device(batch) for _, batch in drawn])
             for member, _ in drawn:
-                self.alone.on_step(state, member.client, step, member.losses[-1])
+                self.alone.hooks.call("on_step", state, member.client, step, member.losses[-1])
 
     def _step(self, members: list[Member], batches: list[Any]) -> None:
         """Take one step of some members: no loss depends on another's adapters, so one backward pass does for all."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from federation.update import Aggregate, ClientUpdate, RoundState
@@ -43,7 +46,7 @@ class FederationCallback:
     def on_cohort_ready(self, state: RoundState, updates: list[ClientUpdate]) -> None:
         """When this device's clients all have updates: the stage that needs the others' public keys (masks).
 
-        `delta` and `vector` are let go by then; what a stage needs of them it works out in `on_client_update`.
+        `delta` and `vector` are freed by then; what a stage needs of them it works out in `on_client_update`.
         """
 
     def on_release(self, state: RoundState) -> None:
@@ -57,3 +60,21 @@ class FederationCallback:
 
     def on_run_end(self, state: RoundState) -> None:
         """After the last round, also when the budget stopped the run."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """All that is called in a round: the steps of the pipeline first, then the observers."""
+
+    pipeline: Sequence[FederationCallback] = ()
+    observers: Sequence[FederationCallback] = ()
+
+    def call(self, hook: str, *args: object) -> None:
+        """Call a hook of all, by its name."""
+        for callback in [*self.pipeline, *self.observers]:
+            getattr(callback, hook)(*args)
+
+    def aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
+        """Take a sum through the server half: the pipeline from its last step to its first."""
+        for callback in [*reversed(self.pipeline), *self.observers]:
+            callback.on_aggregate(state, aggregate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -14,6 +14,7 @@ from federation.client_training import ClientTrainer, TrainedClient
 from federation.cohort import Cohort
 from federation.exchange import WireSum, gather
 from federation.group_training import GroupTrainer
+from federation.hooks import Hooks
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 
@@ -26,8 +27,7 @@ class LocalCohort(Cohort):
     """Where personal states are kept."""
     newcomer: ClientState
     """The personal state of whoever has none yet."""
-    call: Callable[..., None]
-    """Calls a hook, by its name, of the pipeline and the observers."""
+    hooks: Hooks
     clients_at_once: int = 1
     seconds: dict[str, float] = field(default_factory=dict)
     """How long each client took when it last trained."""
@@ -43,14 +43,14 @@ class LocalCohort(Cohort):
             for trained in self._train(state, group):
                 if self.newcomer.personal:
                     trained.personal.save(self.folders.new_client_file(trained.update.client, state.index + 1))
-                self.call("on_client_update", state, trained.update)
-                if not state.private:
+                self.hooks.call("on_client_update", state, trained.update)
+                if not state.masked:
                     self._sum.add(trained.update)
-                trained.update.let_go()
+                trained.update.free_vectors()
                 updates.append(trained.update)
         updates.sort(key=lambda update: update.client)
-        self.call("on_cohort_ready", state, updates)
-        self._masked = updates if state.private else []
+        self.hooks.call("on_cohort_ready", state, updates)
+        self._masked = updates if state.masked else []
         self._gather_metrics(state, updates)
 
     def release(self, state: RoundState) -> Aggregate:

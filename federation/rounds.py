@@ -5,24 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from lightning.fabric import Fabric
 from torch import Tensor
 
 from federation.aggregation import ServerOptimizer
-from federation.args import AggregationArgs, FederationArgs
 from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
 from federation.client_training import ClientTrainer
 from federation.cohort import Cohort, RoundRefusedError
 from federation.exchange import agree, exchange_messages, wait_for_all
-from federation.hooks import FederationCallback
+from federation.hooks import FederationCallback, Hooks
 from federation.local_cohort import LocalCohort
 from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.server_state import ServerState
+from federation.settled import Settled
 from federation.update import RoundState
 from federation.vectors import read_vector
 
@@ -37,14 +36,12 @@ class FederatedRounds:
         fabric: Launched. More than one device needs `strategy="client_parallel"`.
         module: Trained in place, one per device; rank 0's initial weights are given to all devices.
         data: The clients' clips, already set up.
-        federation: Rounds, local steps, gradient clips, aggregation.
-        aggregation: FedProx's mu and the server's step.
+        settled: Rounds, local steps, how updates are averaged, the first clip norm and how it moves. With privacy
+            enabled, the pipeline leaves uint32 residues in `update.wire`; else the float64 `vector` is summed.
         pipeline: ISFA, sampling, clip, noise, mask: client halves run in this order, server halves in reverse.
         observers: Everything else; called after the pipeline at each hook.
         checkpoint_dir: Folder of the round folders, e.g. `runs/demo/checkpoints`.
         seed: All training draws derive from it; keys and noise never do.
-        clip_norm: S of the first round; a hook may change `state.clip_norm`, which carries over to the next round.
-        private: Whether the pipeline leaves uint32 residues in `update.wire`. False: the float64 `vector` is summed.
         resume: Continue after the newest committed round, if any; otherwise `checkpoint_dir` must hold none.
         remote: The clients' devices, if they are elsewhere; then `data` only names the clients, client halves run
             there, and `pipeline` is the server's.
@@ -60,30 +57,27 @@ class FederatedRounds:
         fabric: Fabric,
         module: FederatedModule,
         data: FederatedData,
+        settled: Settled,
         *,
-        federation: FederationArgs,
-        aggregation: AggregationArgs,
         pipeline: Sequence[FederationCallback],
         observers: Sequence[FederationCallback],
         checkpoint_dir: str | Path,
         seed: int = 0,
-        clip_norm: float = 1.0,
-        private: bool = True,
         resume: bool = False,
         remote: Cohort | None = None,
         clients_at_once: int = 1,
     ) -> None:
-        self.fabric, self.data, self.rounds, self.private = fabric, data, federation.rounds, private
-        self.pipeline, self.observers, self.refusals = list(pipeline), list(observers), 0
+        self.fabric, self.data, self.settled, self.rounds = fabric, data, settled, settled.federation.rounds
+        self.hooks, self.refusals = Hooks(list(pipeline), list(observers)), 0
         module, self.folders = prepare_module(fabric, module), RoundFolders(checkpoint_dir)
-        on_step = partial(self._call, "on_step")
-        trainer = ClientTrainer(fabric, module, data, federation, aggregation, seed, on_step)
+        aggregation = settled.aggregation
+        trainer = ClientTrainer(fabric, module, data, settled.federation, aggregation, seed, self.hooks)
         newcomer = ClientState.capture(module.personal_parameters())
-        self.local = LocalCohort(trainer, self.folders, newcomer, self._call, clients_at_once)
+        self.local = LocalCohort(trainer, self.folders, newcomer, self.hooks, clients_at_once)
         self.cohort = self.local if remote is None else remote
         self.optimizer = ServerOptimizer(aggregation.server_learning_rate, aggregation.server_momentum)
         start = read_vector(module.shared_parameters())
-        fresh = ServerState(0, start, clip_norm, seed, fingerprint_frozen(module))
+        fresh = ServerState(0, start, settled.privacy.clip_norm, seed, fingerprint_frozen(module))
         if fabric.is_global_zero:
             self.folders.clean()
         wait_for_all()
@@ -98,7 +92,7 @@ class FederatedRounds:
     def run(self) -> RoundState:
         """Run the rounds that are left and return the last state, whose `stop` says whether a hook ended the run."""
         state = self._new_state()
-        self._call("on_run_start", state)
+        self.hooks.call("on_run_start", state)
         self.server.notes = state.notes
         while self.server.rounds_done < self.rounds and not state.stop:
             state = self._new_state()
@@ -106,7 +100,7 @@ class FederatedRounds:
                 self._run_round(state)
             except RoundRefusedError as refusal:
                 self._give_up(state, refusal)
-        self._call("on_run_end", state)
+        self.hooks.call("on_run_end", state)
         if state.is_main:
             self.folders.prune()
         wait_for_all()
@@ -117,22 +111,23 @@ class FederatedRounds:
         start = time.perf_counter()
         if state.is_main:
             self.folders.begin(state.index + 1)
-        self._call("on_round_start", state)
+        self.hooks.call("on_round_start", state)
         agree(state)
         if state.is_main:
             self.folders.prune()  # while the others train
         if not state.stop:
             self.cohort.collect(state)
         if not state.stop:
-            self._call("on_release", state)
+            self.hooks.call("on_release", state)
             agree(state)
         if state.stop:
-            self.folders.abandon(state.index + 1) if state.is_main else None
+            if state.is_main:
+                self.folders.abandon(state.index + 1)
             return
         state.global_adapter = self._step_server(state)
         self._commit(state)
         state.metrics["released/seconds"] = time.perf_counter() - start
-        self._call("on_round_end", state)
+        self.hooks.call("on_round_end", state)
         self.server.notes = state.notes
 
     def _give_up(self, state: RoundState, refusal: RoundRefusedError) -> None:
@@ -155,8 +150,7 @@ class FederatedRounds:
         if not state.clients:
             state.metrics["released/step_norm"] = 0.0
             return state.global_adapter
-        for hook in [*reversed(self.pipeline), *self.observers]:
-            hook.on_aggregate(state, aggregate)
+        self.hooks.aggregate(state, aggregate)
         if aggregate.direction is None:
             raise RuntimeError("The pipeline must set `Aggregate.direction`. Got None. Add a stage that averages.")
         moved = self.optimizer.step(state.global_adapter, aggregate.direction)
@@ -182,18 +176,14 @@ class FederatedRounds:
         """Return the state of the next round."""
         state = RoundState(
             index=self.server.rounds_done,
-            seed=self.server.seed,
             clients=tuple(self.data.clients),
             global_adapter=self.server.global_adapter,
             clip_norm=self.server.clip_norm,
             exchange=exchange_messages,
             is_main=self.fabric.is_global_zero,
-            private=self.private,
+            masked=self.settled.privacy.enabled,
             notes=dict(self.server.notes),
+            clipping=self.settled.clipping,
         )
         state.load_adapters = lambda client: self.local.load(state.global_adapter, client, self.server.rounds_done)
         return state
-
-    def _call(self, hook: str, *args: object) -> None:
-        for callback in [*self.pipeline, *self.observers]:
-            getattr(callback, hook)(*args)

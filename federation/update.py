@@ -43,7 +43,7 @@ class ClientUpdate:
     """Training frames of the client."""
     signals: ClientSignals
     contributes: bool = True
-    """False where the client's secret coin kept its data out of this round (hidden sampling)."""
+    """False where the client's secret coin kept its data out of this round (hidden sampling), or training failed."""
     weight: float = 0.0
     """ISFA weight in (0, 1]."""
     vector: np.ndarray | None = None
@@ -57,7 +57,7 @@ class ClientUpdate:
     metrics: dict[str, float] = field(default_factory=dict)
     """What the device sees of itself (loss, norm, clip, score); logged as `local/*`, never sent."""
 
-    def let_go(self) -> None:
+    def free_vectors(self) -> None:
         """Free the plain vectors when they are encoded or added up: a device may hold the updates of many clients."""
         self.delta, self.vector = self.delta.new_empty(0), None
 
@@ -85,8 +85,6 @@ class RoundState:
 
     index: int
     """Round number, from 0."""
-    seed: int
-    """Seed of the run; training draws derive from it (federation.seeding)."""
     clients: tuple[str, ...]
     """The cohort: everyone who sends a vector this round, in roster order. Empty is a normal round. Where devices
     differ after `on_round_start`, rank 0's cohort, clip norm, attempt and notes hold."""
@@ -109,7 +107,7 @@ class RoundState:
     metrics: dict[str, float] = field(default_factory=dict)
     """`released/*`: functions of the unmasked sum and of public people. `local/*`: a device's view of itself."""
 
-    private: bool = True
+    masked: bool = True
     """Whether `wire` holds uint32 residues; False: plain float64 vectors, and the run claims nothing."""
     notes: dict[str, Any] = field(default_factory=dict)
     """What hooks carry from round to round and over a resume (JSON values); rank 0's hold on every device. What a round
@@ -117,7 +115,7 @@ class RoundState:
     load_adapters: LoadAdapters | None = None
     """Puts `global_adapter` and, given a client, that client's personal adapter into this device's module."""
     clipping: ClippingArgs = field(default_factory=ClippingArgs)
-    """How the clip norm moves; the clip sets it before each round, the same on every device."""
+    """How the clip norm moves; the same on every device."""
 
     @property
     def grid(self) -> Grid:
@@ -132,4 +130,4 @@ class RoundState:
     @property
     def wire_dtype(self) -> torch.dtype:
         """What devices add up: int64 holds sums of uint32 residues exactly; a device without a client adds zeros."""
-        return torch.int64 if self.private else torch.float64
+        return torch.int64 if self.masked else torch.float64

@@ -25,7 +25,7 @@ from federation.privacy.composition import Epsilon
 from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.session import SessionConfig
 from federation.settled import Settled
-from pipeline import client_steps, private
+from pipeline import build_pipeline, client_steps
 from tests.federation.secure_aggregation.parties import DIGEST, make_session
 from tests.tiny import NAMES
 from tests.tiny_command import CONFIG, CommandModule
@@ -119,7 +119,7 @@ def test_a_session_for_other_settings_is_one_line():
 
 def test_server_and_device_take_the_same_steps(tmp_path):
     keys, settled = SeededKeys(0), settle()
-    pipeline = private(keys, settled, OwnerArgs(), clients=4, out_dir=tmp_path, remote=True)
+    pipeline = build_pipeline(keys, settled, OwnerArgs(), clients=4, out_dir=tmp_path, remote=True)
     sampling, steps = client_steps(keys, settled, 4)
     assert [type(step) for step in pipeline[1:]] == [type(step) for step in [*sampling, *steps]]
     assert [type(step).__name__ for step in pipeline][:2] == ["PrivacyBudget", "HiddenSampling"]
@@ -129,7 +129,7 @@ def test_the_card_of_a_deployment_does_not_speak_of_a_simulation(tmp_path, monke
     monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
     cards = {}
     for remote in (True, False):
-        budget, *_ = private(SeededKeys(0), settle(), OwnerArgs(), clients=4, out_dir=tmp_path, remote=remote)
+        budget, *_ = build_pipeline(SeededKeys(0), settle(), OwnerArgs(), clients=4, out_dir=tmp_path, remote=remote)
         state = SimpleNamespace(wire_size=9, clip_norm=1.0)
         spent = Spent(1, Epsilon(1.0, "prv"), Epsilon(2.0, "prv"))
         facts = gather_facts(state, budget.promise, spent)

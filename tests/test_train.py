@@ -22,12 +22,12 @@ from federation.privacy.keys import SeededKeys
 from federation.privacy.owner import OwnerRefusalError
 from federation.settled import Settled
 from launching import work_in
-from pipeline import private
+from pipeline import build_pipeline
 from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
 
 def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
-    pipeline = private(
+    pipeline = build_pipeline(
         SeededKeys(0),
         Settled(
             PrivacyArgs(enabled=enabled),

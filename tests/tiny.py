@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from federation.aggregation import isfa_weight, joint_vector, weighted_mean
-from federation.args import AggregationArgs, FederationArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.rounds import FederatedRounds
+from federation.settled import Settled
 from federation.strategy import ClientParallelStrategy
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
 
@@ -154,6 +155,8 @@ def tiny_rounds(
     aggregation: AggregationArgs | None = None,
     observers: Iterable[FederationCallback] = (),
     private: bool = True,
+    clip_norm: float = 1.0,
+    clipping: ClippingArgs | None = None,
     **kwargs: Any,
 ) -> FederatedRounds:
     """Return rounds over tiny parts; the module's weights depend on nothing but the default seed."""
@@ -161,16 +164,16 @@ def tiny_rounds(
     if module is None:
         torch.manual_seed(5 + fabric.global_rank)
         module = TinyModule()
+    federation = federation or FederationArgs(rounds=2, local_steps=3)
+    privacy = PrivacyArgs(enabled=private, clip_norm=clip_norm)
     return FederatedRounds(
         fabric,
         module,
         data or TinyData(),
-        federation=federation or FederationArgs(rounds=2, local_steps=3),
-        aggregation=aggregation,
+        Settled(privacy, federation, aggregation, SecurityArgs(), clipping or ClippingArgs()),
         pipeline=[TinyWeigh(aggregation), *([TinyEncode()] if private else [])],
         observers=list(observers),
         checkpoint_dir=folder,
-        private=private,
         **kwargs,
     )
 

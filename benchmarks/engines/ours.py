@@ -17,10 +17,11 @@ from torch.optim import SGD, Optimizer
 from benchmarks.engines.work import GRADIENT_CLIP, LEARNING_RATE, Batch, Done, Work, make_net, norm, read_arguments
 from benchmarks.stopwatch import Stopwatch
 from callbacks.isfa import ISFAAggregation
-from federation.args import AggregationArgs, FederationArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.checkpoints import RoundFolders
 from federation.rounds import FederatedRounds
 from federation.server_state import ServerState
+from federation.settled import Settled
 from federation.strategy import register_strategies
 from federation.update import ClientSignals
 
@@ -88,23 +89,22 @@ class NoFolders(RoundFolders):
 def run_rounds(fabric: Fabric, work: Work, folder: Path) -> Done:
     """Run the rounds on a launched Fabric and return what they took."""
     aggregation = AggregationArgs(gamma=0.0)
+    federation = FederationArgs(
+        rounds=work.rounds,
+        local_steps=work.steps,
+        sampling="all",
+        aggregation="fedavg",
+        shared_gradient_clip=GRADIENT_CLIP,
+    )
     module, watch = WorkModule(work.width), Stopwatch()
     rounds = FederatedRounds(
         fabric,
         module,
         WorkData(work),
-        federation=FederationArgs(
-            rounds=work.rounds,
-            local_steps=work.steps,
-            sampling="all",
-            aggregation="fedavg",
-            shared_gradient_clip=GRADIENT_CLIP,
-        ),
-        aggregation=aggregation,
+        Settled(PrivacyArgs(enabled=False), federation, aggregation, SecurityArgs(), ClippingArgs()),
         pipeline=[ISFAAggregation(aggregation)],
         observers=[watch],
         checkpoint_dir=folder,
-        private=False,
     )
     if not work.saves:
         rounds.folders = NoFolders(folder)

@@ -25,7 +25,7 @@ class Broadcast:
     """What no client may be given another of than the rest.
 
     A client with another adapter has masks that do not cancel, so its update stays hidden (Pasquini et al. 2022,
-    arXiv 2111.07380; spec part 6.20).
+    arXiv 2111.07380).
     """
 
     clip_norm: float

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from federation.args import ClippingArgs
 from federation.deployment.broadcast import Broadcast
 from federation.deployment.orders import Begin
 from federation.hooks import FederationCallback
@@ -20,12 +21,14 @@ class ClientHalf:
     Args:
         client: Its name.
         roster: Everybody's names: the noise is provisioned for all of them.
-        pipeline: Sampling, ISFA, clip and noise, in the order of `pipeline.py::private`.
-        seed: Of the run.
+        pipeline: Sampling, ISFA, clip and noise, in the order of `pipeline.py::build_pipeline`.
+        clipping: How the clip norm moves.
     """
 
-    def __init__(self, client: str, roster: Sequence[str], pipeline: Sequence[FederationCallback], seed: int) -> None:
-        self.client, self.roster, self.pipeline, self.seed = client, tuple(roster), list(pipeline), seed
+    def __init__(
+        self, client: str, roster: Sequence[str], pipeline: Sequence[FederationCallback], clipping: ClippingArgs
+    ) -> None:
+        self.client, self.roster, self.pipeline, self.clipping = client, tuple(roster), list(pipeline), clipping
 
     def check(self, begin: Begin) -> None:
         """Refuse terms under which no step of the pipeline could be taken, before anything is sent.
@@ -52,7 +55,7 @@ class ClientHalf:
         Args:
             begin: The attempt.
             trained: None where training crashed or was late: then there is no data in the vector, and the same is
-                done with it as with any other, so that nobody can tell (spec part 6.4).
+                done with it as with any other, so that nobody can tell.
         """
         state, update = self.state(begin), trained or self._nothing(begin)
         for step in self.pipeline:
@@ -65,13 +68,13 @@ class ClientHalf:
         """Return the round as this device knows it."""
         return RoundState(
             index=begin.round,
-            seed=self.seed,
             clients=self.roster,
             global_adapter=begin.broadcast.adapter,
             clip_norm=begin.broadcast.clip_norm,
             exchange=_refuse_exchange,
             attempt=begin.attempt,
             notes={"ledger_head": begin.broadcast.ledger_head},
+            clipping=self.clipping,
         )
 
     def _nothing(self, begin: Begin) -> ClientUpdate:

@@ -27,7 +27,7 @@ class Device:
     """Answers a server it does not trust, from several threads.
 
     The time at which the masked vector leaves follows from the order that began the attempt and from nothing else:
-    not from the coin, not from how training went (spec part 6.4). This does not hold on a device so slow that clip,
+    not from the coin, not from how training went. This does not hold on a device so slow that clip,
     noise and masks take more than a second.
     """
 

@@ -32,7 +32,6 @@ class LocalTraining:
         begin = Begin.decode(order, self.size)
         state = RoundState(
             index=begin.round,
-            seed=self.trainer.seed,
             clients=(self.client,),
             global_adapter=begin.broadcast.adapter,
             clip_norm=begin.broadcast.clip_norm,

@@ -21,7 +21,7 @@ class SignedNorm:
     A device that was away replays the rounds it missed. The steps are bound in the context of every attempt, so all
     clients of a round replay the same ones; what this process has once accepted can only be added to. That the steps
     are those of the released sums is not checked: a server that invents them moves S by the signed rule still, within
-    the signed range, and privacy does not depend on S (spec part 6.13).
+    the signed range, and privacy does not depend on S.
     """
 
     first: float

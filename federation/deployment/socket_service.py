@@ -26,9 +26,9 @@ LONGEST_PATH = 107
 class SocketService:
     """Answers frames on a Unix socket, each connection in a thread of its own, a few at a time.
 
-    Code that a server ships runs on the other side, so it runs as another user and gets this socket and nothing else
-    (spec part 6.25). The kernel says who connects; a user that is not allowed is turned away unread. Whatever is no
-    order, or is refused, closes its connection with one line in the log.
+    Code that a server ships runs on the other side, so it runs as another user and gets this socket and nothing else.
+    The kernel says who connects; a user that is not allowed is turned away unread. Whatever is no order, or is refused,
+    closes its connection with one line in the log.
 
     Args:
         path: Of the socket, mode 0660. Its folder is made with mode 0700, and 0710 where a group is given.

@@ -18,7 +18,7 @@ class ClientEpoch:
     """An attempt at a round, and the secrets of the rounds after it, each of which will serve one attempt.
 
     An epoch of one round is that attempt alone. No secret is derived from another or kept longer than its own round:
-    one key for several rounds would open all of them with a single claimed dropout (spec part 6.17).
+    one key for several rounds would open all of them with a single claimed dropout.
 
     Args:
         client: The client's name.

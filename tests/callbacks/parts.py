@@ -13,22 +13,25 @@ from federation.hooks import FederationCallback
 from federation.privacy.keys import SeededKeys
 from federation.settled import Settled
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
-from pipeline import private
+from pipeline import build_pipeline
 
 CLIENTS = ("ann", "bob", "cleo", "dan", "eve", "finn", "gus", "hal")
 DIMENSION = 50
+FIXED = ClippingArgs()
 
 
-def make_state(index: int = 0, clients: Sequence[str] = CLIENTS, clip_norm: float = 1.0) -> RoundState:
+def make_state(
+    index: int = 0, clients: Sequence[str] = CLIENTS, clip_norm: float = 1.0, clipping: ClippingArgs = FIXED
+) -> RoundState:
     """Return a round of one device: what it sends to everybody is all there is."""
     return RoundState(
         index=index,
-        seed=0,
         clients=tuple(clients),
         global_adapter=torch.zeros(DIMENSION),
         clip_norm=clip_norm,
         exchange=dict,
         load_adapters=lambda client: None,
+        clipping=clipping,
     )
 
 
@@ -47,13 +50,13 @@ def make_updates(clients: Iterable[str] = CLIENTS, scale: float = 0.05) -> list[
 
 
 def make_pipeline(out_dir: Path, seed: int = 0, clients: int = len(CLIENTS), **settings: object) -> list:
-    """Return `pipeline.private`'s pipeline with seeded keys; settings go to the args that know them."""
+    """Return `pipeline.build_pipeline`'s pipeline with seeded keys; settings go to the args that know them."""
     args = []
     for kind in (PrivacyArgs, FederationArgs, AggregationArgs, SecurityArgs, ClippingArgs, OwnerArgs):
         names = kind.__dataclass_fields__.keys() & settings.keys()
         args.append(kind(**{name: settings[name] for name in names}))
     *settled, owner = args
-    return private(SeededKeys(seed), Settled(*settled), owner, clients=clients, out_dir=out_dir)
+    return build_pipeline(SeededKeys(seed), Settled(*settled), owner, clients=clients, out_dir=out_dir)
 
 
 def call(pipeline: Iterable[FederationCallback], hook: str, *args: object) -> None:

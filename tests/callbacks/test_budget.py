@@ -103,12 +103,12 @@ def test_the_charge_is_on_disk_before_the_sum_is_formed(tmp_path, monkeypatch, f
 
     watched("add")
     watched("over_devices")
+    federation = FederationArgs(rounds=2, local_steps=1)
     rounds = FederatedRounds(
         tiny_fabric(),
         TinyModule(),
         TinyData(CLIENTS),
-        federation=FederationArgs(rounds=2, local_steps=1),
-        aggregation=AggregationArgs(),
+        Settled(PrivacyArgs(), federation, AggregationArgs(), SecurityArgs(), ClippingArgs()),
         pipeline=pipeline,
         observers=[],
         checkpoint_dir=tmp_path / "checkpoints",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from federation.privacy.sensitivity import Grid, shorten
 from federation.update import Aggregate, ClientUpdate
 from tests.callbacks.parts import DIMENSION, make_pipeline, make_state, make_updates, receive, send
 
+ADAPTIVE = ClippingArgs(adaptive=True)
+
 
 def clip(vector: np.ndarray, clip_norm: float = 1.0):
     update, state = make_updates()[0], make_state(clip_norm=clip_norm)
     update.vector, state.global_adapter = vector, torch.zeros(vector.size - 1)
-    ClipUpdate(SeededKeys(0), ClippingArgs()).on_client_update(state, update)
+    ClipUpdate(SeededKeys(0)).on_client_update(state, update)
     return update
 
 
@@ -46,21 +49,21 @@ def test_clipping_keeps_the_direction_and_so_the_weighted_mean():
 def test_decoding_undoes_encoding_to_within_the_grid():
     vector = 0.01 * torch.randn(DIMENSION + 1, generator=torch.Generator().manual_seed(0)).double().numpy()
     aggregate = Aggregate(np.zeros(0), 1, vector=clip(vector).integers.astype(float))
-    ClipUpdate(SeededKeys(0), ClippingArgs()).on_aggregate(make_state(), aggregate)
+    ClipUpdate(SeededKeys(0)).on_aggregate(make_state(), aggregate)
     assert np.abs(aggregate.vector - vector).max() <= Grid(1.0, DIMENSION + 1).step
 
 
-def adaptive_round(tmp_path, clip_norm: float, **settings: object):
+def adaptive_round(tmp_path, clip_norm: float, clipping: ClippingArgs = ADAPTIVE):
     """Return state, updates and aggregate of a round whose clip norm adapts."""
-    pipeline = make_pipeline(tmp_path, adaptive=True, **settings)
-    state, updates = make_state(clip_norm=clip_norm), make_updates()
+    pipeline = make_pipeline(tmp_path, **asdict(clipping), sampling="all", noise_multiplier=0.1)
+    state, updates = make_state(clip_norm=clip_norm, clipping=clipping), make_updates()
     send(pipeline, state, updates)
     return state, updates, receive(pipeline, state, updates)
 
 
 @pytest.mark.parametrize(("clip_norm", "direction"), [(5.0, -1), (0.002, 1)])
 def test_the_noisy_bits_move_the_clip_norm_of_the_next_round(tmp_path, clip_norm, direction):
-    state, updates, aggregate = adaptive_round(tmp_path, clip_norm, sampling="all", noise_multiplier=0.1)
+    state, updates, aggregate = adaptive_round(tmp_path, clip_norm)
     assert {update.wire.shape for update in updates} == {(state.wire_size,)} == {(DIMENSION + 2,)}
     assert aggregate.direction.shape == (DIMENSION,)
     assert direction * math.log(state.clip_norm / clip_norm) == pytest.approx(0.1, abs=0.04)
@@ -74,16 +77,14 @@ def is_read_in_units_of(clip_norm: float, updates: list[ClientUpdate], decoded: 
 
 
 def test_the_sum_is_read_with_the_clip_norm_it_was_formed_under(tmp_path):
-    state, updates, aggregate = adaptive_round(tmp_path, 0.005, sampling="all", noise_multiplier=0.1, learning_rate=1.0)
+    state, updates, aggregate = adaptive_round(tmp_path, 0.005, replace(ADAPTIVE, learning_rate=1.0))
     assert is_read_in_units_of(0.005, updates, aggregate.vector)
     with_the_next_one = aggregate.vector * state.clip_norm / 0.005
     assert not is_read_in_units_of(0.005, updates, with_the_next_one)
 
 
 def test_a_client_without_data_sends_no_bit():
-    step = ClipUpdate(SeededKeys(0), ClippingArgs(adaptive=True))
-    state, update = make_state(), make_updates()[0]
-    step.on_round_start(state)
+    step, state, update = ClipUpdate(SeededKeys(0)), make_state(clipping=ADAPTIVE), make_updates()[0]
     update.vector, update.contributes = np.zeros(DIMENSION + 1), False
     step.on_client_update(state, update)
     assert update.integers.shape == (state.wire_size,)
@@ -94,13 +95,11 @@ class SendsABitWithoutData(ClipUpdate):
     """The fault: half of zeta for every client without data, which tells the coin to whoever unmasks it."""
 
     def _with_bit(self, state, update):
-        return append_clip_bit(update.vector, state.clip_norm, self.clipping)
+        return append_clip_bit(update.vector, state.clip_norm, state.clipping)
 
 
 def test_the_check_sees_a_bit_without_data():
-    step = SendsABitWithoutData(SeededKeys(0), ClippingArgs(adaptive=True))
-    state, update = make_state(), make_updates()[0]
-    step.on_round_start(state)
+    step, state, update = SendsABitWithoutData(SeededKeys(0)), make_state(clipping=ADAPTIVE), make_updates()[0]
     update.vector, update.contributes = np.zeros(DIMENSION + 1), False
     step.on_client_update(state, update)
     assert update.integers.any()
@@ -116,6 +115,6 @@ def test_a_fixed_clip_norm_stays_and_sends_no_bit(tmp_path):
 
 
 def test_a_clip_norm_outside_its_range_is_refused_before_anything_is_trained():
-    step = ClipUpdate(SeededKeys(0), ClippingArgs(adaptive=True, smallest=0.5))
+    state = make_state(clip_norm=0.4, clipping=ClippingArgs(adaptive=True, smallest=0.5))
     with pytest.raises(ValueError, match=r"--clipping\.smallest"):
-        step.on_run_start(make_state(clip_norm=0.4))
+        ClipUpdate(SeededKeys(0)).on_run_start(state)

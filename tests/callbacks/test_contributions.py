@@ -8,7 +8,7 @@ from callbacks.clipping import ClipUpdate
 from callbacks.contributions import Contributions
 from callbacks.isfa import ISFAAggregation
 from callbacks.noise import DistributedNoise
-from federation.args import AggregationArgs, ClippingArgs, SecurityArgs
+from federation.args import AggregationArgs, SecurityArgs
 from federation.privacy.keys import SeededKeys
 from federation.update import Aggregate
 from tests.callbacks.parts import DIMENSION, call, make_state, make_updates
@@ -21,7 +21,7 @@ def release(clients_with_data: int, noise_multiplier: float, clip_norm: float = 
     keys = SeededKeys(0)
     pipeline = [
         ISFAAggregation(AggregationArgs(beta=BETA), floor=1.0),
-        ClipUpdate(keys, ClippingArgs()),
+        ClipUpdate(keys),
         DistributedNoise(keys, noise_multiplier, SecurityArgs()),
     ]
     state, updates, contributions = make_state(clip_norm=clip_norm), make_updates(), Contributions(BETA)

@@ -100,7 +100,7 @@ class FaultyDevice:
 
 def make_half(client: str, session: Session) -> ClientHalf:
     sampling, steps = client_steps(SeededKeys(SEED), SETTLED, len(session.roster.clients))
-    return ClientHalf(client, session.roster.clients, [*sampling, *steps], SEED)
+    return ClientHalf(client, session.roster.clients, [*sampling, *steps], SETTLED.clipping)
 
 
 def make_device(client: str, session: Session, folder: Path, script: Script) -> Device:

@@ -27,7 +27,7 @@ from federation.rounds import FederatedRounds
 from federation.secure_aggregation.session import Session, SessionConfig
 from federation.update import ClientUpdate
 from federation.vectors import read_vector
-from pipeline import private
+from pipeline import build_pipeline
 from tests.deploy.faulty_devices import (
     ANSWER_SECONDS,
     CLIP_NORM,
@@ -141,18 +141,18 @@ def run_rounds(
     session = make_session(SessionConfig.plan(size + 1, len(names), 0, least, "active", DIGEST), names)
     write_session(place / "session.json", session)
     done = FaultyRounds(place, session, scripts, revive, lines=log.lines)
-    pipeline = private(SeededKeys(SEED), SETTLED, OwnerArgs(), clients=len(names), out_dir=place / "run", remote=True)
+    pipeline = build_pipeline(
+        SeededKeys(SEED), SETTLED, OwnerArgs(), clients=len(names), out_dir=place / "run", remote=True
+    )
     rounds = FederatedRounds(
         tiny_fabric(),
         module,
         Roster(names),
-        federation=SETTLED.federation,
-        aggregation=SETTLED.aggregation,
+        SETTLED,
         pipeline=[*pipeline, done],
         observers=[],
         checkpoint_dir=place / "run" / "checkpoints",
         seed=SEED,
-        clip_norm=CLIP_NORM,
         remote=RosterCohort(session, nodes, Patience(answer_seconds, TRAINING_SECONDS), epoch_rounds),
     )
     logging.getLogger("federation.deployment").addHandler(log)

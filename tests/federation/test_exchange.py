@@ -14,7 +14,7 @@ SIZE = 5
 
 
 def make_state(private: bool = True, clients: tuple[str, ...] = ("ann", "bob")) -> RoundState:
-    return RoundState(0, 0, clients, torch.zeros(SIZE - 1), 1.0, exchange_messages, private=private)
+    return RoundState(0, clients, torch.zeros(SIZE - 1), 1.0, exchange_messages, masked=private)
 
 
 def make_update(wire: np.ndarray | None, client: str = "ann") -> ClientUpdate:

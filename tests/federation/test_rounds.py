@@ -8,7 +8,7 @@ import torch
 from lightning.fabric import Fabric
 from torch.optim import AdamW
 
-from federation.args import AggregationArgs, FederationArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs
 from federation.client_states import ClientState
 from federation.exchange import gather
 from federation.hooks import FederationCallback
@@ -227,8 +227,8 @@ def test_hooks_come_in_order_and_server_halves_in_reverse(tmp_path):
     rounds = tiny_rounds(
         tiny_fabric(), tmp_path, data=TinyData(("ann",)), federation=FederationArgs(rounds=1, local_steps=1)
     )
-    rounds.pipeline = [Log("first", calls), *rounds.pipeline, Log("last", calls)]
-    rounds.observers = [Log("observer", calls)]
+    rounds.hooks.pipeline[:] = [Log("first", calls), *rounds.hooks.pipeline, Log("last", calls)]
+    rounds.hooks.observers[:] = [Log("observer", calls)]
     rounds.run()
     order = (
         "run_start",
@@ -351,3 +351,17 @@ def test_without_a_personal_part_no_client_has_a_file_and_a_run_goes_on(tmp_path
     run(1, "two")
     assert torch.equal(run(2, "two", resume=True).global_adapter, run(2, "one").global_adapter)
     assert not list(tmp_path.rglob("state.safetensors"))
+
+
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_a_run_knows_from_its_start_how_long_a_vector_it_sends(tmp_path, adaptive):
+    seen = []
+
+    class Look(FederationCallback):
+        def on_run_start(self, state: RoundState) -> None:
+            seen.append(state.wire_size - state.global_adapter.numel())
+            state.stop = True
+
+    clipping = ClippingArgs(adaptive=adaptive)
+    tiny_rounds(tiny_fabric(), tmp_path, observers=[Look()], clipping=clipping).run()
+    assert seen == [1 + adaptive]

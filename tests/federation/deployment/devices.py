@@ -87,11 +87,11 @@ class FatedTrainer(Trainer):
 
 
 def make_pipeline(keys: KeySource, sample_rate: float = 1.0) -> list:
-    """Return the client half of `pipeline.py::private`."""
+    """Return the client half of `pipeline.py::build_pipeline`."""
     return [
         HiddenSampling(keys, sample_rate),
         ISFAAggregation(AggregationArgs()),
-        ClipUpdate(keys, ClippingArgs()),
+        ClipUpdate(keys),
         DistributedNoise(keys, 1.0, SECURITY),
     ]
 
@@ -111,7 +111,7 @@ def make_device(
     ledger = DeviceLedger(folder / f"{client}.jsonl", epsilon, 1e-5)
     return Device(
         SecureClient(client, identity(client), session, keys, InMemory()),
-        ClientHalf(client, session.roster.clients, make_pipeline(keys, sample_rate), seed=0),
+        ClientHalf(client, session.roster.clients, make_pipeline(keys, sample_rate), ClippingArgs()),
         FatedTrainer(client, fate),
         DeviceBooks(ledger, session, Release(1.0, sample_rate)),
         SignedNorm(CLIP_NORM, ClippingArgs()),
@@ -170,6 +170,6 @@ def expected_sum(session: Session, nodes: DeviceNodes, keys: KeySource, sample_r
     """Return the sum of what the same pipeline makes of the same updates, without a protocol."""
     total = np.zeros(session.config.dimension, np.uint32)
     for device in nodes.devices.values():
-        half = ClientHalf(device.client.name, session.roster.clients, make_pipeline(keys, sample_rate), seed=0)
+        half = ClientHalf(device.client.name, session.roster.clients, make_pipeline(keys, sample_rate), ClippingArgs())
         total += half.encode(make_order(), device.trainer.take(make_order()))
     return total

@@ -88,7 +88,7 @@ class SimulatedFederation:
     def run_round(self, index: int, share: float) -> str:
         """Return `exact`, `wrong` or `refused`, the fate of a round in which this share fails at every stage."""
         self.nodes.share = share
-        state = RoundState(index, 0, tuple(self.parties.names), BROADCAST.adapter, BROADCAST.clip_norm, dict)
+        state = RoundState(index, tuple(self.parties.names), BROADCAST.adapter, BROADCAST.clip_norm, dict)
         try:
             self.cohort.collect(state)
             total = self.cohort.release(state).wire

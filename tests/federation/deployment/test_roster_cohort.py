@@ -12,7 +12,7 @@ from callbacks.isfa import ISFAAggregation
 from callbacks.masking import SecureAggregation
 from callbacks.noise import DistributedNoise
 from callbacks.sampling import HiddenSampling
-from federation.args import AggregationArgs, ClippingArgs, FederationArgs, SecurityArgs
+from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.client_states import ClientState
 from federation.client_training import ClientTrainer
 from federation.deployment.client_half import ClientHalf
@@ -32,6 +32,7 @@ from federation.rounds import MOST_REFUSALS, FederatedRounds
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import InMemory
 from federation.secure_aggregation.session import Session, SessionConfig
+from federation.settled import Settled
 from federation.vectors import read_vector
 from tests.federation.deployment.devices import AtOnce, DeviceNodes, HandClock
 from tests.federation.secure_aggregation.parties import DIGEST, identity, make_session
@@ -52,18 +53,18 @@ def client_steps(keys: SeededKeys) -> list[FederationCallback]:
     return [
         HiddenSampling(keys, FEDERATION.sample_rate),
         ISFAAggregation(AGGREGATION, floor=0.5),
-        ClipUpdate(keys, ClippingArgs(), contributing=FEDERATION.sample_rate),
+        ClipUpdate(keys, contributing=FEDERATION.sample_rate),
         DistributedNoise(keys, Z, SECURITY),
     ]
 
 
 def make_device(client: str, session: Session, folder: Path) -> Device:
     keys, module = SeededKeys(SEED), make_module()
-    trainer = ClientTrainer(tiny_fabric(), module, TinyData(CLIENTS), FEDERATION, AGGREGATION, SEED, lambda *_: None)
+    trainer = ClientTrainer(tiny_fabric(), module, TinyData(CLIENTS), FEDERATION, AGGREGATION, SEED)
     states = PersonalStates(folder / client, "model", "session", ClientState.capture(module.personal_parameters()))
     return Device(
         SecureClient(client, identity(client), session, keys, InMemory()),
-        ClientHalf(client, CLIENTS, client_steps(keys), SEED),
+        ClientHalf(client, CLIENTS, client_steps(keys), ClippingArgs()),
         AtOnce(LocalTraining(client, trainer, states)),
         DeviceBooks(DeviceLedger(folder / f"{client}.jsonl", float("inf"), 1e-5), session, Release(Z, 0.5)),
         SignedNorm(CLIP_NORM, ClippingArgs()),
@@ -120,13 +121,11 @@ def run_rounds(
         tiny_fabric(),
         make_module(),
         Names() if nodes else TinyData(CLIENTS),
-        federation=FEDERATION,
-        aggregation=AGGREGATION,
+        Settled(PrivacyArgs(clip_norm=CLIP_NORM), FEDERATION, AGGREGATION, SECURITY, ClippingArgs()),
         pipeline=[*client_steps(keys), attempts, *masks],
         observers=[],
         checkpoint_dir=folder / "rounds",
         seed=SEED,
-        clip_norm=CLIP_NORM,
         remote=remote,
     )
     return attempts, rounds.run().global_adapter

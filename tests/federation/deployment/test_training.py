@@ -47,9 +47,7 @@ def load_training(folder: Path, fate: str = "") -> LocalTraining:
     torch.manual_seed(5)
     module = TinyModule()
     data = TinyData(("ann",), before=meet)
-    trainer = ClientTrainer(
-        tiny_fabric(), module, data, FederationArgs(local_steps=3), AggregationArgs(), 3, lambda *_: None
-    )
+    trainer = ClientTrainer(tiny_fabric(), module, data, FederationArgs(local_steps=3), AggregationArgs(), 3)
     newcomer = ClientState.capture(module.personal_parameters())
     return LocalTraining("ann", trainer, PersonalStates(folder, "model", "session", newcomer))
 

@@ -83,9 +83,9 @@ def make_trainer(base, dtype: torch.dtype, sizes: dict[str, int], **settings) ->
     head = prepare_module(fabric, TalkingHead(str(base), **settings)).to(dtype)
     data = Clips(head.backbone.vae.config.latent_channels, dtype, **sizes)
     federation = FederationArgs(local_steps=3, aggregation="fedprox")
-    trainer = ClientTrainer(fabric, head, data, federation, AggregationArgs(), 0, lambda *step: None)
+    trainer = ClientTrainer(fabric, head, data, federation, AggregationArgs(), 0)
     start = 0.02 * torch.randn(read_vector(head.shared_parameters()).shape, dtype=dtype)
-    return trainer, RoundState(0, 0, tuple(sizes), start, clip_norm=1.0, exchange=dict)
+    return trainer, RoundState(0, tuple(sizes), start, clip_norm=1.0, exchange=dict)
 
 
 def difference(one: Tensor, other: Tensor) -> float:

@@ -22,7 +22,7 @@ from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.stages import Stage
 from federation.settled import Settled
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
-from pipeline import private
+from pipeline import build_pipeline
 
 PERFECT = ClientSignals(identity=1.0, stability=1.0)
 HEADROOM = 1e-9
@@ -37,7 +37,7 @@ def make_system(kind: type[System] = System, seed: int = 0, **terms: object) -> 
 
 
 class PipelineSystem(System):
-    """The round as `pipeline.private` builds it: real callbacks in their order, without training.
+    """The round as `pipeline.build_pipeline` builds it: real callbacks in their order, without training.
 
     Nobody drops out, as on one machine. Ledgers are left in the working directory.
     """
@@ -52,7 +52,7 @@ class PipelineSystem(System):
 
     def build(self, folder: Path) -> list[FederationCallback]:
         """Return the callbacks."""
-        return private(
+        return build_pipeline(
             self.keys,
             Settled(
                 PrivacyArgs(
@@ -72,7 +72,6 @@ class PipelineSystem(System):
         """Return the state of a round on the only device."""
         return RoundState(
             index=round,
-            seed=0,
             clients=self.terms.names,
             global_adapter=torch.zeros(self.terms.dimension - 1),
             clip_norm=self.terms.clip_norm,

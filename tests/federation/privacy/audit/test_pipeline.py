@@ -1,4 +1,4 @@
-"""The same checks on the callbacks as `pipeline.private` joins them, and on callbacks that are broken."""
+"""The same checks on the callbacks as `pipeline.build_pipeline` joins them, and on callbacks that are broken."""
 
 from __future__ import annotations
 
