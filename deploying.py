@@ -1,4 +1,4 @@
-"""What `train.py --transport flower` needs before the first round: settings that were signed for, and who to ask."""
+"""What `train.py --transport flower` needs before the first round: a signed session, and who to ask."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ from federation.args import DeploymentArgs, FederationArgs, OwnerArgs, PrivacyAr
 from federation.deployment.patience import Patience
 from federation.deployment.roster_cohort import RosterCohort
 from federation.deployment.session_file import read_session
+from federation.deployment.signed_settings import demand_signed
 from federation.flower.launch import demand_connection, run_relay
 from federation.flower.relay_nodes import RelayNodes
-from federation.preparation import fingerprint_frozen
 from federation.protocols import FederatedModule
-from federation.secure_aggregation.framing import digest
-from federation.secure_aggregation.session import Session
 from federation.settled import Settled
-
-SETTINGS = b"PrivFedTalk settings of a deployment v1"
 
 
 @dataclass(frozen=True)
@@ -31,15 +27,6 @@ class EnrolledClients:
     def splits(self, client: str) -> dict[str, list[Any]]:
         """Return no clips: none are here."""
         return {"train": [], "val": [], "test": []}
-
-
-class DeployedCohort(RosterCohort):
-    """A cohort behind Flower."""
-
-    @property
-    def enrolled(self) -> EnrolledClients:
-        """Return the names of the roster."""
-        return EnrolledClients(list(self.session.roster.clients))
 
 
 def demand_remote(
@@ -61,7 +48,7 @@ def demand_remote(
         )
 
 
-def join_devices(deployment: DeploymentArgs, module: FederatedModule, seed: int, settled: Settled) -> DeployedCohort:
+def join_devices(deployment: DeploymentArgs, module: FederatedModule, seed: int, settled: Settled) -> RosterCohort:
     """Return the cohort of a signed session, to be asked through a running SuperLink.
 
     Raises:
@@ -70,30 +57,9 @@ def join_devices(deployment: DeploymentArgs, module: FederatedModule, seed: int,
     if deployment.session is None:
         raise ValueError("`--deployment.session` must name a signed session. Got none. See docs/deployment.md.")
     session = read_session(Path(deployment.session))
-    demand_settings(session, digest_deployment(module, seed, settled))
+    demand_signed(session, module, seed, settled)
     home, socket = Path(deployment.flower_home).absolute(), Path(deployment.socket).absolute()
     demand_connection(home, deployment.connection)
     nodes = RelayNodes(socket, partial(run_relay, home, deployment.connection, socket))
     patience = Patience(deployment.answer_seconds, deployment.training_seconds)
-    return DeployedCohort(session, nodes, patience, min(settled.security.epoch_rounds, settled.federation.rounds))
-
-
-def digest_deployment(module: FederatedModule, seed: int, settled: Settled) -> bytes:
-    """Return the SHA-256 of all that server and devices must have alike: settings, seed, and the frozen model."""
-    frozen = fingerprint_frozen(module).encode()
-    return digest(SETTINGS, settled.digest(), str(seed).encode(), frozen, str(count(module)).encode())
-
-
-def demand_settings(session: Session, found: bytes) -> None:
-    """Raise ValueError unless these are the settings that a session was signed for."""
-    signed = session.config.digest
-    if signed != found:
-        raise ValueError(
-            f"The settings must be those of the signed session, {signed.hex()[:16]}. Got {found.hex()[:16]}. Use the "
-            "config and the base model it was signed for, or have a new session signed."
-        )
-
-
-def count(module: FederatedModule) -> int:
-    """Return the length d of the shared adapter."""
-    return sum(parameter.numel() for parameter in module.shared_parameters())
+    return RosterCohort(session, nodes, patience, min(settled.security.epoch_rounds, settled.federation.rounds))

@@ -72,35 +72,33 @@ def make_device(
 ) -> "Device":
     """Return the device of a signed session, once its owner's limits are found to allow it.
 
+    The front of a device holds no model: it only masks, signs and counts.
+
     Raises:
         OwnerRefusalError: If they do not.
+        ValueError: If the session counts on others than the settings do.
     """
-    from device_training import read_settings
+    from device_training import read_agreed
     from federation.deployment.client_half import ClientHalf
     from federation.deployment.device import Device
     from federation.deployment.device_books import DeviceBooks
     from federation.deployment.signed_norm import SignedNorm
+    from federation.deployment.signed_settings import demand_provision
     from federation.secure_aggregation.client import SecureClient
     from pipeline import client_steps
 
-    settings = read_settings(config)
-    settled, clients = settings.settled, len(session.roster.clients)
+    (settled, seed), clients = read_agreed(config), len(session.roster.clients)
     limits = place.owner_limits()
     limits.demand(settled.terms(session.config.honest))
-    keys = settled.keys(settings.seed)
+    demand_provision(session, settled)
+    keys = settled.keys(seed)
     sampling, steps = client_steps(keys, settled, clients)
     return Device(
         SecureClient(client, place.identity, session, keys, place.memory),
         ClientHalf(client, session.roster.clients, [*sampling, *steps], settled.clipping),
         training,
-        DeviceBooks(place.open_ledger(limits, session.config.adversary), session, settled.release(clients)),
-        SignedNorm(
-            settled.privacy.clip_norm,
-            settled.clipping,
-            settled.contributing,
-            session.config.least_survivors,
-            clients,
-        ),
+        DeviceBooks(place.open_ledger(limits), session, settled.release(clients)),
+        SignedNorm(settled.privacy.clip_norm, settled.clipping, settled.contributing),
         settled.federation.rounds,
         epoch_rounds=settled.security.epoch_rounds,
     )

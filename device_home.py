@@ -17,7 +17,6 @@ from federation.privacy.owner import OwnerLimits
 from federation.secure_aggregation.errors import SessionError
 from federation.secure_aggregation.memory import FileMemory
 from federation.secure_aggregation.session import Session
-from federation.secure_aggregation.thresholds import Adversary
 
 ROSTER_GROWTH = 0.2
 """New clients that a device accepts at once, as a share of those it knew; for more, its owner removes known.json."""
@@ -98,7 +97,7 @@ class DeviceHome:
         path = self.folder / "owner.json"
         return OwnerLimits.read(path) if path.exists() else OwnerLimits()
 
-    def open_ledger(self, limits: OwnerLimits, adversary: Adversary) -> DeviceLedger:
+    def open_ledger(self, limits: OwnerLimits) -> DeviceLedger:
         """Return the ledger of the owner's clips: one in a home, as whoever signs the roster chooses the client's name.
 
         Earlier versions kept one for each name. Whatever other ledgers lie there are counted, too.
@@ -108,7 +107,7 @@ class DeviceHome:
         """
         path = self.folder / "ledger" / LEDGER
         earlier = sorted(set(path.parent.glob("*.jsonl")) - {path})
-        return DeviceLedger(path, limits.epsilon, limits.delta, adversary=adversary, earlier=earlier)
+        return DeviceLedger(path, limits.epsilon, limits.delta, earlier=earlier)
 
     def _given(self, name: str) -> Path:
         path = self.folder / name

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from deploying import demand_settings, digest_deployment
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.client_training import ClientTrainer
 from federation.deployment.local_training import LocalTraining
 from federation.deployment.personal_states import PersonalStates
 from federation.deployment.session_file import read_session
+from federation.deployment.signed_settings import demand_signed
 from federation.preparation import prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.seeding import seed_training
@@ -52,6 +52,16 @@ def read_settings(config: str, overrides: Sequence[str] = ()) -> Settings:
     return Settings(**{field.name: made[field.name] for field in fields(Settings)})
 
 
+def read_agreed(config: str) -> tuple[Settled, int]:
+    """Return what server and devices must have alike, and the seed, without making a module or data."""
+    parser = make_parser([])
+    chosen = parser.parse_args(["--config", config])
+    for part in ("module", "data"):
+        chosen.pop(part)
+    made = parser.instantiate(chosen)
+    return Settled(*(made[name] for name in Settled._fields)), made.seed
+
+
 def load_training(
     config: str, home: str, clips: str, client: str, accelerator: str | None = None, local_steps: int | None = None
 ) -> LocalTraining:
@@ -71,9 +81,8 @@ def load_training(
     folder = Path(home)
     own = ["--data.root", clips, "--data.people", f'["{client}"]', "--data.cache_dir", str(folder / "cache")]
     settings = read_settings(config, own)
-    found = digest_deployment(settings.module, settings.seed, settings.settled)
     session = read_session(folder / "session.json")
-    demand_settings(session, found)
+    demand_signed(session, settings.module, settings.seed, settings.settled)
     states = PersonalStates.of(folder / "states", settings.module, session)
     fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)
     if fabric.device.type == "cpu":

@@ -47,7 +47,7 @@ def build_pipeline(
     return [
         budget,
         *sampling,
-        DeviceLedgers(folder, budget.promise, settled.federation.rounds, limits=limits),
+        DeviceLedgers(folder, budget.promise, settled.terms(budget.promise.least_honest), limits),
         *steps,
         SecureAggregation(keys, settled.security, settled.digest()),
     ]

@@ -100,7 +100,7 @@ def train(
         The folder of the run.
     """
     from callbacks.saved_settings import SavedSettings
-    from deploying import demand_remote, join_devices
+    from deploying import EnrolledClients, demand_remote, join_devices
     from federation.group_training import demand_groups
     from federation.rounds import FederatedRounds
     from federation.settled import Settled
@@ -114,7 +114,8 @@ def train(
     fabric = make_fabric(accelerator, devices, strategy, precision)
     settled = Settled(privacy, federation, aggregation, security, clipping)
     remote = join_devices(deployment, module, seed, settled) if transport == "flower" else None
-    people = read_clients(data, module, processes=devices) if remote is None else remote.enrolled
+    enrolled = [] if remote is None else list(remote.session.roster.clients)
+    people = read_clients(data, module, processes=devices) if remote is None else EnrolledClients(enrolled)
     public = read_public_people(observers.public_root, data, module)
     pipeline = build_pipeline(
         settled.keys(seed), settled, owner, clients=len(people.clients), out_dir=folder, remote=remote is not None

@@ -13,7 +13,7 @@ from federation.privacy.accountant import Accountant, Release
 from federation.privacy.card import PrivacyFacts, privacy_card
 from federation.privacy.cohort import provision
 from federation.privacy.composition import Epsilon
-from federation.privacy.ledger import Ledger
+from federation.privacy.ledger import HEAD_NOTE, RELEASED_NOTE, Ledger
 from federation.privacy.total_delta import total_delta
 from federation.settled import Settled
 from federation.update import RoundState
@@ -55,7 +55,7 @@ class PrivacyBudget(FederationCallback):
         keep_terms(state, self.promise.terms)
         total_delta(self.promise.privacy.delta, self.rounds, self.promise.cohort.clients, state.wire_size)
         if state.is_main:
-            self.ledger = Ledger(self.out_dir / LEDGER, state.notes.get("ledger_head"))
+            self.ledger = Ledger(self.out_dir / LEDGER, state.notes.get(HEAD_NOTE))
             self.accountant = Accountant(self.promise.privacy.delta, self.ledger.releases)
             if self.promise.privacy.key_source == "seeded":
                 shout("SEEDED KEYS: coins, noise and masks can be computed by anybody. This run protects nobody.")
@@ -64,7 +64,7 @@ class PrivacyBudget(FederationCallback):
     def on_round_start(self, state: RoundState) -> None:
         if state.is_main and self._is_within(state, self.promise.release):
             state.attempt = self.ledger.begin(state.index)
-            state.notes = {**state.notes, "ledger_head": self.ledger.head}
+            self._note_heads(state)
 
     @override
     def on_release(self, state: RoundState) -> None:
@@ -80,7 +80,7 @@ class PrivacyBudget(FederationCallback):
             charged = (release.noise_multiplier, release.sample_rate)
             self.ledger.charge(state.index, state.attempt, *charged, survivors=survivors)
             self.accountant.step(*charged)
-            state.notes = {**state.notes, "ledger_head": self.ledger.head}
+            self._note_heads(state)
             save_text(self.out_dir / CARD, privacy_card(self._facts(state, is_last=False)))
 
     @override
@@ -99,6 +99,10 @@ class PrivacyBudget(FederationCallback):
         facts = self._facts(state, is_last=True)
         save_text(self.out_dir / CARD, privacy_card(facts))
         print(conclude(facts, self.out_dir / CARD), flush=True)
+
+    def _note_heads(self, state: RoundState) -> None:
+        """Note where the ledger stands: for the next checkpoint, and for the devices."""
+        state.notes = {**state.notes, HEAD_NOTE: self.ledger.head, RELEASED_NOTE: self.ledger.released}
 
     def _facts(self, state: RoundState, is_last: bool) -> PrivacyFacts:
         """Return what the card says of all that is charged so far."""

@@ -12,8 +12,12 @@ from callbacks.conclusion import shout
 from callbacks.promise import Promise
 from federation.hooks import FederationCallback
 from federation.privacy.device_ledger import Answer, DeviceLedger, device_ledger_path
+from federation.privacy.ledger import RELEASED_NOTE
 from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
 from federation.update import RoundState
+
+DATA_SET = "clips"
+"""What all owners call their data; another name would be another budget."""
 
 
 class DeviceLedgers(FederationCallback):
@@ -24,16 +28,13 @@ class DeviceLedgers(FederationCallback):
 
     Args:
         folder: Of the ledgers. One folder for many runs makes budgets go on across them.
-        promise: What the run asks of the devices.
-        rounds: Of this run.
-        data_set: What the owners call their data; another name is another budget.
+        promise: What the run sets out to do.
+        terms: What it asks of the devices.
         limits: What each owner allows; the default refuses nothing that a simulation needs, and only counts.
     """
 
-    def __init__(
-        self, folder: Path, promise: Promise, rounds: int, data_set: str = "clips", limits: OwnerLimits | None = None
-    ) -> None:
-        self.folder, self.data_set, self.promise, self.rounds = folder, data_set, promise, rounds
+    def __init__(self, folder: Path, promise: Promise, terms: Terms, limits: OwnerLimits | None = None) -> None:
+        self.folder, self.promise, self.terms = folder, promise, terms
         self.limits = limits or OwnerLimits(delta=promise.privacy.delta, seeded_keys=True, visible_sampling=True)
         self.session, self.head = secrets.token_hex(32), ""
         self.ledgers: dict[str, DeviceLedger] = {}
@@ -45,16 +46,11 @@ class DeviceLedgers(FederationCallback):
         Raises:
             OwnerRefusalError: If the run goes beyond the limits.
         """
-        promise = self.promise
-        q, n_min = promise.release.sample_rate, promise.cohort.honest
-        self.limits.demand(Terms(q, self.rounds, n_min, promise.sampling, promise.privacy.key_source))
+        self.limits.demand(self.terms)
         if state.is_main:
             self.ledgers = {
                 client: DeviceLedger(
-                    device_ledger_path(self.folder, client, self.data_set),
-                    self.limits.epsilon,
-                    self.limits.delta,
-                    adversary=promise.security.adversary,
+                    device_ledger_path(self.folder, client, DATA_SET), self.limits.epsilon, self.limits.delta
                 )
                 for client in state.clients
             }
@@ -79,7 +75,7 @@ class DeviceLedgers(FederationCallback):
                 self.ledgers[client].charge(self._answer(state))
 
     def _willing(self, state: RoundState) -> Iterator[str]:
-        self.head = str(state.notes.get("ledger_head", ""))
+        self.head = str(state.notes.get(RELEASED_NOTE, ""))
         for client in state.clients:
             try:
                 self.ledgers[client].reserve(self._answer(state))
@@ -92,4 +88,5 @@ class DeviceLedgers(FederationCallback):
         clients = len(state.clients)
         release = self.promise.effective(drawn=clients, survivors=clients)
         rate = 1.0 if self.promise.sampling == "visible" else release.sample_rate
-        return Answer(self.session, state.index, state.attempt, release.noise_multiplier, rate, self.head)
+        adversary = self.promise.security.adversary
+        return Answer(self.session, state.index, state.attempt, release.noise_multiplier, rate, self.head, adversary)

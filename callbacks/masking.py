@@ -11,6 +11,7 @@ from federation.deployment.broadcast import Broadcast
 from federation.hooks import FederationCallback
 from federation.privacy.cohort import provision
 from federation.privacy.keys import KeySource
+from federation.privacy.ledger import RELEASED_NOTE
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.masks import from_ring, to_ring
 from federation.secure_aggregation.memory import InMemory
@@ -89,5 +90,5 @@ class SecureAggregation(FederationCallback):
 
 def broadcast(state: RoundState) -> bytes:
     """Return what all clients must have been given alike; the keys of masks depend on it."""
-    head = state.notes.get("ledger_head") or ""
+    head = state.notes.get(RELEASED_NOTE) or ""
     return Broadcast(state.clip_norm, head, state.global_adapter).encode()

@@ -50,6 +50,11 @@ class Promise:
         return min((limit for limit in limits if limit is not None), default=float("inf"))
 
     @property
+    def least_honest(self) -> int:
+        """Return the fewest honest survivors that a round may count on: visible sampling may draw a single client."""
+        return 1 if self.sampling == "visible" else self.cohort.honest
+
+    @property
     def terms(self) -> dict[str, object]:
         """Return what every round of the run must have in common, by flag, for one card to hold of all of them."""
         privacy, security = self.privacy, self.security

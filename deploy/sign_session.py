@@ -20,7 +20,7 @@ from commandline import run_command
 from device_home import read_key, write_key
 from federation.deployment.session_file import write_session
 from federation.secure_aggregation.roster import Roster
-from federation.secure_aggregation.session import Session, SessionConfig
+from federation.secure_aggregation.session import Session
 
 
 def sign_session(settings: str, authority: str, roster: str, output: str, edition: int = 0) -> None:
@@ -33,22 +33,12 @@ def sign_session(settings: str, authority: str, roster: str, output: str, editio
         output: The session to write.
         edition: Of the roster; rises with every change, or devices refuse it.
     """
-    from deploying import count, digest_deployment
     from device_training import read_settings
-    from federation.privacy.cohort import provision
+    from federation.deployment.signed_settings import plan_session
 
     clients, key = read_roster(Path(roster)), open_authority(Path(authority))
     chosen = read_settings(settings)
-    security = chosen.security
-    cohort = provision(len(clients), security.colluding_share, security.dropout_share)
-    agreed = SessionConfig.plan(
-        count(chosen.module) + 1 + chosen.clipping.adaptive,
-        cohort.clients,
-        cohort.colluders,
-        cohort.honest,
-        security.adversary,
-        digest_deployment(chosen.module, chosen.seed, chosen.settled),
-    )
+    agreed = plan_session(chosen.module, chosen.seed, chosen.settled, len(clients))
     write_session(Path(output), Session.sign(Roster.sign(clients, key, edition), agreed, os.urandom(32), key))
     print(f"{output}: {len(clients)} clients, {agreed.threshold} shares open a secret, {agreed.colluders} may collude.")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from federation.server_state import ServerState
+from federation.whole_file import put_in_place, sync
 
 KEEP = 2
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
@@ -120,9 +121,9 @@ class RoundFolders:
         for client in sorted(_clients_in(before) - _clients_in(partial)):
             _link_or_copy(_client_path(before, client), _client_path(partial, client))
         server.save(partial)
-        folder = self._committed(server.rounds_done)
-        partial.rename(folder)
-        return folder
+        for path in partial.rglob("*"):
+            sync(path)  # devices go on from here: after a power cut the round must still be there
+        return put_in_place(partial, self._committed(server.rounds_done))
 
     def prune(self) -> None:
         """Remove all but the two newest rounds; nobody need wait for it."""

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from federation.whole_file import put_in_place
+
 
 @dataclass
 class ClientState:
@@ -86,7 +88,7 @@ class ClientState:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
         save_file(tensors, temporary, metadata={"numbers": json.dumps(numbers)})
-        temporary.rename(path)
+        put_in_place(temporary, path)
 
     @classmethod
     def load(cls, path: Path) -> ClientState:

@@ -9,6 +9,11 @@ from torch import Tensor
 from torch.nn import Parameter
 
 
+def count(parameters: Sequence[Parameter]) -> int:
+    """Return the length d of their vector."""
+    return sum(parameter.numel() for parameter in parameters)
+
+
 def read_vector(parameters: Sequence[Parameter]) -> Tensor:
     """Return a copy of the parameters' values on the CPU, shape (d,), in their own type; a run's are float32."""
     return torch.cat([parameter.detach().cpu().flatten() for parameter in parameters])

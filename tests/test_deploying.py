@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from callbacks.conclusion import Spent, conclude, gather_facts
-from deploying import count, demand_remote, demand_settings, digest_deployment, join_devices
+from deploying import demand_remote, join_devices
 from device_training import read_settings
 from federation.args import (
     AggregationArgs,
@@ -20,6 +20,7 @@ from federation.args import (
     SecurityArgs,
 )
 from federation.deployment.session_file import write_session
+from federation.deployment.signed_settings import demand_provision, demand_signed, digest_settings, plan_session
 from federation.privacy.card import privacy_card
 from federation.privacy.composition import Epsilon
 from federation.privacy.keys import SeededKeys
@@ -49,8 +50,7 @@ def module():
 
 
 def make_deployment(folder, module, seed=0, settled=None):
-    found = digest_deployment(module, seed, settled or settle())
-    session = make_session(SessionConfig.plan(count(module) + 1, 4, 0, 3, "active", found), NAMES[:4])
+    session = make_session(plan_session(module, seed, settled or settle(), 4), NAMES[:4])
     write_session(folder / "session.json", session)
     return DeploymentArgs(
         str(folder / "session.json"), socket=str(folder / "relay"), flower_home=str(folder / "flower")
@@ -63,8 +63,7 @@ def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, m
     deployment = make_deployment(tmp_path, module, settled=settled)
     cohort = join_devices(deployment, module, 0, settled)
     assert cohort.epoch_rounds == 2
-    assert cohort.enrolled.clients == list(NAMES[:4])
-    assert cohort.enrolled.splits("ann") == {"train": [], "val": [], "test": []}
+    assert cohort.session.roster.clients == NAMES[:4]
     cohort.nodes.close()
 
 
@@ -101,20 +100,33 @@ def test_what_devices_elsewhere_do_not_do_is_one_line(changes, excess):
 
 
 def test_the_digest_covers_settings_seed_and_model(module):
-    usual = digest_deployment(module, 0, settle())
-    assert usual == digest_deployment(module, 0, settle())
+    usual = digest_settings(module, 0, settle())
+    assert usual == digest_settings(module, 0, settle())
     others = {
-        digest_deployment(module, 1, settle()),
-        digest_deployment(module, 0, settle(clipping=ClippingArgs(adaptive=True))),
-        digest_deployment(CommandModule(), 0, settle()),
+        digest_settings(module, 1, settle()),
+        digest_settings(module, 0, settle(clipping=ClippingArgs(adaptive=True))),
+        digest_settings(CommandModule(), 0, settle()),
     }
     assert len(others | {usual}) == 4
 
 
-def test_a_session_for_other_settings_is_one_line():
+def test_a_session_for_other_settings_is_one_line(module):
     session = make_session(SessionConfig.plan(5, 4, 0, 3, "active", DIGEST), NAMES[:4])
     with pytest.raises(ValueError, match="Use the config and the base model it was signed for"):
-        demand_settings(session, bytes(32))
+        demand_signed(session, module, 0, settle())
+
+
+@pytest.mark.parametrize("numbers", [(0, 2, "active"), (1, 3, "active"), (0, 3, "honest_but_curious")])
+def test_a_session_that_counts_on_noise_that_nobody_makes_is_refused(numbers):
+    demand_provision(make_session(SessionConfig.plan(5, 4, 0, 3, "active", DIGEST), NAMES[:4]), settle())
+    session = make_session(SessionConfig.plan(5, 4, *numbers, DIGEST), NAMES[:4])
+    with pytest.raises(ValueError, match="must count on clients, colluders, honest ones and a server as the settings"):
+        demand_provision(session, settle())
+
+
+def test_no_session_shows_who_takes_part(module):
+    with pytest.raises(ValueError, match="must be `hidden` or `all`"):
+        plan_session(module, 0, settle(federation=FederationArgs(sampling="visible")), 4)
 
 
 def test_server_and_device_take_the_same_steps(tmp_path):
@@ -144,5 +156,5 @@ def test_settings_are_read_as_train_reads_them(tmp_path):
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     one, other = (read_settings(str(tmp_path / "tiny.yaml"), ["--seed", seed]) for seed in ("3", "3"))
     assert one.federation == FederationArgs(rounds=2, local_steps=2)
-    digests = {digest_deployment(settings.module, settings.seed, settings.settled) for settings in (one, other)}
+    digests = {digest_settings(settings.module, settings.seed, settings.settled) for settings in (one, other)}
     assert len(digests) == 1

@@ -104,12 +104,12 @@ def limits(rounds: int) -> OwnerLimits:
 def test_another_name_in_the_roster_is_no_other_budget(folder):
     give_session(folder, own="client-0001")
     _, before = DeviceHome(folder).open_session()
-    DeviceHome(folder).open_ledger(limits(1), "active").charge(answer(0))
+    DeviceHome(folder).open_ledger(limits(1)).charge(answer(0))
     give_session(folder, edition=1, own="ann")
     _, after = DeviceHome(folder).open_session()
     assert before != after
     with pytest.raises(OwnerRefusalError, match="its owner allows"):
-        DeviceHome(folder).open_ledger(limits(1), "active").charge(answer(1))
+        DeviceHome(folder).open_ledger(limits(1)).charge(answer(1))
 
 
 @pytest.mark.parametrize("names", [["ann"], ["ann", "ann b."]])
@@ -118,11 +118,11 @@ def test_ledgers_that_an_earlier_version_kept_for_each_name_are_counted(folder, 
         DeviceLedger(device_ledger_path(folder / "ledger", name, "clips"), float("inf"), 1e-5).charge(answer(index))
     kept = {path: path.read_bytes() for path in (folder / "ledger").iterdir()}
     for _ in range(2):  # the new ledger beside them is not their end
-        ledger = DeviceHome(folder).open_ledger(limits(len(names) + 1), "active")
+        ledger = DeviceHome(folder).open_ledger(limits(len(names) + 1))
         assert ledger.epsilon().value == limits(len(names)).epsilon
     ledger.charge(answer(8))
     with pytest.raises(OwnerRefusalError, match="its owner allows"):
-        DeviceHome(folder).open_ledger(limits(len(names) + 1), "active").charge(answer(9))
+        DeviceHome(folder).open_ledger(limits(len(names) + 1)).charge(answer(9))
     assert {path: path.read_bytes() for path in kept} == kept
 
 
@@ -131,7 +131,7 @@ def test_an_earlier_ledger_that_is_broken_is_named(folder):
     DeviceLedger(path, float("inf"), 1e-5).charge(answer(0))
     path.write_text(path.read_text().replace('"round": 0', '"round": []'))
     with pytest.raises(ValueError, match=rf"Line 1 of the privacy ledger .*{path.name} is no entry"):
-        DeviceHome(folder).open_ledger(limits(1), "active")
+        DeviceHome(folder).open_ledger(limits(1))
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,8 @@ class RemoteAttempt:
     """
 
     def __init__(self, session: Session, nodes: Nodes, patience: Patience, begin: Begin) -> None:
-        broadcast = begin.broadcast.encode()
-        self.roster, self.context = session.roster, session.context(*begin.position, broadcast)
-        self.server = SecureServer(session, *begin.position, broadcast, session.roster.clients, begin.rounds)
+        self.roster, self.context = session.roster, session.context(*begin.position, begin.agreed)
+        self.server = SecureServer(session, *begin.position, begin.agreed, session.roster.clients, begin.rounds)
         self.nodes, self.patience, self.begin, self.rounds = nodes, patience, begin.encode(), begin.rounds
         self._clients: dict[int, str] = {}
         self._requests: Mapping[str, bytes] = {}
@@ -62,7 +61,7 @@ class RemoteAttempt:
 
         Only if `server.holds_keys` says so; every round at most once.
         """
-        requests = self.server.enter(*begin.position, begin.broadcast.encode())
+        requests = self.server.enter(*begin.position, begin.agreed)
         self._requests = {client: Continue(begin, request).encode() for client, request in requests.items()}
         return self._collect()
 

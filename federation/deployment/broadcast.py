@@ -1,4 +1,4 @@
-"""What all clients are given alike, and their masks depend on: clip norm and its steps, ledger head, global adapter."""
+"""What all clients are given alike: clip norm and its steps, ledger head, global adapter; their masks depend on it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Broadcast:
     clip_norm: float
     """S."""
     ledger_head: str
-    """Of the server's ledger, hexadecimal; empty where there is none."""
+    """Of the server's ledger at its last release, hexadecimal; empty where there is none."""
     adapter: Tensor
     """The global adapter, float32, shape (d,)."""
     clip_steps: tuple[tuple[float, int], ...] = ()

@@ -11,6 +11,7 @@ from federation.args import ClippingArgs
 from federation.deployment.broadcast import Broadcast
 from federation.deployment.orders import Begin
 from federation.hooks import FederationCallback
+from federation.privacy.ledger import RELEASED_NOTE
 from federation.secure_aggregation.masks import to_ring
 from federation.update import ClientSignals, ClientUpdate, RoundState
 
@@ -73,7 +74,7 @@ class ClientHalf:
             clip_norm=begin.broadcast.clip_norm,
             exchange=_refuse_exchange,
             attempt=begin.attempt,
-            notes={"ledger_head": begin.broadcast.ledger_head},
+            notes={RELEASED_NOTE: begin.broadcast.ledger_head},
             clipping=self.clipping,
         )
 

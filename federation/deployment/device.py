@@ -18,6 +18,8 @@ from federation.secure_aggregation.stages import Stage
 
 LOGGER = logging.getLogger(__name__)
 
+BEGIN_SECONDS = 0.25
+"""Between an order to begin and its answer; whether a late training had to be ended must not be seen from outside."""
 WORK_SECONDS = 1.0
 """Between the end of training and the masked vector; what clip, noise and masks take must not be seen from outside."""
 
@@ -26,9 +28,9 @@ WORK_SECONDS = 1.0
 class Device:
     """Answers a server it does not trust, from several threads.
 
-    The time at which the masked vector leaves follows from the order that began the attempt and from nothing else:
-    not from the coin, not from how training went. This does not hold on a device so slow that clip,
-    noise and masks take more than a second.
+    The times at which an attempt is begun and its masked vector leaves follow from the times of the orders and from
+    nothing else: not from the coin, not from how training went. This does not hold on a device so slow that clip, noise
+    and masks take more than a second, or the start of a process more than a quarter of one.
     """
 
     client: SecureClient
@@ -48,6 +50,7 @@ class Device:
         self._begin: Begin | None = None
         self._context = b""
         self._due, self._survivors, self._over = 0.0, 0, Event()
+        self._masked: tuple[bytes, bytes] = (b"", b"")
 
     def answer(self, order: bytes) -> bytes:
         """Return the message that an order asks for.
@@ -58,8 +61,11 @@ class Device:
             OwnerRefusalError: If the owner does not allow what it asks for.
         """
         if order[:4] == Begin.TAG:
+            received = self.clock.now()
             with self._lock:
-                return self._start(Begin.decode(order, self.size))
+                message = self._start(Begin.decode(order, self.size))
+            self.clock.sleep_until(received + BEGIN_SECONDS)
+            return message
         if order[:4] == Continue.TAG:
             later = Continue.decode(order, self.size)
             with self._lock:
@@ -77,12 +83,11 @@ class Device:
 
     def _start(self, begin: Begin) -> bytes:
         """Advertise, and begin to train; an attempt that is repeated is not begun twice."""
-        broadcast = begin.broadcast.encode()
-        context = self.client.session.context(*begin.position, broadcast)
+        context = self.client.session.context(*begin.position, begin.agreed)
         if context != self._context:
             self._demand_agreed(begin)
             self.half.check(begin)
-        message = self.client.advertise(*begin.position, broadcast, begin.rounds)
+        message = self.client.advertise(*begin.position, begin.agreed, begin.rounds)
         if context != self._context:
             self._train(begin, context)
         return message
@@ -91,7 +96,7 @@ class Device:
         """Begin to train for a later round of the epoch; an order that is repeated begins nothing twice."""
         self._demand_agreed(begin)
         self.half.check(begin)
-        context = self.client.enter(*begin.position, begin.broadcast.encode())
+        context = self.client.enter(*begin.position, begin.agreed)
         if context != self._context:
             self._train(begin, context)
 
@@ -99,23 +104,32 @@ class Device:
         """Keep room in the budget, and begin to train; a refusal leaves the device without an attempt."""
         self._over.set()  # who waits for the end of an earlier attempt would hold one of few connections
         self._context, self._survivors, self._over = b"", 0, Event()
+        self._due, self._masked = self.clock.now() + begin.training, (b"", b"")
         self.books.reserve(begin)
         self.trainer.start(begin)
-        self._begin, self._context, self._due = begin, context, self.clock.now() + begin.training
+        self._begin, self._context = begin, context
 
     def _mask(self, order: bytes) -> bytes:
-        """Wait for the end of training, and return the masked vector a fixed time later."""
+        """Wait for the end of training, and return the masked vector a fixed time later.
+
+        For an order that comes after the end of training, too, or whoever holds it back could time the work.
+        """
         with self._lock:
-            due, over = self._demand_current(order), self._over
-        self.clock.sleep_until(due, over)
+            start, over = max(self._demand_current(order), self.clock.now()), self._over
+        self.clock.sleep_until(start, over)
         with self._lock:
             self._demand_current(order)
-            trained = self.trainer.take(self._begin)
-            if trained is None:
-                LOGGER.warning("Round %d: training left nothing in time. The update is zero.", self._begin.round + 1)
-            message = self.client.mask_input(order, self.half.encode(self._begin, trained))
-        self.clock.sleep_until(due + WORK_SECONDS)
+            if self._masked[0] != order:  # a repeated one, at which no other vector is to be made
+                self._masked = order, self._encode(order)
+            message = self._masked[1]
+        self.clock.sleep_until(start + WORK_SECONDS)
         return message
+
+    def _encode(self, order: bytes) -> bytes:
+        trained = self.trainer.take(self._begin)
+        if trained is None:
+            LOGGER.warning("Round %d: training left nothing in time. The update is zero.", self._begin.round + 1)
+        return self.client.mask_input(order, self.half.encode(self._begin, trained))
 
     def _continue(self, stage: Stage, order: bytes) -> bytes:
         """Answer a request that needs no training."""

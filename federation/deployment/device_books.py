@@ -33,4 +33,4 @@ class DeviceBooks:
         config = self.session.config
         release = effective_release(self.release, Cohort(config.clients, config.colluders, config.honest), survivors)
         cost = (release.noise_multiplier, release.sample_rate)
-        return Answer(self.session.id.hex(), *begin.position, *cost, begin.broadcast.ledger_head)
+        return Answer(self.session.id.hex(), *begin.position, *cost, begin.broadcast.ledger_head, config.adversary)

@@ -13,6 +13,7 @@ from federation.secure_aggregation.roster import LONGEST_NAME
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
 
+NUMBER = struct.Struct(">I")
 NUMBERS = struct.Struct(">4sIIII")
 """Type, round, attempt, milliseconds of training, rounds of the epoch."""
 STAGE_OF = {
@@ -37,13 +38,26 @@ class Begin:
     """Rounds whose keys are agreed on with this one, itself included."""
 
     @property
+    def agreed(self) -> bytes:
+        """Return what all devices must have been told alike, which their masks depend on.
+
+        The time to train is part of it: one device with time among others without it would be alone in the sum.
+        """
+        return NUMBER.pack(self.milliseconds) + self.broadcast.encode()
+
+    @property
+    def milliseconds(self) -> int:
+        """Return the time to train as it is sent."""
+        return round(1000 * self.training)
+
+    @property
     def position(self) -> tuple[int, int]:
         """Return round and attempt."""
         return self.round, self.attempt
 
     def encode(self) -> bytes:
         """Return the order."""
-        numbers = NUMBERS.pack(self.TAG, *self.position, round(1000 * self.training), self.rounds)
+        numbers = NUMBERS.pack(self.TAG, *self.position, self.milliseconds, self.rounds)
         return numbers + self.broadcast.encode()
 
     @classmethod

@@ -14,6 +14,7 @@ from federation.deployment.nodes import Nodes
 from federation.deployment.orders import Begin
 from federation.deployment.patience import Patience
 from federation.privacy.clip_norm import STEPS_NOTE
+from federation.privacy.ledger import RELEASED_NOTE
 from federation.secure_aggregation.errors import ProtocolError
 from federation.secure_aggregation.masks import from_ring
 from federation.secure_aggregation.session import Session
@@ -49,7 +50,7 @@ class RosterCohort(Cohort):
                 "session for this configuration."
             )
         steps = tuple(map(tuple, state.notes.get(STEPS_NOTE, ())))
-        broadcast = Broadcast(state.clip_norm, state.notes.get("ledger_head") or "", state.global_adapter, steps)
+        broadcast = Broadcast(state.clip_norm, state.notes.get(RELEASED_NOTE) or "", state.global_adapter, steps)
         begin = Begin(state.index, state.attempt, self.patience.training, broadcast, self.epoch_rounds)
         self._wait_for_nodes()
         try:

@@ -21,7 +21,8 @@ class SignedNorm:
     A device that was away replays the rounds it missed. The steps are bound in the context of every attempt, so all
     clients of a round replay the same ones; what this process has once accepted can only be added to. That the steps
     are those of the released sums is not checked: a server that invents them moves S by the signed rule still, within
-    the signed range, and privacy does not depend on S.
+    the signed range, and privacy does not depend on S. Nor is how many clients were in a sum: it may be of a roster
+    before this one.
     """
 
     first: float
@@ -30,9 +31,6 @@ class SignedNorm:
     """The signed rule."""
     contributing: float = 1.0
     """Probability that a client in a sum has data in it."""
-    least: int = 1
-    """Fewest clients in a released sum."""
-    most: int = 2**32 - 1
     _accepted: tuple[tuple[float, int], ...] = field(default=(), init=False)
 
     def demand(self, round: int, broadcast: Broadcast) -> None:
@@ -44,7 +42,7 @@ class SignedNorm:
                 f"The clip norm of round {round + 1} follows from {due} steps. Got {len(steps)}."
             )
         shared = min(len(steps), len(self._accepted))
-        if steps[:shared] != self._accepted[:shared] or not all(self.least <= n <= self.most for _, n in steps):
+        if steps[:shared] != self._accepted[:shared] or not all(n > 0 for _, n in steps):
             raise ContextMismatchError("The steps of the clip norm must be those that were released. Got others.")
         expected = replay_clip_norm(self.first, steps, self.contributing, self.clipping)
         if not math.isclose(broadcast.clip_norm, expected, rel_tol=TOLERANCE if steps else 0.0):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from multiprocessing import get_context
+from threading import Thread
 
 from typing_extensions import override
 
@@ -75,5 +76,5 @@ class TrainingProcess(Trainer):
     def _replace(self) -> None:
         reason = self._worker.failure or ("It has ended." if self._worker.has_ended else "It is at an earlier order.")
         LOGGER.warning("The training process is replaced. %s", reason)
-        self.close()
+        Thread(target=self._worker.close, daemon=True).start()  # the answer to an order does not wait for its end
         self._worker = TrainingWorker(self._context, self.load)

@@ -34,7 +34,6 @@ class PrivacyFacts:
     key_source: Literal["os", "seeded"]
     code_hash: str
     """Of the sources that ran; see `hash_sources`."""
-    released: tuple[str, ...] = ("the global adapter after every round",)
     simulation: bool = True
     """One machine held every client's clips, coins and noise."""
     target_epsilon: float = 8.0
@@ -49,12 +48,13 @@ def privacy_card(facts: PrivacyFacts) -> str:
     return "\n".join([*lines, "", *_population(facts), *_LIMITS]) + "\n"
 
 
-def no_privacy_card(reason: str = "`--privacy.enabled false`") -> str:
+def no_privacy_card() -> str:
     """Return the card of a run without the privacy pipeline, Markdown."""
     return (
         "# Privacy card\n\n"
-        f"**PRIVACY WAS OFF ({reason}). No epsilon holds against anybody.** Updates were neither clipped, noised nor "
-        "masked;\nwhoever adds them up saw each of them, and an update can be turned back into training clips.\n"
+        "**PRIVACY WAS OFF (`--privacy.enabled false`). No epsilon holds against anybody.** Updates were neither "
+        "clipped, noised nor masked;\nwhoever adds them up saw each of them, and an update can be turned back into "
+        "training clips.\n"
     )
 
 
@@ -97,19 +97,25 @@ def _rows(facts: PrivacyFacts) -> list[tuple[str, str]]:
         *_epsilons(facts),
         ("delta", f"{delta.delta:g}"),
         ("delta_total", f"delta + {delta.samplers:.0e} (samplers) + {delta.computational:.0e} (2^80 steps of attack)"),
-        ("noise multiplier z", f"{facts.noise_multiplier:.4g} x S in the sum, from n_min honest survivors alone"),
+        ("noise multiplier z", f"{facts.noise_multiplier:.6g} x S in the sum, from n_min honest survivors alone"),
         ("clip norm S", f"{facts.clip_norm:g}, over {facts.dimension:,} coordinates jointly"),
         ("sampling, rate q", f"{facts.sampling}, {facts.sample_rate:g}"),
         ("charged releases T", str(facts.rounds)),
         ("clients N", str(cohort.clients)),
-        ("honest survivors counted on, n_min", f"{cohort.honest}; a round with fewer than n_min + c_max is refused"),
+        ("honest survivors counted on, n_min", f"{cohort.honest}; {_refusals(facts)}"),
         ("collusion bound c_max", f"{cohort.colluders} of {cohort.clients} clients may tell the server all they know"),
         ("server", _SERVERS[facts.adversary] if cohort.colluders else "nothing is claimed against it"),
         ("P(no contributor in a round)", f"{nobody:.2g}; such a round is released and charged like any other"),
-        ("released", "; ".join(facts.released)),
+        ("released", "the global adapter after every round"),
         ("keys, masks, coins, noise from", "the operating system" if facts.key_source == "os" else "A SEED"),
         ("code", f"SHA-256 {facts.code_hash}"),
     ]
+
+
+def _refusals(facts: PrivacyFacts) -> str:
+    if facts.sampling == "visible":
+        return "this and c_max are of a round that draws all; one that draws fewer counts on fewer by the same shares"
+    return "a round with fewer than n_min + c_max is refused"
 
 
 def _epsilons(facts: PrivacyFacts) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from federation.whole_file import sync
+
 GENESIS = "0" * 64
 """Head of an empty chain."""
 
@@ -33,23 +35,21 @@ class HashChain:
         """
         self.path = Path(path)
         self.lines: list[Values] = []
-        self.head = GENESIS
-        heads = {GENESIS}
+        self.heads: list[str] = []
         content = self.path.read_bytes() if self.path.exists() else b""
         self._size = len(content)
         for number, line in enumerate(content.splitlines(keepends=True), start=1):
-            self.lines.append(self._verified(line, number))
-            self.head = hashlib.sha256(line).hexdigest()
-            heads.add(self.head)
-        if head is not None and head not in heads:
+            self._take(self._verified(line, number), line)
+        if head not in (None, GENESIS, *self.heads):
             raise ValueError(
                 f"The privacy ledger {self.path} does not contain the head {head[:12]} that was kept of it: lines are "
                 f"missing (it holds {len(self.lines)}). Restore the ledger, or start a new run."
             )
 
-    def head_after(self, values: Values) -> str:
-        """Return the head that appending these values would give, without appending them."""
-        return hashlib.sha256(self._line(values)).hexdigest()
+    @property
+    def head(self) -> str:
+        """Return the SHA-256 of the last line, hexadecimal."""
+        return self.heads[-1] if self.heads else GENESIS
 
     def append(self, values: Values) -> str:
         """Add a line and return the new head; when this returns, the line is on disk.
@@ -67,11 +67,15 @@ class HashChain:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            _sync_folder(self.path.parent)
+            sync(self.path.parent)
         self._size += len(line)
-        self.lines.append(dict(values))
-        self.head = hashlib.sha256(line).hexdigest()
+        self._take(values, line)
         return self.head
+
+    def _take(self, values: Values, line: bytes) -> None:
+        """Remember a line that is on disk."""
+        self.lines.append(dict(values))
+        self.heads.append(hashlib.sha256(line).hexdigest())
 
     def _line(self, values: Values) -> bytes:
         if "previous" in values:
@@ -94,12 +98,3 @@ class HashChain:
                 f"The privacy ledger {self.path} was altered: line {number} does not follow line {number - 1}."
             )
         return values
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put a new file's name on disk, which a crash may else lose."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from federation.privacy.accountant import Epsilon, Release, check_delta, epsilon_after, epsilon_with_known_coins
+from federation.privacy.accountant import Epsilon, Release, check_delta, epsilon_after
 from federation.privacy.chain import HashChain
 from federation.privacy.owner import OwnerRefusalError
 
@@ -26,7 +26,9 @@ class Answer:
     sample_rate: float
     """q under `hidden` sampling; 1 where it is visible that this client takes part."""
     server_head: str = ""
-    """Head of the server's ledger in the signed context of this attempt; empty where there is none."""
+    """Last release in the server's ledger, by the signed context of this attempt; empty where there is no ledger."""
+    adversary: Literal["active", "honest_but_curious"] = "active"
+    """What the server of this session may do beside looking."""
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -43,9 +45,9 @@ class DeviceLedger:
     """Counts one person's data set over all sessions, servers and configurations, and refuses past the owner's limit.
 
     `reserve` comes before a masked input is sent, `charge` before an Unmask request is answered. A reservation that
-    is never charged still counts against an active server, which may have asked everybody *else* to unmask; under
-    `honest_but_curious` an aborted attempt costs nothing. No figure here depends on the client's coins, so a refusal
-    tells nothing about them.
+    is never charged still counts against an active server, which may have asked everybody *else* to unmask; in a
+    session that was `honest_but_curious` an aborted attempt costs nothing. No figure here depends on the client's
+    coins, so a refusal tells nothing about them.
 
     The guarantee does not hold if the owner's data is also used under another key, or the file is put back to an
     older state. Sessions are added up as if fixed in advance: z and q must not be chosen by looking at private results.
@@ -54,8 +56,6 @@ class DeviceLedger:
         path: The ledger of one (person, data set); see `device_ledger_path`.
         allowed_epsilon: What the owner allows in total; infinity only counts.
         delta: At which the total is computed.
-        counts: The epsilon that is limited: for an adversary to whom the coins stay secret, or become known.
-        adversary: Whom reservations are kept against.
         earlier: Further ledgers of the same person and data set, kept under other names; counted, never written to.
     """
 
@@ -65,14 +65,12 @@ class DeviceLedger:
         allowed_epsilon: float,
         delta: float,
         *,
-        counts: Literal["coins_secret", "coins_known"] = "coins_secret",
-        adversary: Literal["active", "honest_but_curious"] = "active",
         earlier: Iterable[Path] = (),
     ) -> None:
         check_delta(delta)
         if not allowed_epsilon > 0:
             raise ValueError(f"What an owner allows must be an epsilon above 0. Got {allowed_epsilon}.")
-        self.allowed_epsilon, self.delta, self.counts, self.adversary = allowed_epsilon, delta, counts, adversary
+        self.allowed_epsilon, self.delta = allowed_epsilon, delta
         self._chain = HashChain(path)
         self._reserved: dict[tuple[str, int, int], Answer] = {}
         self._charged: dict[tuple[str, int, int], Answer] = {}
@@ -85,12 +83,10 @@ class DeviceLedger:
                     raise ValueError(message) from error
 
     def epsilon(self, *further: Answer) -> Epsilon:
-        """Return the owner's total; `further` asks what it would be after more answers."""
-        counted = dict(self._charged) if self.adversary == "honest_but_curious" else self._reserved | self._charged
-        releases = [answer.release for answer in (counted | {answer.key: answer for answer in further}).values()]
-        if self.counts == "coins_known":
-            return epsilon_with_known_coins(releases, self.delta, clients=1)
-        return epsilon_after(releases, self.delta)
+        """Return the owner's total, coins secret; `further` asks what it would be after more answers."""
+        kept = {key: answer for key, answer in self._reserved.items() if answer.adversary == "active"}
+        counted = kept | self._charged | {answer.key: answer for answer in further}
+        return epsilon_after([answer.release for answer in counted.values()], self.delta)
 
     def reserve(self, answer: Answer) -> None:
         """Record, before anything is sent, that this attempt may be released; the same one again changes nothing.
@@ -128,19 +124,21 @@ class DeviceLedger:
         self._take_over(values)
 
     def _demand_moved(self, answer: Answer) -> None:
-        """Refuse a server whose ledger stands where it stood before a release: it was not charged, or put back."""
+        """Refuse a server that has counted no release since one that this device answered for, or took it back."""
         for past in self._charged.values():
             same = (past.session, past.server_head) == (answer.session, answer.server_head)
             if answer.server_head and same and past.key != answer.key:
                 raise OwnerRefusalError(
-                    f"The server's ledger must have moved since round {past.round + 1}, which this device answered "
-                    "for. Got the same head. Its release was not counted, or the ledger was put back."
+                    f"The server's ledger must hold the release of round {past.round + 1}, which this device answered "
+                    "for. Got the same head as before it: it was not counted, or the ledger was put back."
                 )
 
     def _take_over(self, values: Mapping[str, object]) -> None:
         """Count a line that is on disk."""
         fields = {name: value for name, value in values.items() if name != "event"}
         answer = Answer(**fields)
+        if answer.adversary not in ("active", "honest_but_curious"):
+            raise ValueError(f"no server is {answer.adversary}")
         _ = answer.release  # raises where a figure is out of range
         {"reserve": self._reserved, "charge": self._charged}[values["event"]][answer.key] = answer
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from federation.privacy.accountant import Release
-from federation.privacy.chain import HashChain, Values
+from federation.privacy.chain import GENESIS, HashChain, Values
 
+HEAD_NOTE, RELEASED_NOTE = "ledger_head", "ledger_released"
+"""Notes of a run: the newest line, which its checkpoints remember, and the newest release, which devices are told."""
 _FIELDS = ("round", "attempt", "noise_multiplier", "sample_rate")
 
 
@@ -73,6 +75,12 @@ class Ledger:
         return self._chain.head
 
     @property
+    def released(self) -> str:
+        """Return the SHA-256 of the last release's line, hexadecimal: unlike the head it moves by charges only."""
+        lines = zip(self._chain.heads, self._chain.lines, strict=True)
+        return next((head for head, line in reversed(list(lines)) if line["event"] == "release"), GENESIS)
+
+    @property
     def releases(self) -> list[Release]:
         """Return all charged rounds for the accountant."""
         return [entry.release for entry in self.entries]
@@ -89,11 +97,6 @@ class Ledger:
         values = {"event": "attempt", "round": int(round), "attempt": self.next_attempt(round)}
         self._chain.append(values)
         return self._take_over(values)
-
-    def head_after(self, round: int, attempt: int, noise_multiplier: float, sample_rate: float, **notes: object) -> str:
-        """Return the head that this charge would give, for clients to sign before it is made; nothing is written."""
-        entry = self._new_entry(round, attempt, noise_multiplier, sample_rate, notes)
-        return self._chain.head_after(entry.values)
 
     def charge(self, round: int, attempt: int, noise_multiplier: float, sample_rate: float, **notes: object) -> Entry:
         """Record a release as spent; when this returns, the line is on disk. Call it before the sum can be formed.

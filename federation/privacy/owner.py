@@ -57,8 +57,12 @@ class OwnerLimits:
         check_delta(self.delta)
         for name, least in (("epsilon", 0), ("sample_rate", 0), ("rounds", 1), ("honest", 1)):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and value >= least):
+            if isinstance(value, bool) or not (isinstance(value, int | float) and value >= least):
                 raise ValueError(f"The owner's `{name}` must be a number of at least {least}. Got {value}.")
+
+        for name in ("seeded_keys", "privacy_off", "visible_sampling"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ValueError(f"The owner's `{name}` must be true or false. Got {value!r}.")
 
     @classmethod
     def read(cls, path: str | Path) -> OwnerLimits:

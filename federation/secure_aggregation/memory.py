@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from typing_extensions import override
+
+from federation.whole_file import put_in_place
 
 Position = tuple[int, int]
 """Round and attempt."""
@@ -126,13 +127,5 @@ def _answer_prefix(position: Position) -> str:
 def _write(path: Path, content: bytes) -> None:
     """Replace a file as a whole, and return when name and content are on disk."""
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    partial.write_bytes(content)
+    put_in_place(partial, path)

@@ -134,7 +134,8 @@ class Session:
         Args:
             round: From 0.
             attempt: From 0; rises whenever the round is tried again.
-            broadcast: What all clients must have been given alike: global adapter, clip norm, head of the ledger.
+            broadcast: What all clients must have been given alike: global adapter, clip norm, head of the ledger, and,
+                on devices of their own, the time to train.
             base: `later_context` where the keys were agreed on in an earlier round; the session's id if not given.
         """
         if not (0 <= round < 2**32 and 0 <= attempt < 2**32):

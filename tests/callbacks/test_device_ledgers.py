@@ -10,7 +10,8 @@ from federation.args import PrivacyArgs, SecurityArgs
 from federation.privacy.accountant import Release, epsilon_after
 from federation.privacy.cohort import provision
 from federation.privacy.device_ledger import Answer, DeviceLedger, device_ledger_path
-from federation.privacy.owner import OwnerLimits, OwnerRefusalError
+from federation.privacy.ledger import RELEASED_NOTE
+from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
 from tests.callbacks.parts import CLIENTS, make_state
 
 DELTA = 1e-5
@@ -24,7 +25,8 @@ def make_ledgers(folder, limits=None, sampling="hidden", z=1.0, adversary="activ
         PrivacyArgs(delta=DELTA, **privacy),
         SecurityArgs(adversary=adversary),
     )
-    return DeviceLedgers(folder, promise, rounds=5, limits=limits)
+    terms = Terms(0.5, 5, promise.least_honest, sampling, promise.privacy.key_source)
+    return DeviceLedgers(folder, promise, terms, limits)
 
 
 def run_rounds(ledgers: DeviceLedgers, rounds: int, clients=CLIENTS, released: bool = True) -> list:
@@ -33,7 +35,7 @@ def run_rounds(ledgers: DeviceLedgers, rounds: int, clients=CLIENTS, released: b
     states = []
     for index in range(rounds):
         state = make_state(index, clients=clients)
-        state.notes = {"ledger_head": f"{index:064x}"}
+        state.notes = {RELEASED_NOTE: f"{index:064x}"}
         ledgers.on_round_start(state)
         if state.stop:
             break
@@ -43,8 +45,8 @@ def run_rounds(ledgers: DeviceLedgers, rounds: int, clients=CLIENTS, released: b
     return states
 
 
-def read(folder, client: str, adversary="active") -> DeviceLedger:
-    return DeviceLedger(device_ledger_path(folder, client, "clips"), float("inf"), DELTA, adversary=adversary)
+def read(folder, client: str) -> DeviceLedger:
+    return DeviceLedger(device_ledger_path(folder, client, "clips"), float("inf"), DELTA)
 
 
 def cost(rounds: int, z: float = 1.0, q: float = 0.5) -> float:
@@ -90,7 +92,7 @@ def test_with_too_few_willing_devices_nothing_is_released(tmp_path):
 @pytest.mark.parametrize(("adversary", "rounds"), [("active", 2), ("honest_but_curious", 0)])
 def test_what_was_sent_to_a_lying_server_counts_even_if_it_says_that_nothing_was_released(tmp_path, adversary, rounds):
     run_rounds(make_ledgers(tmp_path, adversary=adversary), 2, released=False)
-    assert read(tmp_path, "ann", adversary).epsilon().value == cost(rounds)
+    assert read(tmp_path, "ann").epsilon().value == cost(rounds)
 
 
 def test_visible_participation_counts_in_full_and_absence_costs_nothing(tmp_path):
@@ -103,6 +105,16 @@ def test_owners_refuse_a_run_that_asks_for_what_they_have_not_allowed(tmp_path):
     with pytest.raises(OwnerRefusalError, match="seeded keys"):
         run_rounds(make_ledgers(tmp_path, OwnerLimits(), key_source="seeded"), 1)
     assert len(run_rounds(make_ledgers(tmp_path, key_source="seeded"), 1)) == 1
+
+
+@pytest.mark.parametrize(("sampling", "is_allowed"), [("hidden", True), ("visible", False)])
+def test_an_owner_who_demands_company_refuses_rounds_that_may_draw_it_alone(tmp_path, sampling, is_allowed):
+    limits = OwnerLimits(honest=2, visible_sampling=True)
+    if is_allowed:
+        assert run_rounds(make_ledgers(tmp_path, limits, sampling), 1)
+        return
+    with pytest.raises(OwnerRefusalError, match="honest 1"):
+        run_rounds(make_ledgers(tmp_path, limits, sampling), 1)
 
 
 def test_only_rank_0_writes(tmp_path):

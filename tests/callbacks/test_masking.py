@@ -8,6 +8,7 @@ from scipy.stats import chisquare
 
 from callbacks.masking import broadcast
 from federation.hooks import FederationCallback
+from federation.privacy.ledger import RELEASED_NOTE
 from federation.secure_aggregation.errors import InvalidSignatureError, ProtocolError
 from federation.secure_aggregation.messages import Advertise, Confirm, ShareKeys, Unmask
 from federation.update import Aggregate, RoundState
@@ -138,7 +139,7 @@ def test_no_sum_without_everybodys_confirmation(tmp_path):
 def test_masks_depend_on_all_that_clients_must_have_been_given_alike():
     same, others = make_state(), [make_state(clip_norm=0.5), make_state(), make_state()]
     others[1].global_adapter = same.global_adapter + 1e-3
-    others[2].notes = {"ledger_head": "ab"}
+    others[2].notes = {RELEASED_NOTE: "ab"}
     assert broadcast(same) == broadcast(make_state())
     assert len({broadcast(state) for state in [same, *others]}) == 4
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,10 +64,10 @@ def test_a_crash_before_the_rename_leaves_the_previous_round(tmp_path, monkeypat
     def crash(self: Path, target: Path) -> None:
         if self.suffix == ".partial":
             raise KeyboardInterrupt
-        return rename(self, target)
+        return replace(self, target)
 
-    rename = Path.rename
-    monkeypatch.setattr(Path, "rename", crash)
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
         write_round(folders, 2, ("ann",))
     monkeypatch.undo()
@@ -124,3 +125,24 @@ def test_a_run_goes_on_from_the_newest_round_only_if_it_is_asked_to(tmp_path):
     assert folders.open(fresh, resume=True).rounds_done == 1
     with pytest.raises(ValueError, match="seed"):
         folders.open(server(0, seed=8), resume=True)
+
+
+def test_a_round_is_on_disk_before_anything_follows_from_it(tmp_path, monkeypatch):
+    """Or a power cut would leave it empty, and devices that went on would refuse the round before for good."""
+    done, fsync, rename = [], os.fsync, Path.replace
+
+    def note(descriptor: int) -> None:
+        done.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).relative_to(tmp_path))
+        fsync(descriptor)
+
+    def note_name(self: Path, target: Path) -> Path:
+        done.append(self.relative_to(tmp_path))
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "replace", note_name)
+    folder = write_round(RoundFolders(tmp_path), 1, ("ann",))
+    partial = Path("round_0001.partial")
+    assert done[-2:] == [partial, Path()]
+    held = {partial / path.relative_to(folder) for path in folder.rglob("*")}
+    assert {partial, *held} <= set(done[:-2])

@@ -38,6 +38,7 @@ def _lines(audit: Audit) -> list[str]:
         "",
         *_table(["check", "result", "found"], ([v.check, _state(v), v.detail] for v in audit.folder)),
         "",
+        *([_ELSEWHERE, ""] if audit.run.devices is None else []),
         "## The code under the run's terms",
         "",
         _terms(audit),
@@ -101,6 +102,7 @@ def _table(names: list[str], rows: Iterable[list[str]]) -> list[str]:
     return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells]
 
 
+_ELSEWHERE = "The clients' own ledgers are not in the run's folder, and were not looked at."
 _LIMITS = (
     "## What this does not show",
     "",

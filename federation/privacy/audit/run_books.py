@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
-from federation.privacy.audit.run_folder import RunFolder
+from federation.privacy.audit.run_folder import DEVICES, RunFolder
 from federation.privacy.audit.verdict import Verdict, none_of
 from federation.privacy.chain import HashChain
 from federation.privacy.ledger import Ledger
-
-DEVICES = "devices"
-"""Folder of the ledgers that clients keep for themselves."""
 
 Attempt = tuple[int, int]
 """Round, and attempt at it."""
@@ -32,33 +30,38 @@ def check_releases(run: RunFolder, ledger: Ledger) -> Verdict:
 
 
 def check_devices(run: RunFolder, ledger: Ledger) -> Verdict:
-    """Compare each client's own ledger with the server's: nobody paid for less than was released.
+    """Compare each client's own ledger in `run.devices` with the server's: nobody paid for less than was released.
 
-    Where participation is visible, a client answers for the rounds it was drawn for only, and not for any other.
+    A client that was not drawn, or whose owner refused, has no line; there are no more of them than the release counts
+    as missing.
     """
-    released = {(entry.round, entry.attempt): entry.release for entry in ledger.entries}
-    may_skip = run.federation.sampling == "visible"
-    paths, wrong = sorted((run.path / DEVICES).glob("*.jsonl")), []
+    paths, wrong, lacking = sorted(run.devices.glob("*.jsonl")), [], Counter[Attempt]()
     if len(paths) != run.clients:
         wrong.append(f"{len(paths)} of {run.clients} clients keep a ledger in {DEVICES}/")
     for path in paths:
         try:
-            wrong += [f"{path.name} {debt}" for debt in _debts(path, released, may_skip)]
+            paid = _payments(path)
         except (KeyError, TypeError, ValueError) as error:
             wrong.append(f"{path.name} cannot be read: {error}")
+            continue
+        for entry in ledger.entries:
+            attempt = (entry.round, entry.attempt)
+            if attempt not in paid:
+                lacking[attempt] += 1
+            elif _is_less(paid[attempt], entry.release):
+                wrong.append(f"{path.name} paid less for round {entry.round + 1} than was released")
+    for entry in ledger.entries:
+        missing = run.clients - int(entry.notes.get("survivors", run.clients))
+        if lacking[entry.round, entry.attempt] > missing:
+            count = lacking[entry.round, entry.attempt] - missing
+            wrong.append(f"{count} ledgers lack attempt {entry.attempt} of round {entry.round + 1}")
     return none_of("every client's own ledger covers the releases", wrong, f"{len(paths)} ledgers")
 
 
-def _debts(path: Path, released: dict[Attempt, Release], may_skip: bool) -> Iterator[str]:
-    """Yield what a client's ledger leaves out of the releases; raises ValueError where it is no ledger."""
+def _payments(path: Path) -> Mapping[Attempt, Release]:
+    """Return what a client has charged itself; raises ValueError where the file is no ledger."""
     lines = (line for line in HashChain(path).lines if line["event"] == "charge")
-    paid = {(line["round"], line["attempt"]): Release(line["noise_multiplier"], line["sample_rate"]) for line in lines}
-    for (round, attempt), release in released.items():
-        if (round, attempt) not in paid:
-            if not may_skip:
-                yield f"lacks attempt {attempt} of round {round + 1}"
-        elif _is_less(paid[round, attempt], release):
-            yield f"paid less for round {round + 1} than was released"
+    return {(line["round"], line["attempt"]): Release(line["noise_multiplier"], line["sample_rate"]) for line in lines}
 
 
 def _is_less(paid: Release, released: Release) -> bool:

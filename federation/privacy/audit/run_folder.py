@@ -12,7 +12,7 @@ from federation.args import ClippingArgs, FederationArgs, PrivacyArgs, SecurityA
 from federation.checkpoints import RoundFolders
 from federation.privacy.audit.terms import Terms
 
-LEDGER, CARD, CONFIG = "privacy_ledger.jsonl", "privacy_card.md", "config.yaml"
+LEDGER, CARD, CONFIG, DEVICES = "privacy_ledger.jsonl", "privacy_card.md", "config.yaml", "devices"
 
 Settings = TypeVar("Settings")
 
@@ -26,6 +26,8 @@ class RunFolder:
     privacy: PrivacyArgs
     security: SecurityArgs
     clipping: ClippingArgs
+    devices: Path | None
+    """Folder of the clients' own ledgers; None where they are on devices elsewhere, or shared with other runs."""
     card: str
     rows: dict[str, str]
     """The card's table, by what each row is about."""
@@ -53,6 +55,7 @@ class RunFolder:
         rounds = RoundFolders(path / "checkpoints").committed()
         if not rounds:
             raise ValueError(f"An audit needs a released round. {path} has none in checkpoints/.")
+        is_elsewhere = config.get("transport") == "flower" or bool((config.get("owner") or {}).get("ledgers"))
         card, clipping = (path / CARD).read_text(), _settings(ClippingArgs, config, "clipping")
         return cls(
             path=path,
@@ -60,6 +63,7 @@ class RunFolder:
             privacy=privacy,
             security=_settings(SecurityArgs, config, "security"),
             clipping=clipping,
+            devices=None if is_elsewhere else path / DEVICES,
             card=card,
             rows=_table(card),
             newest=rounds[-1],

@@ -76,13 +76,14 @@ class SimulatedFederation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.parties = Parties(self.session, broadcast=BROADCAST.encode())
+        self.parties = Parties(self.session, broadcast=Begin(0, 0, PATIENCE.training, BROADCAST).agreed)
         self.nodes = FailingNodes(self.parties, draws=random.Random(self.seed))
         self.cohort = RosterCohort(self.session, self.nodes, PATIENCE, self.epoch_rounds)
 
     def begin(self, index: int, nodes: object | None = None, patience: Patience = PATIENCE) -> RemoteAttempt:
         """Return the first attempt at a round."""
         order = Begin(index, 0, patience.training, BROADCAST)
+        self.parties.broadcast = order.agreed
         return RemoteAttempt(self.session, nodes or self.nodes, patience, order)
 
     def run_round(self, index: int, share: float) -> str:

@@ -15,7 +15,7 @@ from federation.secure_aggregation.messages import Advertise
 from federation.secure_aggregation.server import SecureServer
 from federation.secure_aggregation.signing import sign_advertised
 from federation.secure_aggregation.stages import Stage
-from tests.federation.deployment.simulated import BROADCAST, FailingNodes, make_federation
+from tests.federation.deployment.simulated import FailingNodes, make_federation
 from tests.federation.fuzz import is_full
 from tests.federation.secure_aggregation.parties import identity
 
@@ -99,7 +99,7 @@ class Intruder(FailingNodes):
 
     def ask(self, orders, seconds):
         if self.stage is Stage.ADVERTISE:
-            context = self.parties.session.context(0, 0, BROADCAST.encode())
+            context = self.parties.session.context(0, 0, self.parties.broadcast)
             keys = Advertise(self.number, *(KeyPair.generate(KeyStream(bytes(32))).public for _ in range(2)), bytes(32))
             yield 77, sign_advertised(keys, identity("somebody else"), context).encode(context)
         assert (77 in orders) == (self.stage is Stage.ADVERTISE)

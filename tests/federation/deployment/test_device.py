@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Event
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 
 from federation.args import ClippingArgs
 from federation.deployment import device as device_file
+from federation.deployment.client_half import ClientHalf
 from federation.deployment.clock import Clock
-from federation.deployment.device import WORK_SECONDS
-from federation.deployment.orders import Continue
+from federation.deployment.device import BEGIN_SECONDS, WORK_SECONDS
+from federation.deployment.orders import Begin, Continue
 from federation.deployment.signed_norm import SignedNorm
 from federation.privacy.composition import Epsilon
 from federation.privacy.device_ledger import DeviceLedger
@@ -24,6 +26,7 @@ from federation.secure_aggregation.errors import (
     ProtocolError,
     TooFewClientsError,
 )
+from federation.secure_aggregation.requests import SealedShares
 from tests.federation.deployment.devices import (
     ROUNDS,
     SIZE,
@@ -70,7 +73,7 @@ def test_nobody_can_tell_how_training_went(session, tmp_path, fate):
     usual = overhear(session, tmp_path / "usual")
     assert overhear(session, tmp_path / fate, fate) == usual
     assert tuple(tag for tag, _ in usual[0]) == TAGS
-    assert usual[1] == [TRAINING, TRAINING + WORK_SECONDS]
+    assert usual[1] == [BEGIN_SECONDS, TRAINING, TRAINING + WORK_SECONDS]
 
 
 def test_nobody_can_tell_the_coin(session, tmp_path):
@@ -92,6 +95,75 @@ def test_a_device_that_sends_when_it_is_done_is_noticed(session, tmp_path, monke
     monkeypatch.setattr(device_file.Device, "_mask", send_at_once)
     assert overhear(session, tmp_path / "eager") != overhear(session, tmp_path / "late", "late")
     assert overhear(session, tmp_path / "again", "late") != usual
+
+
+def hold_back(session, folder, seconds: float, times: int = 1):
+    """Return a device whose order to mask comes long after training has ended, and when its replies left."""
+    nodes, left = make_nodes(session, folder), []
+    device, ask = nodes.devices[0], nodes.ask
+
+    def late(orders, duration):
+        if orders[0][:4] == SealedShares.TAG:
+            for _ in range(times):
+                device.clock.time += seconds
+                reply = device.answer(orders[0])
+                left.append((device.clock.time, reply))
+        yield from ask(orders, duration)
+
+    nodes.ask = late
+    begin_attempt(session, nodes).collect()
+    return device, left
+
+
+def mask_at_a_fixed_time(self, order):
+    """The fault: for an order that is held back until then, the reply leaves as soon as the work is done."""
+    due = self._due
+    self.clock.sleep_until(due)
+    message = self.client.mask_input(order, self.half.encode(self._begin, self.trainer.take(self._begin)))
+    self.clock.sleep_until(due + WORK_SECONDS)
+    return message
+
+
+@pytest.mark.parametrize("fault", [None, mask_at_a_fixed_time])
+def test_nobody_can_time_the_work_by_holding_the_order_back(session, tmp_path, monkeypatch, fault):
+    if fault is not None:
+        monkeypatch.setattr(device_file.Device, "_mask", fault)
+    arrived = BEGIN_SECONDS + 2 * TRAINING
+    _, [(left, _)] = hold_back(session, tmp_path, 2 * TRAINING)
+    assert (left == arrived + WORK_SECONDS) is (fault is None)
+
+
+@pytest.mark.parametrize("fault", [None, mask_at_a_fixed_time])
+def test_an_order_that_is_repeated_makes_no_other_vector(session, tmp_path, monkeypatch, fault):
+    """Or whoever repeats it could time as many coins as it likes."""
+    if fault is not None:
+        monkeypatch.setattr(device_file.Device, "_mask", fault)
+    made, encode = [], ClientHalf.encode
+    monkeypatch.setattr(ClientHalf, "encode", lambda self, *args: made.append(self.client) or encode(self, *args))
+    device, left = hold_back(session, tmp_path, 1.0, times=4)
+    assert len({reply for _, reply in left}) == 1
+    assert (made.count(device.half.client) == 1) is (fault is None)
+
+
+class IgnoresTheTime(Begin):
+    """The fault: the time to train is no part of what must be agreed on."""
+
+    @property
+    def agreed(self) -> bytes:
+        return self.broadcast.encode()
+
+
+@pytest.mark.parametrize("kind", [Begin, IgnoresTheTime])
+def test_a_device_with_time_to_train_among_others_without_is_in_no_sum(session, tmp_path, monkeypatch, kind):
+    """Or a server could have one update alone in the sum: those who had no time send zeros."""
+    monkeypatch.setattr("federation.deployment.orders.Begin.agreed", kind.agreed)
+    nodes, order = make_nodes(session, tmp_path), make_order()
+    ask, longer = nodes.ask, replace(order, training=2 * TRAINING).encode()
+    nodes.ask = lambda orders, seconds: ask(
+        {node: longer if node == 0 and sent[:4] == Begin.TAG else sent for node, sent in orders.items()}, seconds
+    )
+    survivors = begin_attempt(session, nodes, order).collect()
+    assert (session.roster.clients[0] in survivors) is (kind is IgnoresTheTime)
 
 
 def test_a_round_is_charged_before_it_is_unmasked_and_once(session, tmp_path):
@@ -248,7 +320,8 @@ def test_in_an_epoch_later_rounds_take_three_messages(session, tmp_path):
     assert [message[:4] for node, message in nodes.said if node == 0] == [*TAGS, *STEADY, *STEADY]
     assert device.trainer.started == [(0, 0), (1, 0), (2, 0)]
     assert [key[1:] for key in device.books.ledger._charged] == [(0, 0), (1, 0), (2, 0)]
-    assert device.clock.woken == [moment for end in (40.0, 81.0, 122.0) for moment in (end, end + WORK_SECONDS)]
+    ends = (40.0, 81.0, 122.0)
+    assert device.clock.woken == [BEGIN_SECONDS, *(moment for end in ends for moment in (end, end + WORK_SECONDS))]
 
 
 def test_a_repeated_order_of_a_later_round_gets_the_same_reply_and_trains_once(session, tmp_path):

@@ -135,7 +135,7 @@ def read_uplink(sent: bytes, client: int, session: Session) -> list[tuple[str, i
         ProtocolError: If a message is malformed.
     """
     frames, seen = list(_frames(sent)), []
-    broadcast = make_order().broadcast.encode()
+    broadcast = make_order().agreed
     first = session.context(0, 0, broadcast)
     setups = [first, *(later_context(first, later) for later in range(1, ROUNDS))]
     contexts = [first, *(session.context(r, 0, broadcast, setups[r]) for r in range(1, ROUNDS))]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -51,6 +52,18 @@ def test_the_card_states_the_whole_guarantee():
         "## Not promised",
     ):
         assert statement in card, statement
+
+
+def test_a_run_can_go_on_with_the_noise_that_the_card_states():
+    """The terms that rounds of a run must have in common hold six digits of it."""
+    stated_noise = re.search(r"noise multiplier z \| (\S+)", privacy_card(replace(FACTS, noise_multiplier=1.2344949)))
+    assert float(stated_noise.group(1)) == float(f"{1.2344949:.6g}")
+
+
+def test_where_few_are_drawn_the_card_does_not_speak_as_if_all_were():
+    card = privacy_card(replace(FACTS, sampling="visible", coins_secret=None))
+    assert "6; this and c_max are of a round that draws all" in card
+    assert "is refused" not in card
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,6 @@ def test_an_empty_chain_leaves_no_file(path):
     assert not path.exists()
 
 
-def test_the_head_is_known_before_the_line_is_written(path, heads):
-    chain = HashChain(path)
-    foretold = chain.head_after({"value": 2})
-    assert chain.head == heads[-1]
-    assert chain.append({"value": 2}) == foretold
-    assert chain.head_after({"value": 2}) != foretold
-
-
 def test_a_line_is_on_disk_before_append_returns(path, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))

@@ -89,19 +89,15 @@ def test_an_attempt_is_charged_once_and_only_the_newest(path, attempt, begun):
     assert len(Ledger(path).entries) == 1
 
 
-def test_clients_can_sign_the_head_of_a_charge_before_it_is_made(path):
-    ledger = Ledger(path)
-    attempt, before = ledger.begin(0), ledger.head
-    after = ledger.head_after(0, attempt, 1.0, 0.5, survivors=8)
-    assert ledger.head == before
-    ledger.charge(0, attempt, 1.0, 0.5, survivors=8)
-    assert ledger.head == after != before
-
-
-@pytest.mark.parametrize("other", [(0, 0, 2.0, 0.5), (0, 0, 1.0, 0.25), (1, 0, 1.0, 0.5)])
-def test_another_charge_has_another_head(path, other):
-    ledger = Ledger(path)
-    assert ledger.head_after(*other) != ledger.head_after(0, 0, 1.0, 0.5)
+def test_the_last_release_moves_by_charges_only(path):
+    ledger, seen = Ledger(path), [GENESIS]
+    for round in range(2):
+        attempt = ledger.begin(round)
+        assert ledger.released == Ledger(path).released == seen[-1] != ledger.head
+        ledger.charge(round, attempt, 1.0, 0.5)
+        seen.append(ledger.released)
+        assert ledger.released == ledger.head == Ledger(path).released
+    assert len(set(seen)) == 3
 
 
 @pytest.mark.parametrize("numbers", [(0, 0, 0.0, 0.5), (0, 0, -1.0, 0.5), (0, 0, float("nan"), 0.5), (-1, 0, 1.0, 0.5)])

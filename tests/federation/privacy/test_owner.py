@@ -49,7 +49,17 @@ def test_several_excesses_are_named_together():
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("", "JSON"), ("[1]", "JSON"), ("3", "JSON"), ('{"epsilom": 8}', "Got epsilom"), ('{"epsilon": "8"}', "number")],
+    [
+        ("", "JSON"),
+        ("[1]", "JSON"),
+        ("3", "JSON"),
+        ('{"epsilom": 8}', "Got epsilom"),
+        ('{"epsilon": "8"}', "number"),
+        ('{"honest": true}', "number"),
+        ('{"privacy_off": "false"}', "`privacy_off` must be true or false. Got 'false'"),
+        ('{"seeded_keys": 1}', "`seeded_keys` must be true or false"),
+        ('{"visible_sampling": null}', "`visible_sampling` must be true or false"),
+    ],
 )
 def test_an_owners_file_that_says_nothing_clear_is_refused(tmp_path, text, complaint):
     path = tmp_path / "owner.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.numpy import load_file, save_file
 
 from federation.privacy.accountant import epsilon_after
@@ -31,6 +32,39 @@ def test_a_run_that_kept_its_promises_passes(run):
     terms = opened.terms
     assert (terms.clients, terms.noise_multiplier, terms.sample_rate) == (8, 2.0, 0.5)
     assert (terms.clip_norm, terms.dimension, terms.delta) == (1.0, 21, 1e-5)
+
+
+@pytest.mark.slow
+def test_a_clip_norm_that_moves_is_no_leak(run):
+    note_steps_of_a_clip_norm_that_stands_still(run)
+    change_settings(run, clipping={"adaptive": True})
+    assert "the server's part holds nothing of one client" not in failures(run)
+    path = newest(run) / "server.json"
+    path.write_text(path.read_text().replace("0.2", "0.2, 0.3"))
+    assert "clip_steps" in failures(run)["the server's part holds nothing of one client"]
+
+
+@pytest.mark.slow
+def test_an_owner_who_refused_has_no_line_where_the_release_counts_it_as_missing(run):
+    roll_back_a_device(run)
+    rewrite_ledger(run, lambda entries: [entries[0], entries[1] | {"survivors": 7}])
+    assert DEVICE_LEDGERS not in failures(run)
+    roll_back(sorted((run / "devices").glob("*.jsonl"))[1])
+    assert "1 ledgers lack attempt 0 of round 2" in failures(run)[DEVICE_LEDGERS]
+
+
+def change_settings(run: Path, **sections: object) -> None:
+    settings = yaml.safe_load((run / CONFIG).read_text())
+    (run / CONFIG).write_text(yaml.safe_dump(settings | sections))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("elsewhere", [{"transport": "flower"}, {"owner": {"ledgers": "shared"}}])
+def test_ledgers_that_are_elsewhere_are_not_asked_for(run, elsewhere):
+    shutil.rmtree(run / "devices")
+    assert "0 of 8" in failures(run)[DEVICE_LEDGERS]
+    change_settings(run, **elsewhere)
+    assert DEVICE_LEDGERS not in {verdict.check for verdict in check_run(RunFolder.open(run))}
 
 
 @pytest.mark.slow
@@ -94,8 +128,11 @@ def lose_a_device(run):
 
 
 def roll_back_a_device(run):
-    lines = device_ledger(run).read_bytes().splitlines(keepends=True)
-    device_ledger(run).write_bytes(b"".join(lines[:-1]))
+    roll_back(device_ledger(run))
+
+
+def roll_back(path: Path):
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
 
 
 def alter_a_device(run):
@@ -167,6 +204,13 @@ def conceal_the_simulation(run):
     edit(run / CARD, "Simulation:", "Deployment:")
 
 
+def note_steps_of_a_clip_norm_that_stands_still(run):
+    path = newest(run) / "server.json"
+    server = json.loads(path.read_text())
+    server["notes"]["clip_steps"] = [[0.1, 8], [0.2, 8]]
+    path.write_text(json.dumps(server))
+
+
 DEVICE_LEDGERS = "every client's own ledger covers the releases"
 BROKEN = [
     (roll_back_ledger, "the ledger is whole", "missing"),
@@ -176,7 +220,7 @@ BROKEN = [
     (charge_half_the_rate, "every released round is charged in full", "a sample rate of 0.25, not 0.5"),
     (charge_more_noise, "every released round is charged in full", "noise 4, not 2"),
     (lose_a_device, DEVICE_LEDGERS, "7 of 8 clients"),
-    (roll_back_a_device, DEVICE_LEDGERS, "lacks attempt 0 of round 2"),
+    (roll_back_a_device, DEVICE_LEDGERS, "1 ledgers lack attempt 0 of round 2"),
     (alter_a_device, DEVICE_LEDGERS, "altered"),
     (let_a_device_pay_less, DEVICE_LEDGERS, "paid less for round 1"),
     (understate, "the card claims what the ledger spent", "is claimed"),
@@ -184,6 +228,7 @@ BROKEN = [
     (keep_identity_on_the_server, "the server's part holds nothing of one client", "holds `identity.ann`"),
     (hide_identity_in_the_adapter, "the server's part holds nothing of one client", "numbers of bob's"),
     (note_an_embedding, "the server's part holds nothing of one client", "notes.faces.ann"),
+    (note_steps_of_a_clip_norm_that_stands_still, "the server's part holds nothing of one client", "clip_steps"),
     (release_a_loss, "figures are released or local, never both", "metrics.csv holds `local/loss/ann`"),
     (release_local_events, "figures are released or local, never both", "holds local figures"),
     (mix_figures, "figures are released or local, never both", "holds `released/epsilon`"),
