@@ -104,6 +104,8 @@ class PipelineSystem(System):
         updates = [self.update(client, vectors.get(client, np.zeros(self.terms.dimension))) for client in state.clients]
         encoded: dict[str, np.ndarray] = {}
         self._call("on_round_start", state)
+        if state.stop:  # as the rounds do: nothing is sent where devices refuse
+            return Transcript(np.zeros(self.terms.dimension, np.int64), {}, {}, messages, None)
         for update in updates:
             for step in self.pipeline:
                 before = update.integers
