@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("federation", "callbacks", "lightning_modules", "datamodules", "evaluation", "deploy", "benchmarks")
 OPENING = """\
-# The house
+# Structure
 
 Every file, by the first line of its docstring; `make structure` writes this page. Reading order: `train.py`,
 `federation/rounds.py`, `federation/client_training.py`, `callbacks/`, then what you want to change.
