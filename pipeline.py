@@ -11,11 +11,11 @@ from pathlib import Path
 
 from callbacks.budget import PrivacyBudget
 from callbacks.clipping import ClipUpdate
-from callbacks.conclusion import PrivacyOff
 from callbacks.device_ledgers import DeviceLedgers
 from callbacks.isfa import ISFAAggregation
 from callbacks.masking import SecureAggregation
 from callbacks.noise import DistributedNoise
+from callbacks.privacy_off import PrivacyOff
 from callbacks.sampling import HiddenSampling, VisibleSampling
 from federation.args import OwnerArgs
 from federation.hooks import FederationCallback

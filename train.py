@@ -35,7 +35,7 @@ DEFAULTS = {
 NOWHERE = DeploymentArgs()
 
 
-class Module(Protocol):
+class Module(Protocol):  # not the federation's own: `--help` should not wait for torch
     """A LightningModule with the members of `federation.protocols.FederatedModule`."""
 
     def shared_parameters(self) -> Any: ...

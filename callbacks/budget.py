@@ -6,8 +6,9 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from callbacks.conclusion import CARD, Spent, conclude, gather_facts, shout
+from callbacks.conclusion import CARD, Spent, conclude, gather_facts
 from callbacks.promise import Promise, keep_terms
+from callbacks.shouting import shout
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Accountant, Release
 from federation.privacy.card import PrivacyFacts, privacy_card

@@ -1,23 +1,17 @@
-"""What a run says about its privacy at the end: its card, a few lines, and, where it was off, a warning."""
+"""What a private run says at its end: the facts of its card, and a few lines."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from typing_extensions import override
-
-from callbacks.promise import Promise, keep_terms
-from federation.hooks import FederationCallback
-from federation.privacy.card import PrivacyFacts, no_privacy_card, stated
+from callbacks.promise import Promise
+from federation.privacy.card import PrivacyFacts, stated
 from federation.privacy.code_hash import hash_sources
 from federation.privacy.composition import Epsilon
-from federation.privacy.owner import OwnerLimits, Terms
 from federation.privacy.planning import smallest_population
 from federation.privacy.total_delta import total_delta
 from federation.update import RoundState
-from federation.whole_file import save_text
 
 CARD = "privacy_card.md"
 TARGET = 8.0
@@ -88,41 +82,3 @@ def conclude(facts: PrivacyFacts, card: Path) -> str:
         lines.append("The keys were seeded, so this run protects nobody.")
     where = "This was a simulation on one machine." if facts.simulation else "Devices kept ledgers of their own, too."
     return "\n".join([*lines, f"{where} The whole card: {card}"])
-
-
-class PrivacyOff(FederationCallback):
-    """Says loudly, at both ends of a run and on its card, that nothing is protected.
-
-    Args:
-        out_dir: Where the card goes.
-        terms: What the run asks of the devices.
-        limits: What their owners allow; None where nobody was asked.
-    """
-
-    def __init__(self, out_dir: Path, terms: Terms, limits: OwnerLimits | None = None) -> None:
-        self.out_dir, self.terms, self.limits = out_dir, terms, limits
-
-    @override
-    def on_run_start(self, state: RoundState) -> None:
-        """Say it, unless an owner who was asked does not allow it.
-
-        Raises:
-            OwnerRefusalError: If the run goes beyond the limits.
-            ValueError: If the run had privacy before.
-        """
-        if self.limits is not None:
-            self.limits.demand(self.terms)
-        keep_terms(state, {"--privacy.enabled": False})
-        if state.is_main:
-            save_text(self.out_dir / CARD, no_privacy_card())
-            shout("PRIVACY IS OFF: updates are neither clipped, noised nor masked. No epsilon holds.")
-
-    @override
-    def on_run_end(self, state: RoundState) -> None:
-        if state.is_main:
-            shout("PRIVACY WAS OFF: whoever adds up the updates has seen each of them.")
-
-
-def shout(text: str) -> None:
-    """Print to stderr so that it is not overlooked."""
-    print(f"\n*** {text} ***\n", file=sys.stderr, flush=True)

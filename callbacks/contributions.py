@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import override
 
-from callbacks.conclusion import shout
+from callbacks.shouting import shout
 from federation.hooks import FederationCallback
 from federation.update import Aggregate, RoundState
 

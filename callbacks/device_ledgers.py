@@ -8,8 +8,8 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from callbacks.conclusion import shout
 from callbacks.promise import Promise
+from callbacks.shouting import shout
 from federation.hooks import FederationCallback
 from federation.privacy.device_ledger import Answer, DeviceLedger, device_ledger_path
 from federation.privacy.ledger import RELEASED_NOTE

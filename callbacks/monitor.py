@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import resource
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -98,5 +97,4 @@ def peak_memory() -> float:
     """Return the most memory this process has held, in MiB: of the GPU where there is one, else of the machine."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts KiB

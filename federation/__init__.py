@@ -1,1 +1,1 @@
-"""How clients train together; `federation.rounds` also makes the strategy `client_parallel` known to Lightning."""
+"""How clients train together."""

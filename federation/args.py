@@ -41,6 +41,11 @@ class FederationArgs:
         for name in ("shared_gradient_clip", "personal_gradient_clip"):
             _demand(getattr(self, name) > 0, f"--federation.{name}", "above 0", getattr(self, name))
 
+    @property
+    def rate(self) -> float:
+        """Return q; 1 where everybody contributes."""
+        return 1.0 if self.sampling == "all" else self.sample_rate
+
 
 @dataclass
 class AggregationArgs:

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
-from federation.privacy.accountant import COIN_FAILURE_SHARE, Release, participation_bound
+from federation.privacy.accountant import Release
 from federation.privacy.keys import KeySource, OperatingSystemKeys, SeededKeys
 from federation.privacy.owner import Terms
-from federation.privacy.planning import solve_noise_multiplier
+from federation.privacy.planning import solve_for_sampling
 
 
 class Settled(NamedTuple):
@@ -26,7 +26,7 @@ class Settled(NamedTuple):
     @property
     def sample_rate(self) -> float:
         """Return the probability that a client's data is in a round."""
-        return 1.0 if self.federation.sampling == "all" else self.federation.sample_rate
+        return self.federation.rate
 
     @property
     def contributing(self) -> float:
@@ -34,18 +34,13 @@ class Settled(NamedTuple):
         return self.federation.sample_rate if self.federation.sampling == "hidden" else 1.0
 
     def release(self, clients: int) -> Release:
-        """Return one round as planned, at the noise that is given or the least that keeps all rounds within the target.
-
-        Where coins are visible, every round a client may take part in counts in full.
-        """
-        privacy, rate, rounds, delta = self.privacy, self.sample_rate, self.federation.rounds, self.privacy.delta
+        """Return one round as planned, at the noise given, or the least that keeps all rounds within the target."""
+        privacy, rate, federation = self.privacy, self.sample_rate, self.federation
         if privacy.target_epsilon is None:
-            return Release(privacy.noise_multiplier, self.sample_rate)
-        if self.federation.sampling == "visible":
-            reserve = COIN_FAILURE_SHARE * delta
-            rounds = max(1, participation_bound(rounds, rate, clients, reserve))
-            rate, delta = 1.0, delta - reserve
-        return Release(solve_noise_multiplier(privacy.target_epsilon, delta, rate, rounds), self.sample_rate)
+            return Release(privacy.noise_multiplier, rate)
+        sampling, rounds = federation.sampling, federation.rounds
+        solved = solve_for_sampling(privacy.target_epsilon, privacy.delta, rate, rounds, clients, sampling)
+        return Release(solved, rate)
 
     def keys(self, seed: int) -> KeySource:
         """Return where keys, masks, coins and noise come from; the seed counts only where they are to be seeded."""

@@ -62,6 +62,3 @@ def register_strategies(registry: _StrategyRegistry = STRATEGY_REGISTRY) -> None
                 description=f"One client per device at a time, `start_method={start_method!r}`",
                 start_method=start_method,
             )
-
-
-register_strategies()

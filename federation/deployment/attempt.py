@@ -78,6 +78,8 @@ class RemoteAttempt:
             ProtocolError: If too few clients are left. The attempt is over and stays charged.
         """
         self._take(self._ask_clients(self.patience.answer))
+        if self.server.suspects:
+            LOGGER.warning("Shares do not fit of %s: wrong, or dealt wrong.", ", ".join(self.server.suspects))
         return self.server.result()
 
     def _ask(self, orders: Mapping[int, bytes], seconds: float) -> Iterator[tuple[int, bytes]]:

@@ -23,6 +23,7 @@ from federation.update import Aggregate, RoundState
 LOGGER = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 2.0
+"""Between two looks for devices: often enough for a person who starts one, and seldom enough for a relay."""
 FIRST_MESSAGES, LATER_MESSAGES = 5, 3
 """What a device sends in the first round of an epoch, and in each later one."""
 

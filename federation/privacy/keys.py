@@ -19,9 +19,6 @@ class KeySource(ABC):
     stream once and draw from it in order: a seeded source answers the same question with the same stream.
     """
 
-    protects: bool
-    """Whether the streams are secret; without that no epsilon holds against anybody."""
-
     @abstractmethod
     def stream(self, client: str, round: int, attempt: int, purpose: str) -> KeyStream:
         """Return the stream of one client, round, attempt and purpose."""
@@ -30,8 +27,6 @@ class KeySource(ABC):
 class OperatingSystemKeys(KeySource):
     """A fresh key from the operating system at every call."""
 
-    protects = True
-
     def stream(self, client: str, round: int, attempt: int, purpose: str) -> KeyStream:
         """Return a stream that no argument determines."""
         return KeyStream(os.urandom(32))
@@ -39,8 +34,6 @@ class OperatingSystemKeys(KeySource):
 
 class SeededKeys(KeySource):
     """Keys derived from a public seed: the run can be repeated bit for bit, and it protects nobody."""
-
-    protects = False
 
     def __init__(self, seed: int) -> None:
         self._seed = str(int(seed)).encode()

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
+from typing import Literal
 
 from federation.privacy.accountant import (
+    COIN_FAILURE_SHARE,
     Release,
     check_delta,
     check_noise_multiplier,
     check_sample_rate,
     epsilon_after,
+    participation_bound,
 )
 from federation.privacy.cohort import Cohort
 from federation.privacy.sensitivity import Grid
@@ -125,6 +128,26 @@ def _bracket(spent: Callable[[float], float], target: float) -> tuple[float, flo
     while high > MIN_NOISE_MULTIPLIER and spent(high / 2) <= target:
         high /= 2
     return high / 2, high
+
+
+def solve_for_sampling(
+    target_epsilon: float,
+    delta: float,
+    sample_rate: float,
+    rounds: int,
+    clients: int,
+    sampling: Literal["hidden", "visible", "all"],
+) -> float:
+    """Return the least noise multiplier with which all rounds keep within a target.
+
+    Where coins are visible, every round a client may take part in counts in full, but for a share of delta with which
+    it takes part in more.
+    """
+    if sampling == "visible":
+        reserve = COIN_FAILURE_SHARE * delta
+        rounds = max(1, participation_bound(rounds, sample_rate, clients, reserve))
+        sample_rate, delta = 1.0, delta - reserve
+    return solve_noise_multiplier(target_epsilon, delta, sample_rate, rounds)
 
 
 def smallest_population(

@@ -6,16 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from federation.privacy.accountant import (
-    COIN_FAILURE_SHARE,
-    Release,
-    epsilon_after,
-    epsilon_with_known_coins,
-    participation_bound,
-)
+from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
 from federation.privacy.cohort import Cohort, provision
 from federation.privacy.composition import Epsilon
-from federation.privacy.planning import solve_noise_multiplier
+from federation.privacy.planning import solve_for_sampling
 from federation.secure_aggregation.thresholds import MOST_COMPLETE, Neighbourhood, plan_neighbourhood
 
 SIGNAL_SHARE = 0.3
@@ -72,12 +66,7 @@ class Scheme:
 
     def solve(self, epsilon: float) -> float:
         """Return the noise multiplier that spends epsilon over all rounds, with visible sampling for known coins."""
-        rate, rounds, delta = self.rate, self.rounds, self.delta
-        if self.sampling == "visible":
-            reserve = COIN_FAILURE_SHARE * delta
-            rounds = max(1, participation_bound(rounds, rate, self.clients, reserve))
-            rate, delta = 1.0, delta - reserve
-        return solve_noise_multiplier(epsilon, delta, rate, rounds)
+        return solve_for_sampling(epsilon, self.delta, self.rate, self.rounds, self.clients, self.sampling)
 
     def epsilons(self, noise_multiplier: float) -> tuple[Epsilon | None, Epsilon]:
         """Return epsilon with secret coins, None where they are none, and with known coins."""

@@ -103,8 +103,6 @@ class RingAgainstLyingServer(System):
 class EpochKeys(KeySource):
     """Gives each client the mask key of its first round in every round."""
 
-    protects = False
-
     def __init__(self, keys: KeySource) -> None:
         self.keys = keys
 

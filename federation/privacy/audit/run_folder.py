@@ -74,7 +74,7 @@ class RunFolder:
     @property
     def sample_rate(self) -> float:
         """Return q; 1 where everybody contributes."""
-        return 1.0 if self.federation.sampling == "all" else self.federation.sample_rate
+        return self.federation.rate
 
     @property
     def clients(self) -> int:

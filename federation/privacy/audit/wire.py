@@ -33,8 +33,6 @@ class CountingStream(KeyStream):
 class CountingKeys(KeySource):
     """Counts how many bytes of randomness each client uses up: a clock that runs the same on every machine."""
 
-    protects = False
-
     def __init__(self, keys: KeySource) -> None:
         self.keys, self.drawn = keys, Counter()
 

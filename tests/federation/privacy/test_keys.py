@@ -27,8 +27,3 @@ def test_every_part_of_the_question_matters():
 def test_the_operating_system_never_repeats_itself():
     source = OperatingSystemKeys()
     assert len({source.stream(*QUESTION).bytes(32) for _ in range(100)}) == 100
-
-
-def test_only_the_operating_system_protects():
-    assert OperatingSystemKeys().protects
-    assert not SeededKeys(7).protects

@@ -38,8 +38,6 @@ def refuses(act: Callable[..., object], *args: object) -> bool:
 class SameInAllRounds(KeySource):
     """The fault: for one purpose a client has the same secret in all rounds of an epoch; all others are fresh."""
 
-    protects = True
-
     def __init__(self, purpose: str) -> None:
         self.purpose, self.fresh, self.fixed = purpose, OperatingSystemKeys(), SeededKeys(0)
 

@@ -118,8 +118,6 @@ def test_a_claimed_dropout_does_not_open_a_vector_that_came(monkeypatch):
 class OneMaskKeyForAllRounds(KeySource):
     """The fault: the mask keys of round 0 in every round; all else is fresh."""
 
-    protects = True
-
     def __init__(self) -> None:
         self.fresh, self.fixed = OperatingSystemKeys(), SeededKeys(0)
 
