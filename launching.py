@@ -13,10 +13,10 @@ from lightning import LightningDataModule
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from callbacks.adapter_worth import AdapterWorth
 from callbacks.args import ObserverArgs
 from callbacks.checkpoint import Checkpoint
 from callbacks.contributions import Contributions
-from callbacks.evaluation import Evaluation
 from callbacks.monitor import Monitor
 from callbacks.progress import Progress
 from callbacks.samples import Samples, Speaker
@@ -153,7 +153,7 @@ def make_observers(
         whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None
         observers.append(Checkpoint(module, clients, folder, whole))
     if hasattr(module, "denoising_error") and args.evaluation_batches and clips_are_here:
-        observers.append(Evaluation(fabric, module, data, args.evaluate_every, args.evaluation_batches))
+        observers.append(AdapterWorth(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:
         speakers = [Speaker(client, data, is_client=True) for client in data.clients if data.splits(client)["test"]]
         shown = [person for person in public.clients if public.splits(person)["test"]] if public is not None else []

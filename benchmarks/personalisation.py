@@ -14,34 +14,28 @@ from tqdm import tqdm
 
 from benchmarks.report import RESULTS, Bar, bars_table, markdown_table, save_results
 from benchmarks.runs import Run, open_run
-from callbacks.evaluation import Evaluation
+from callbacks.held_out_loss import HeldOutLoss
 from commandline import run_command
 
 Losses = dict[str, dict[str, float]]
 """By client: the held-out loss under `base`, `shared` and each client's identity adapter."""
 
 
-class AdapterMatrix(Evaluation):
-    """Tries everybody's identity adapter on everybody, on the clips, times and noise of a run's own evaluation."""
-
-    def __init__(self, run: Run, batches: int) -> None:
-        super().__init__(run.fabric, run.module, run.data, batches=batches)
-        self.run = run
-
-    @torch.no_grad()
-    def measure(self) -> Losses:
-        """Return all losses; the module must hold no trained adapter yet."""
-        self.module.eval()
-        held_out = {client: self._batches(client) for client in self.scored}
-        losses = {client: {"base": self._loss(client, held_out[client])} for client in self.scored}
-        self.run.load_shared()
-        for client in self.scored:
-            losses[client]["shared"] = self._loss(client, held_out[client])
-        for owner in tqdm(self.data.clients, "identity adapters", mininterval=5):
-            self.run.load_identity(owner)
-            for client in self.scored:
-                losses[client][owner] = self._loss(client, held_out[client])
-        return losses
+@torch.no_grad()
+def try_everybody(run: Run, batches: int) -> Losses:
+    """Try everybody's identity adapter on everybody; the run's module must hold no trained adapter yet."""
+    loss = HeldOutLoss(run.fabric, run.module, run.data, batches)
+    run.module.eval()
+    held_out = {client: loss.batches(client) for client in loss.clients}
+    losses = {client: {"base": loss.measure(client, clips)} for client, clips in held_out.items()}
+    run.load_shared()
+    for client, clips in held_out.items():
+        losses[client]["shared"] = loss.measure(client, clips)
+    for owner in tqdm(run.data.clients, "identity adapters", mininterval=5):
+        run.load_identity(owner)
+        for client, clips in held_out.items():
+            losses[client][owner] = loss.measure(client, clips)
+    return losses
 
 
 def measure_personalisation(
@@ -54,7 +48,7 @@ def measure_personalisation(
         batches: Held-out batches of each client.
         out: Where the figures go.
     """
-    losses = AdapterMatrix(open_run(run), batches).measure()
+    losses = try_everybody(open_run(run), batches)
     bars = demand(losses)
     save_results(out, {"run": run, "batches": batches, "bars": bars, "losses": losses})
     columns = list(next(iter(losses.values())))

@@ -10,7 +10,7 @@ from typing import Any
 from lightning.fabric import Fabric
 
 from benchmarks.stopwatch import Stopwatch
-from callbacks.evaluation import DenoisingModule, HeldOutData
+from callbacks.held_out_loss import DenoisingModule, HeldOutData
 from datamodules.clients import ClientDataModule
 from federation.hooks import FederationCallback
 from federation.privacy.keys import OperatingSystemKeys

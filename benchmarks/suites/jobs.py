@@ -15,7 +15,7 @@ import train
 from benchmarks.suites.args import GenerationArgs, Settings
 from benchmarks.suites.generation import score_generated
 from benchmarks.suites.plan import Job, merge
-from benchmarks.suites.scores import Adapters, HeldOutLosses, Scoring
+from benchmarks.suites.scores import Adapters, Scoring, score_losses
 from datamodules.pooled import EVERYONE
 from evaluation.scores import save_scores
 from federation.checkpoints import RoundFolders
@@ -55,11 +55,8 @@ class Bench:
 
     def has_adapters(self, job: Job) -> bool:
         """Return whether the adapters of a finished job are there; of committed results there are scores alone."""
-        return self.is_trained(job, self.folder(job))
-
-    def is_trained(self, job: Job, folder: Path) -> bool:
-        """Return whether all runs of a job are trained in a folder."""
-        return all(_has_adapters(folder / "runs" / run) for run in (self.people if job.alone else (TOGETHER,)))
+        runs = self.people if job.alone else (TOGETHER,)
+        return all(_has_adapters(self.folder(job) / "runs" / run) for run in runs)
 
 
 def do_job(job: Job, bench: Bench) -> None:
@@ -74,9 +71,6 @@ def do_job(job: Job, bench: Bench) -> None:
     if bench.has_adapters(job):
         return _do_in(folder, job, bench)
     partial = folder.with_name(f"{folder.name}.partial")
-    if (partial / SCORES).is_file() and not bench.is_trained(job, partial):
-        # An earlier version moved finished scores here, and could not go on without adapters.
-        shutil.rmtree(partial) if folder.exists() else partial.rename(folder)
     partial.mkdir(parents=True, exist_ok=True)
     _do_in(partial, job, bench)
     replace_folder(partial, folder)
@@ -137,7 +131,7 @@ def _score_runs(job: Job, bench: Bench, folder: Path) -> None:
     """Write the scores that are not there yet."""
     scoring, adapters = Scoring.open(job.settings, bench.clean), find_adapters(folder, bench.people)
     if not (folder / SCORES).is_file():
-        save_scores(folder / SCORES, HeldOutLosses(scoring, bench.batches).measure(adapters))
+        save_scores(folder / SCORES, score_losses(scoring, adapters, bench.batches))
     has_clips = (folder / GENERATED).is_file()
     # Scores of clips that stand are not lost where a job is trained again for its adapters alone.
     if not has_clips and (job.key in bench.generated or (bench.folder(job) / GENERATED).is_file()):

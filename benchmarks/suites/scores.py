@@ -11,7 +11,7 @@ import yaml
 from lightning.fabric import Fabric
 
 from benchmarks.suites.args import Settings
-from callbacks.evaluation import Evaluation
+from callbacks.held_out_loss import HeldOutLoss
 from datamodules.clients import ClientDataModule
 from evaluation.scores import Score
 from evaluation.systems import OWN, SHARED
@@ -68,24 +68,17 @@ class Scoring:
             self.newcomer.restore(self.module.personal_parameters())
 
 
-class HeldOutLosses(Evaluation):
-    """The losses of a run's own evaluation, on clips, times and noise that are the same in every job."""
+@torch.no_grad()
+def score_losses(scoring: Scoring, adapters: Mapping[str, Adapters], batches: int) -> list[Score]:
+    """Return the held-out loss of everyone in `adapters` who has a held-out clip, by what the model is given.
 
-    def __init__(self, scoring: Scoring, batches: int) -> None:
-        super().__init__(scoring.fabric, scoring.module, scoring.data, batches=batches)
-        self.scoring = scoring
-
-    @torch.no_grad()
-    def measure(self, adapters: Mapping[str, Adapters]) -> list[Score]:
-        """Return the loss of everyone in `adapters` who has a held-out clip, by what the model is given.
-
-        `global adapter` is left out where there is none. `own adapter` is all that the person ends up with: where
-        nothing was personal, that is the global adapter again.
-        """
-        scores = []
-        for person in [person for person in self.scored if person in adapters]:
-            batches, theirs = self._batches(person), adapters[person]
-            for given in (SHARED, OWN) if theirs.is_federated else (OWN,):
-                self.scoring.load(theirs, personal=given == OWN)
-                scores.append(Score(given, person, "", HELD_OUT_LOSS, self._loss(person, batches)))
-        return scores
+    `global adapter` is left out where there is none. `own adapter` is all that the person ends up with: where nothing
+    was personal, that is the global adapter again.
+    """
+    loss, scores = HeldOutLoss(scoring.fabric, scoring.module, scoring.data, batches), []
+    for person in [person for person in loss.clients if person in adapters]:
+        clips, theirs = loss.batches(person), adapters[person]
+        for given in (SHARED, OWN) if theirs.is_federated else (OWN,):
+            scoring.load(theirs, personal=given == OWN)
+            scores.append(Score(given, person, "", HELD_OUT_LOSS, loss.measure(person, clips)))
+    return scores

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
-from benchmarks.personalisation import AdapterMatrix, demand
+from benchmarks.personalisation import demand, try_everybody
 from benchmarks.runs import open_run
 
 CLIENTS = ["ann", "bob", "cleo"]
@@ -58,13 +58,13 @@ def fake_run(offset: float = 0.0) -> SimpleNamespace:
 
 
 def test_rows_are_clients_and_columns_are_adapters():
-    losses = AdapterMatrix(fake_run(), batches=2).measure()
+    losses = try_everybody(fake_run(), batches=2)
     assert losses["cleo"] == pytest.approx({"base": 4, "shared": 2, "ann": 2, "bob": 1, "cleo": 0})
     assert all(bar.met for bar in demand(losses))
 
 
 def test_adapters_of_the_wrong_people_miss_the_bar():
-    gain, wins = demand(AdapterMatrix(fake_run(offset=1.0), batches=1).measure())
+    gain, wins = demand(try_everybody(fake_run(offset=1.0), batches=1))
     assert gain.met
     assert not wins.met
 

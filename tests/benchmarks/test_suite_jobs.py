@@ -75,12 +75,9 @@ def scored(monkeypatch) -> list[str]:
     """Return what is measured, in place of models; clips are generated only with adapters, and may fail."""
     scored: list[str] = []
 
-    class Losses:
-        def __init__(self, *_: object) -> None:
-            scored.append("losses")
-
-        def measure(self, adapters) -> list[Score]:
-            return [Score(SHARED, person, "", "held-out loss", 2.0) for person in adapters]
+    def measure(_, adapters, batches) -> list[Score]:
+        scored.append("losses")
+        return [Score(SHARED, person, "", "held-out loss", 2.0) for person in adapters]
 
     def generate(_, adapters, args) -> list[Score]:
         scored.append("clips")
@@ -89,7 +86,7 @@ def scored(monkeypatch) -> list[str]:
         return [Score(SHARED, person, "1", "PSNR", 20.0) for person in adapters]
 
     monkeypatch.setattr(jobs.Scoring, "open", lambda *_: None)
-    monkeypatch.setattr(jobs, "HeldOutLosses", Losses)
+    monkeypatch.setattr(jobs, "score_losses", measure)
     monkeypatch.setattr(jobs, "score_generated", generate)
     return scored
 
@@ -101,10 +98,8 @@ def commit_scores(folder: Path) -> None:
     (folder / "runs" / "together" / "metrics.csv").write_text("round,tag,value\n")
 
 
-@pytest.mark.parametrize("place", ["key", "key.partial"])
-def test_committed_scores_stand_until_there_are_new_ones(asked, scored, bench, monkeypatch, place):
-    """In key.partial lies what an earlier version left of them."""
-    commit_scores(bench.root / place)
+def test_committed_scores_stand_until_there_are_new_ones(asked, scored, bench, monkeypatch):
+    commit_scores(bench.root / "key")
     assert not bench.has_adapters(JOB)
     with monkeypatch.context() as broken:
         broken.setattr(jobs.train, "run", fail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from callbacks.evaluation import Evaluation, summary
+from callbacks.adapter_worth import AdapterWorth, summary
 from federation.vectors import write_vector
 from tests.callbacks.parts import make_state
 from tests.callbacks.speakers import TinyPeople, TinySpeaker
@@ -17,7 +17,7 @@ PEOPLE = {"ann": 1.0, "bob": 2.0, "cleo": 3.0, "zoe": 9.0}
 @pytest.fixture
 def evaluated():
     module, data = TinySpeaker(), TinyPeople(PEOPLE)
-    observer = Evaluation(tiny_fabric(), module, data, every=2, batches=3)
+    observer = AdapterWorth(tiny_fabric(), module, data, every=2, batches=3)
     state = make_state(1)
 
     def load(client: str | None) -> None:
@@ -69,13 +69,13 @@ def test_strangers_are_tried_at_the_end_only_and_everything_is_local(evaluated, 
 
 def test_the_summary_counts_who_is_best_served_by_the_own_adapter(capsys):
     module = TinySpeaker()
-    observer, state = Evaluation(tiny_fabric(), module, TinyPeople(PEOPLE)), make_state()
+    observer, state = AdapterWorth(tiny_fabric(), module, TinyPeople(PEOPLE)), make_state()
     observer.on_run_end(state)
     assert "beats every stranger's for 0 of 3 clients" in capsys.readouterr().out
 
 
 def test_rounds_between_are_not_evaluated():
-    observer, state = Evaluation(tiny_fabric(), TinySpeaker(), TinyPeople(PEOPLE), every=2), make_state(0)
+    observer, state = AdapterWorth(tiny_fabric(), TinySpeaker(), TinyPeople(PEOPLE), every=2), make_state(0)
     observer.on_round_end(state)
     assert state.metrics == {}
 
