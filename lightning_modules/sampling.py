@@ -24,8 +24,8 @@ the sound less and pictures flicker more, at 0 next to nothing is gained any mor
 
 
 @dataclass(frozen=True)
-class Drive:
-    """A group of windows and what drives them: the same at every step."""
+class GroupInputs:
+    """A group of windows and what the denoiser is given of them beside the noisy latents: the same at every step."""
 
     group: Group
     conditions: Conditions
@@ -81,19 +81,19 @@ def stream_denoised(
     times, shape = sampling_times(backbone.scheduler, steps), backbone.shape
     reference = backbone.look_at(portrait)
     groups = group_windows(len(mel), shape.window, overlap, batch)
-    driven = (_drive(backbone, reference, mel, motion, group) for group in groups)
+    prepared = (_prepare_group(backbone, reference, mel, motion, group) for group in groups)
     if temperature is None:
         temperature = 1.0 if backbone.spread is None else TEMPERATURE
     latents = (temperature * piece for piece in draw_noise(groups, reference.latents, seed))
-    last, *same_driven = tee(driven, len(times) + 1)
-    for timestep, following, known in zip(times, [*times[1:], None], same_driven, strict=True):
+    last, *for_each_step = tee(prepared, len(times) + 1)
+    for timestep, following, inputs in zip(times, [*times[1:], None], for_each_step, strict=True):
         predict = partial(_predict, backbone, timestep, guidance_scale)
-        driving = ((drive.group, drive.conditions) for drive in known)
+        conditioned = ((one.group, one.conditions) for one in inputs)
         step = partial(step_down, backbone.scheduler, timestep, following)
-        latents = step_groups(latents, driving, predict, step)
+        latents = step_groups(latents, conditioned, predict, step)
         latents = latents if progress is None else _count(latents, progress)
-    for piece, drive in zip(latents, last, strict=True):  # a piece holds the group's frames that no later one shows
-        yield Denoised(piece, drive.moved and drive.moved.cut(slice(len(piece))))
+    for piece, inputs in zip(latents, last, strict=True):  # a piece holds the group's frames that no later one shows
+        yield Denoised(piece, inputs.moved and inputs.moved.cut(slice(len(piece))))
 
 
 def draw_noise(groups: list[Group], like: Tensor, seed: int) -> Iterator[Tensor]:
@@ -114,24 +114,27 @@ def _count(pieces: Iterator[Tensor], progress: Callable[[int], object]) -> Itera
         yield piece
 
 
-def _drive(backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor | None, group: Group) -> Drive:
-    """Return what drives some windows of a clip.
+def _prepare_group(
+    backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor | None, group: Group
+) -> GroupInputs:
+    """Return what the denoiser is given of some windows of a clip.
 
     Windows overlap, so the reference is moved for the whole group at once, and not for each window.
     """
     like, count, first = reference.latents, len(group.rows), group.rows[0].start
-    known = like.new_full((1,), float(motion is not None))
+    has_motion = like.new_full((1,), float(motion is not None))
     moves = mel.new_zeros(len(mel), MOTION_CHANNELS) if motion is None else motion
     posed = torch.arange(int(motion is not None), device=like.device)
     shown = moves[None, first : group.end].to(like)
     frames = None if motion is None else backbone.move(reference, shown)
-    beside = backbone.beside(reference, shown, posed, frames)
+    extra_channels = backbone.make_extra_channels(reference, shown, posed, frames)
     cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (mel, moves)]
     parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
-    windows = torch.stack([beside[0, rows.start - first : rows.stop - first] for rows in group.rows])
-    conditions = backbone.conditions(Reference(*parts), *cut, known.expand(count), windows)
+    windows = torch.stack([extra_channels[0, rows.start - first : rows.stop - first] for rows in group.rows])
+    conditions = backbone.conditions(Reference(*parts), *cut, has_motion.expand(count), windows)
     has_details = frames is not None and backbone.mover is not None
-    return Drive(group, conditions, MovedReference(frames[0], copied_latents(beside)[0]) if has_details else None)
+    moved = MovedReference(frames[0], copied_latents(extra_channels)[0]) if has_details else None
+    return GroupInputs(group, conditions, moved)
 
 
 def _predict(backbone: Backbone, timestep: int, scale: float, z_t: Tensor, conditions: Conditions) -> Tensor:
