@@ -43,7 +43,7 @@ from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.natural_motion import choose_motion
-from lightning_modules.sampling import animate
+from lightning_modules.sampling import SamplingOptions, animate
 
 Generate = Callable[..., Tensor]
 
@@ -86,8 +86,8 @@ def measure_base(
     seeds = {case.clip.path: seed + number for number, case in enumerate(cases)}
 
     def generate(case: Case, sound: Case, motion: Tensor | None, steps: int = steps) -> Tensor:
-        options = {"steps": steps, "seed": seeds[case.clip.path], "guidance_scale": guidance_scale}
-        return animate(backbone, case.reference, sound.sound, motion=motion, **options)
+        options = SamplingOptions(steps, seeds[case.clip.path], guidance_scale=guidance_scale)
+        return animate(backbone, case.reference, sound.sound, options, motion=motion)
 
     def move(case: Case) -> Tensor | None:
         return choose_motion(backbone, case.reference, len(case.frames), "auto", seed=seeds[case.clip.path])

@@ -24,6 +24,31 @@ the sound less and pictures flicker more, at 0 next to nothing is gained any mor
 
 
 @dataclass(frozen=True)
+class SamplingOptions:
+    """How frames are made of noise."""
+
+    steps: int = 10
+    """Denoising steps."""
+    seed: int = 0
+    """Of the start noise, which depends neither on the device nor on `batch`."""
+    temperature: float | None = None
+    """The start noise's standard deviation, in [0, 1]: below 1 frames are nearer to the likeliest ones. None is
+    `TEMPERATURE` for a base that starts from a copy (`copying`), and 1 for others, which would blur."""
+    guidance_scale: float = 1.0
+    """1 is none; above 1 follows the sound more (Ho & Salimans, arXiv 2207.12598, eq. 6)."""
+    overlap: int = 3
+    """Frames that neighbouring windows share."""
+    batch: int = 8
+    """Windows denoised at once."""
+
+    def temperature_for(self, backbone: Backbone) -> float:
+        """Return the temperature, chosen for a base model where none is given."""
+        if self.temperature is not None:
+            return self.temperature
+        return 1.0 if backbone.spread is None else TEMPERATURE
+
+
+@dataclass(frozen=True)
 class GroupInputs:
     """A group of windows and what the denoiser is given of them beside the noisy latents: the same at every step."""
 
@@ -35,10 +60,11 @@ class GroupInputs:
 
 
 def animate(
-    backbone: Backbone, portrait: Tensor, mel: Tensor, *, motion: Tensor | None = None, **options: object
+    backbone: Backbone, portrait: Tensor, mel: Tensor, options: SamplingOptions, *, motion: Tensor | None = None
 ) -> Tensor:
     """Make a portrait speak: RGB frames, uint8 (frames, 3, height, width); arguments are those of `stream_denoised`."""
-    return torch.cat(list(decode_stream(backbone, stream_denoised(backbone, portrait, mel, motion=motion, **options))))
+    denoised = stream_denoised(backbone, portrait, mel, options, motion=motion)
+    return torch.cat(list(decode_stream(backbone, denoised)))
 
 
 @torch.no_grad()
@@ -46,14 +72,9 @@ def stream_denoised(
     backbone: Backbone,
     portrait: Tensor,
     mel: Tensor,
+    options: SamplingOptions,
     *,
     motion: Tensor | None = None,
-    steps: int = 10,
-    seed: int = 0,
-    temperature: float | None = None,
-    guidance_scale: float = 1.0,
-    overlap: int = 3,
-    batch: int = 8,
     progress: Callable[[int], object] | None = None,
 ) -> Iterator[Denoised]:
     """Denoise a clip of any length, in order of time, with DDIM (Song et al., arXiv 2010.02502; eta = 0).
@@ -65,29 +86,22 @@ def stream_denoised(
         backbone: The model, with whatever adapters it carries.
         portrait: One RGB frame, uint8 (3, height, width) at the base model's size.
         mel: Log-mel windows, one per frame to make, (frames, 20, 80).
+        options: Steps, start noise, guidance and windows.
         motion: Head motion (frames, 6), or None to leave it to the model.
-        steps: Denoising steps.
-        seed: Of the start noise, which depends neither on the device nor on `batch`.
-        temperature: Its standard deviation, in [0, 1]: below 1 frames are nearer to the likeliest ones. None is
-            `TEMPERATURE` for a base that starts from a copy (`copying`), and 1 for others, which would blur.
-        guidance_scale: 1 is none; above 1 follows the sound more (Ho & Salimans, arXiv 2207.12598, eq. 6).
-        overlap: Frames that neighbouring windows share.
-        batch: Windows denoised at once.
         progress: Called after each step of a group of windows with the number of frames that have taken it.
 
     Yields:
         The clip's frames, some at a time.
     """
-    times, shape = sampling_times(backbone.scheduler, steps), backbone.shape
+    times = sampling_times(backbone.scheduler, options.steps)
     reference = backbone.look_at(portrait)
-    groups = group_windows(len(mel), shape.window, overlap, batch)
+    groups = group_windows(len(mel), backbone.shape.window, options.overlap, options.batch)
     prepared = (_prepare_group(backbone, reference, mel, motion, group) for group in groups)
-    if temperature is None:
-        temperature = 1.0 if backbone.spread is None else TEMPERATURE
-    latents = (temperature * piece for piece in draw_noise(groups, reference.latents, seed))
+    temperature = options.temperature_for(backbone)
+    latents = (temperature * piece for piece in draw_noise(groups, reference.latents, options.seed))
     last, *for_each_step = tee(prepared, len(times) + 1)
     for timestep, following, inputs in zip(times, [*times[1:], None], for_each_step, strict=True):
-        predict = partial(_predict, backbone, timestep, guidance_scale)
+        predict = partial(_predict, backbone, timestep, options.guidance_scale)
         conditioned = ((one.group, one.conditions) for one in inputs)
         step = partial(step_down, backbone.scheduler, timestep, following)
         latents = step_groups(latents, conditioned, predict, step)
