@@ -35,6 +35,7 @@ from benchmarks.base_scores import (
 from benchmarks.report import RESULTS, Bar, save_results
 from commandline import run_command
 from datamodules.audio import hearing
+from datamodules.demo.folders import HELD_OUT
 from evaluation.anchors import clean_render, noise, static_copy, through_autoencoder
 from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
 from evaluation.judges.found import find_judges
@@ -58,7 +59,7 @@ def measure_base(
     guidance_scale: float = 1.0,
     seed: int = 0,
     device: str = "cpu",
-    root: str = "data/held_out",
+    root: str = HELD_OUT,
     judges: str | None = "assets/judges",
     out: str = str(RESULTS / "base.json"),
 ) -> list[Bar]:

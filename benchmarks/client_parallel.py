@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python kn
 
 from benchmarks.report import RESULTS, Bar, bars_table, markdown_table, save_results
 from commandline import run_command
+from datamodules.demo.folders import PRIVATE_SEEDS
 from datamodules.demo.people import make_demo_people
-from datamodules.demo.person import PRIVATE_SEEDS
 
 CLIPS = 2
 """Clips of 3 s of each client."""

@@ -28,8 +28,8 @@ from benchmarks.suites.report import write_report
 from benchmarks.suites.results import Results
 from benchmarks.suites.schedule import Clock, do_jobs
 from commandline import run_command
+from datamodules.demo.folders import fill_if_demo
 from datamodules.reading.layouts import find_recordings
-from launching import fill_demo_folder
 from train import DEFAULTS
 
 ONE_DEVICE = {"devices": 1, "strategy": "auto"}
@@ -105,7 +105,7 @@ def choose(comparisons: Mapping[str, Comparison], only: list[str] | None) -> dic
 
 def find_people(data: Mapping[str, Any], processes: int) -> tuple[str, ...]:
     """Return whose recordings a `data` section names; the demo people are drawn if they are not there yet."""
-    fill_demo_folder(Path(data["root"]), data.get("size", 64), processes)
+    fill_if_demo(data["root"], data.get("size", 64), processes)
     return tuple(find_recordings(data["root"], data.get("people")))
 
 

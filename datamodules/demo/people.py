@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from datamodules.clips import FPS, SAMPLE_RATE, truth_of
-from datamodules.demo.person import PRIVATE_SEEDS, draw_person, name_of, number_of_clips
+from datamodules.demo.folders import PRIVATE_SEEDS
+from datamodules.demo.person import draw_person, name_of, number_of_clips
 from datamodules.demo.recording import record
 from datamodules.shown import show
 from datamodules.together import work_together
