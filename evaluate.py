@@ -45,7 +45,7 @@ def evaluate(
     """
     from evaluation.evaluate_run import evaluate_run
     from evaluation.finished_run import demand_own_folder, open_finished
-    from evaluation.judges.found import find_judges
+    from evaluation.judges.available import find_judges
     from lightning_modules.personalised import pick_device
     from lightning_modules.sampling import SamplingOptions
 

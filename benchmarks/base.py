@@ -38,7 +38,7 @@ from datamodules.audio import hearing
 from datamodules.demo.folders import HELD_OUT
 from evaluation.anchors import clean_render, noise, static_copy, through_autoencoder
 from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
-from evaluation.judges.found import find_judges
+from evaluation.judges.available import find_judges
 from evaluation.reporting.sheet import save_sheet
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base

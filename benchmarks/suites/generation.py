@@ -12,8 +12,9 @@ from benchmarks.suites.scores import Adapters, Scoring
 from datamodules.audio import hearing
 from evaluation.cases import client_cases
 from evaluation.evaluate import evaluate_cases
-from evaluation.judges.found import Judges, find_judges
+from evaluation.judges.available import find_judges
 from evaluation.production import noise_seed
+from evaluation.protocols import Judges
 from evaluation.scores import Score
 from evaluation.systems import OWN
 
