@@ -145,19 +145,19 @@ def film(
     """
     from tqdm import tqdm
 
-    from datamodules.ahead import work_ahead
     from datamodules.audio import hearing
+    from datamodules.prefetch import prefetch
     from datamodules.video import write_video
     from lightning_modules.denoised import decode_stream
     from lightning_modules.sampling import stream_denoised
 
     mel = hearing(backbone.speech)(driving.waveform, driving.frames)
     bar = {"desc": f"{len(mel)} frames", "unit": "frame", "unit_scale": 1 / options.steps, "bar_format": BAR}
-    with tqdm(total=len(mel) * options.steps, **bar) as shown:
-        denoised = stream_denoised(backbone, portrait, mel, options, motion=driving.motion, progress=shown.update)
+    with tqdm(total=len(mel) * options.steps, **bar) as progress:
+        denoised = stream_denoised(backbone, portrait, mel, options, motion=driving.motion, progress=progress.update)
         # Threads of torch that share a CPU wait for each other: two frames where one thread makes three.
-        ahead = iter if backbone.device.type == "cpu" else work_ahead
-        with closing(ahead(decode_stream(backbone, ahead(denoised)))) as pieces:
+        stage = iter if backbone.device.type == "cpu" else prefetch
+        with closing(stage(decode_stream(backbone, stage(denoised)))) as pieces:
             write_video(
                 output,
                 playback.show(chain.from_iterable(pieces), len(mel)),

@@ -1,4 +1,4 @@
-"""Works ahead in a thread: while one piece is used, the next ones are made."""
+"""Makes pieces ahead of time in a thread: while one is used, the next ones are made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def work_ahead(items: Iterable[Item], pieces: int = 2) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], pieces: int = 2) -> Iterator[Item]:
     """Yield `items` in their order, made by a thread of their own, at most `pieces` of them before they are asked for.
 
     Two stages gain where their work lets go of Python's lock, as torch, PyAV and files do. What an item raises is

@@ -1,4 +1,4 @@
-"""A bar on the screen for work on many clips."""
+"""The progress bar of work on many clips."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE = 2.0
 Item = TypeVar("Item")
 
 
-def show(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+def progress_bar(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
     """Yield items with a bar if they take long; warnings on the way keep lines of their own.
 
     There is no bar where this package may not warn: on all but the first device of a run.
