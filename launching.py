@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from callbacks.progress import Progress
 from callbacks.samples import Samples, Speaker
 from datamodules.clients import ClientDataModule
 from datamodules.demo.folders import fill_if_demo
+from datamodules.first_device import is_first_device, speak_once
 from datamodules.video import write_video
 from federation.checkpoints import RoundFolders
 from federation.hooks import FederationCallback
@@ -33,11 +32,6 @@ from federation.vectors import read_vector, write_vector
 from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.talking_head import TalkingHead
-
-
-def is_first_device() -> bool:
-    """Whether this process was started by the user, and not by a run for another one of its devices."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def open_folder(out_dir: str | None, resume: str | None) -> Path:
@@ -109,12 +103,6 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
     if isinstance(data, LightningDataModule):
         data.setup("fit")
     return data
-
-
-def speak_once() -> None:
-    """Leave what is said of recordings to the first device of a run."""
-    if not is_first_device():
-        logging.getLogger("datamodules").setLevel(logging.ERROR)
 
 
 def read_public_people(root: str | None, data: FederatedData, module: FederatedModule) -> ClientDataModule | None:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from commandline import Seed, run_command
 from datamodules.demo.folders import HELD_OUT, PUBLIC, fill_demo_folder
+from datamodules.first_device import is_first_device, speak_once
 from lightning_modules.args import Steps
 
 LEAST_BATCH = 4
@@ -65,7 +66,7 @@ def pretrain(
     from datamodules.encoding_cache import hash_clips
     from datamodules.public import PublicPeople
     from datamodules.reading.frames import load_people
-    from launching import is_first_device, make_fabric, speak_once
+    from launching import make_fabric
     from lightning_modules.base_folder import MARK, load_base, new_base, save_base
     from lightning_modules.model_folder import demand_replaceable, fingerprint
     from lightning_modules.parts import BackboneShape

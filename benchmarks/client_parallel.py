@@ -7,7 +7,6 @@ must have nothing else to do and a core per device.
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmarks.report import RESULTS, Bar, bars_table, markdown_table, save_res
 from commandline import run_command
 from datamodules.demo.folders import PRIVATE_SEEDS
 from datamodules.demo.people import make_demo_people
+from datamodules.first_device import is_first_device
 
 CLIPS = 2
 """Clips of 3 s of each client."""
@@ -93,7 +93,7 @@ def take_time(settings: str, devices: int, options: list[str], file: Path) -> No
 
     chosen = [f"--devices={devices}", "--strategy=client_parallel", "--accelerator=cpu", *options]
     watch = run_timed(read_settings(settings, *chosen), file.parent)
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first_device():
         file.write_text(json.dumps(watch.seconds[1:]))
 
 

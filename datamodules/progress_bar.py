@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
+
+from datamodules.first_device import is_first_device
 
 PATIENCE = 2.0
 """Seconds that pass before there is a bar."""
@@ -16,10 +17,7 @@ Item = TypeVar("Item")
 
 
 def progress_bar(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
-    """Yield items with a bar if they take long; warnings on the way keep lines of their own.
-
-    There is no bar where this package may not warn: on all but the first device of a run.
-    """
-    is_quiet = not logging.getLogger(__package__).isEnabledFor(logging.WARNING)
+    """Yield items with a bar on a run's first device if they take long; warnings on the way keep lines of their own."""
+    hidden = not is_first_device()
     with logging_redirect_tqdm():
-        yield from tqdm(items, what, total, unit="clip", delay=PATIENCE, mininterval=0.5, disable=is_quiet)
+        yield from tqdm(items, what, total, unit="clip", delay=PATIENCE, mininterval=0.5, disable=hidden)
