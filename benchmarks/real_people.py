@@ -27,9 +27,11 @@ from benchmarks.runs import Run, open_run
 from commandline import run_command
 from datamodules.audio import hearing
 from datamodules.clips import Clip
+from evaluation.anchors import NOISE, RECORDED, STATIC
 from evaluation.metrics.pixels import psnr, ssim
 from evaluation.metrics.regions import lower_centre
 from evaluation.metrics.tracks import best_lag, correlation, motion_energy, sound_energy
+from evaluation.systems import BASE, OWN, SHARED
 from lightning_modules.personalised import load_personalised
 from lightning_modules.sampling import SamplingOptions, animate
 
@@ -83,13 +85,13 @@ def generate_all(
     """Return a clip's frames by kind, uint8 (frames, 3, height, width), each of the same length."""
     recorded = clip.frames[:frames]
     mel = hearing(run.module.backbone.speech)(clip.waveform, len(clip.frames))[:frames]
-    adapters = {"base": None, "global adapter": run.folder / "global", "own adapter": run.folder / "clients" / person}
+    adapters = {BASE: None, SHARED: run.folder / "global", OWN: run.folder / "clients" / person}
     noise = torch.randint(256, recorded.shape, generator=torch.Generator().manual_seed(options.seed)).to(torch.uint8)
     generated = {
         name: animate(load_personalised(run.module.hparams.base, folder), portrait, mel, options)
         for name, folder in adapters.items()
     }
-    return {"noise": noise, "static copy": portrait.expand_as(recorded), **generated, "recorded": recorded}
+    return {NOISE: noise, STATIC: portrait.expand_as(recorded), **generated, RECORDED: recorded}
 
 
 def score(clip: Clip, frames: Tensor) -> Scores:
