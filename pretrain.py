@@ -67,8 +67,8 @@ def pretrain(
     from datamodules.public import PublicPeople
     from datamodules.reading.frames import load_people
     from launching import make_fabric
-    from lightning_modules.base_folder import MARK, load_base, new_base, save_base
-    from lightning_modules.model_folder import demand_replaceable, fingerprint
+    from lightning_modules.base_folder import load_base, new_base, save_base
+    from lightning_modules.model_folder import BASE_FILE, demand_replaceable, fingerprint
     from lightning_modules.parts import BackboneShape
     from lightning_modules.pretraining.fitting import Stage
     from lightning_modules.pretraining.model_card import add_history, score_base, write_card
@@ -78,7 +78,7 @@ def pretrain(
     drawn = data_root == PUBLIC
     held_out = held_out or (HELD_OUT if drawn else None)
     check_options(None if drawn else held_out, size, window, devices)
-    demand_replaceable(out, MARK)
+    demand_replaceable(out, BASE_FILE)
     if accelerator == "cpu" and devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
     fabric = make_fabric(accelerator, devices, "ddp" if devices > 1 else "auto", precision)
