@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from datamodules.prefetch import prefetch
+from datamodules.prefetch import AHEAD, prefetch
 
 
 def count_made(made: list[int]):
@@ -16,16 +16,16 @@ def count_made(made: list[int]):
 
 
 def test_everything_comes_in_order():
-    assert list(prefetch(range(100), pieces=3)) == list(range(100))
+    assert list(prefetch(range(100))) == list(range(100))
     assert list(prefetch([])) == []
 
 
 def test_no_more_is_made_than_may_wait():
     made: list[int] = []
-    stream = prefetch(count_made(made), pieces=2)
+    stream = prefetch(count_made(made))
     assert next(stream) == 0
     stream.close()
-    assert len(made) <= 3
+    assert len(made) <= AHEAD + 1
 
 
 def test_one_is_made_while_another_is_used():

@@ -9,10 +9,10 @@ import pytest
 
 from evaluation.anchors import RECORDED, STATIC
 from evaluation.catalogue import METRICS
-from evaluation.evaluate import summarise
 from evaluation.protocols import Judges
 from evaluation.reporting.report import Findings, write_report
 from evaluation.scores import EVERYBODY, Score
+from evaluation.table import summarise
 from lightning_modules.sampling import SamplingOptions
 from tests.evaluation.drawn import draw_cases
 from tests.evaluation.judged import ColourFace
