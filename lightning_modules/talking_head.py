@@ -22,7 +22,7 @@ from lightning_modules.efficiency.memory import DTYPES, recompute_activations, s
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.objective import Objective
 from lightning_modules.sampling import SamplingOptions, animate
-from lightning_modules.signals import Signals, measure_signals
+from lightning_modules.signals import measure_signals
 from lightning_modules.trained_parts import Lora, add_parts
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -151,8 +151,8 @@ class TalkingHead(LightningModule):
         return self.trained.side_by_side(adapters, [len(batch["latents"]) for batch in batches])
 
     @torch.no_grad()
-    def signals(self, batches: Iterable[dict[str, Tensor]]) -> Signals:
-        """Score the current weights on a client's clips, for ISFA; see `measure_signals`."""
+    def signals(self, batches: Iterable[dict[str, Tensor]]) -> tuple[float, float]:
+        """Return identity and stability on a client's clips, for ISFA; see `measure_signals`."""
         return measure_signals(self.backbone, self.objective.predict, batches)
 
     # What generate.py and the callbacks ask for
