@@ -45,17 +45,17 @@ def evaluate(
     """
     from evaluation.evaluate_run import evaluate_run
     from evaluation.finished_run import demand_own_folder, open_finished
-    from evaluation.judges.found import find_judges
-    from evaluation.production import Sampling
+    from evaluation.judges.available import find_judges
     from lightning_modules.personalised import pick_device
+    from lightning_modules.sampling import SamplingOptions
 
     folder = Path(out) if out else Path(run) / "local" / "evaluation"
     demand_own_folder(folder, Path(run))
-    sampling = Sampling(steps, seed, str(pick_device(device)))
+    chosen = str(pick_device(device))
     found = find_judges(judges)
     finished = open_finished(run, root)
     names = [name.strip() for name in clients.split(",")] if clients is not None else None
-    report = evaluate_run(finished, found, folder, sampling, names, clips, frames)
+    report = evaluate_run(finished, found, folder, SamplingOptions(steps, seed), chosen, names, clips, frames)
     print(f"The report is {report}; see it all with: tensorboard --logdir {folder}")
 
 

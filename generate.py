@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
     from datamodules.driving import Driving
     from datamodules.playback import Playback
     from lightning_modules.backbone import Backbone
+    from lightning_modules.sampling import SamplingOptions
 
 ALIASES = {
     "image_path": "source_image",
@@ -98,6 +99,7 @@ def generate(
     from lightning_modules.efficiency.memory import place
     from lightning_modules.natural_motion import choose_motion
     from lightning_modules.personalised import load_personalised, pick_device
+    from lightning_modules.sampling import SamplingOptions
 
     playback = Playback(fps, size)
     if compile and (memory.eight_bit or memory.offload):
@@ -116,8 +118,7 @@ def generate(
             driving = replace(driving, motion=choose_motion(backbone, portrait, driving.frames, head_motion, seed))
         if compile:
             backbone.unet.compile()
-        options = {"steps": steps, "seed": seed, "temperature": temperature, "guidance_scale": guidance_scale}
-        options |= {"batch": memory.windows}
+        options = SamplingOptions(steps, seed, temperature, guidance_scale, batch=memory.windows)
         film(backbone, portrait, driving, playback, output, options)
     print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")
 
@@ -128,7 +129,7 @@ def film(
     driving: "Driving",
     playback: "Playback",
     output: str | Path,
-    options: dict[str, float],
+    options: "SamplingOptions",
 ) -> None:
     """Write the mp4 while it is made; beside a GPU, decoding and H.264 have a thread each.
 
@@ -140,23 +141,23 @@ def film(
         driving: The sound, and the head motion if the model is to be given one.
         playback: Rate and size of the video.
         output: The mp4.
-        options: Of `stream_denoised`.
+        options: How frames are made of noise.
     """
     from tqdm import tqdm
 
-    from datamodules.ahead import work_ahead
     from datamodules.audio import hearing
+    from datamodules.prefetch import prefetch
     from datamodules.video import write_video
     from lightning_modules.denoised import decode_stream
     from lightning_modules.sampling import stream_denoised
 
     mel = hearing(backbone.speech)(driving.waveform, driving.frames)
-    bar = {"desc": f"{len(mel)} frames", "unit": "frame", "unit_scale": 1 / options["steps"], "bar_format": BAR}
-    with tqdm(total=len(mel) * options["steps"], **bar) as shown:
-        denoised = stream_denoised(backbone, portrait, mel, motion=driving.motion, progress=shown.update, **options)
+    bar = {"desc": f"{len(mel)} frames", "unit": "frame", "unit_scale": 1 / options.steps, "bar_format": BAR}
+    with tqdm(total=len(mel) * options.steps, **bar) as progress:
+        denoised = stream_denoised(backbone, portrait, mel, options, motion=driving.motion, progress=progress.update)
         # Threads of torch that share a CPU wait for each other: two frames where one thread makes three.
-        ahead = iter if backbone.device.type == "cpu" else work_ahead
-        with closing(ahead(decode_stream(backbone, ahead(denoised)))) as pieces:
+        stage = iter if backbone.device.type == "cpu" else prefetch
+        with closing(stage(decode_stream(backbone, stage(denoised)))) as pieces:
             write_video(
                 output,
                 playback.show(chain.from_iterable(pieces), len(mel)),

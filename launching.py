@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -21,8 +19,8 @@ from callbacks.monitor import Monitor
 from callbacks.progress import Progress
 from callbacks.samples import Samples, Speaker
 from datamodules.clients import ClientDataModule
-from datamodules.demo.people import make_demo_people
-from datamodules.demo.person import HELD_OUT_SEEDS, PRIVATE_SEEDS
+from datamodules.demo.folders import fill_if_demo
+from datamodules.first_device import is_first_device, speak_once
 from datamodules.video import write_video
 from federation.checkpoints import RoundFolders
 from federation.hooks import FederationCallback
@@ -34,14 +32,6 @@ from federation.vectors import read_vector, write_vector
 from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.talking_head import TalkingHead
-
-DEMO_PEOPLE = {Path("data/demo/clients"): PRIVATE_SEEDS, Path("data/demo/public"): HELD_OUT_SEEDS[:1]}
-"""Folders that are filled with demo people when they are asked for."""
-
-
-def is_first_device() -> bool:
-    """Whether this process was started by the user, and not by a run for another one of its devices."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def open_folder(out_dir: str | None, resume: str | None) -> Path:
@@ -107,17 +97,12 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
     if isinstance(data, ClientDataModule):
         if data.size != module.frame_size:
             raise ValueError(f"`--data.size` must be the base model's, {module.frame_size}. Got {data.size}.")
-        fill_demo_folder(data.root, data.size, processes)
+        if is_first_device():
+            fill_if_demo(data.root, data.size, processes)
         data.set_encoder(module.encode_clip, module.encoder_hash)
     if isinstance(data, LightningDataModule):
         data.setup("fit")
     return data
-
-
-def speak_once() -> None:
-    """Leave what is said of recordings to the first device of a run."""
-    if not is_first_device():
-        logging.getLogger("datamodules").setLevel(logging.ERROR)
 
 
 def read_public_people(root: str | None, data: FederatedData, module: FederatedModule) -> ClientDataModule | None:
@@ -125,12 +110,6 @@ def read_public_people(root: str | None, data: FederatedData, module: FederatedM
     if root is None or not isinstance(data, ClientDataModule):
         return None
     return read_clients(ClientDataModule(root, data.size, data.crop, cache_dir=data.cache_dir), module, processes=1)
-
-
-def fill_demo_folder(root: Path, size: int, processes: int) -> None:
-    """Draw and speak the demo people if this is their folder; clips that stand are kept."""
-    if Path(root) in DEMO_PEOPLE and is_first_device():
-        make_demo_people(root, DEMO_PEOPLE[Path(root)], size=size, processes=processes)
 
 
 def make_observers(

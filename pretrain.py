@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from commandline import Seed, run_command
+from datamodules.demo.folders import HELD_OUT, PUBLIC, fill_demo_folder
+from datamodules.first_device import is_first_device, speak_once
 from lightning_modules.args import Steps
 
-DEMO_PUBLIC, DEMO_HELD_OUT = "data/public", "data/held_out"
-"""Folders that are filled with demo people when they are asked for."""
 LEAST_BATCH = 4
 """Windows in a step of the denoiser, the smallest batch; devices share each."""
 LONGEST_WINDOW = 24
@@ -26,7 +26,7 @@ LONGEST_WINDOW = 24
 
 def pretrain(
     steps: Steps,
-    data_root: str = DEMO_PUBLIC,
+    data_root: str = PUBLIC,
     held_out: str | None = None,
     out: str = "assets/base",
     work: str = "runs/pretrain",
@@ -66,19 +66,19 @@ def pretrain(
     from datamodules.encoding_cache import hash_clips
     from datamodules.public import PublicPeople
     from datamodules.reading.frames import load_people
-    from launching import is_first_device, make_fabric, speak_once
-    from lightning_modules.base_folder import MARK, load_base, new_base, save_base
-    from lightning_modules.model_folder import demand_replaceable, fingerprint
+    from launching import make_fabric
+    from lightning_modules.base_folder import load_base, new_base, save_base
+    from lightning_modules.model_folder import BASE_FILE, demand_replaceable, fingerprint
     from lightning_modules.parts import BackboneShape
     from lightning_modules.pretraining.fitting import Stage
     from lightning_modules.pretraining.model_card import add_history, score_base, write_card
     from lightning_modules.pretraining.small import SMALL
     from stage_zero import check_steps, fit_parts
 
-    drawn = data_root == DEMO_PUBLIC
-    held_out = held_out or (DEMO_HELD_OUT if drawn else None)
+    drawn = data_root == PUBLIC
+    held_out = held_out or (HELD_OUT if drawn else None)
     check_options(None if drawn else held_out, size, window, devices)
-    demand_replaceable(out, MARK)
+    demand_replaceable(out, BASE_FILE)
     if accelerator == "cpu" and devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
     fabric = make_fabric(accelerator, devices, "ddp" if devices > 1 else "auto", precision)
@@ -87,7 +87,8 @@ def pretrain(
     backbone = load_base(init) if init else new_base(BackboneShape(size, window), SMALL)
     check_steps(backbone, steps, size)
     if drawn and is_first_device():
-        draw_people(people)
+        fill_demo_folder(PUBLIC, processes=2, people=people)
+        fill_demo_folder(HELD_OUT)
     public = PublicPeople(load_people(data_root, size, crop, cache_dir=f"{work}/clips"), window)
     fabric.launch()  # starts the other devices, which find the clips read
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
@@ -111,15 +112,6 @@ def pretrain(
     log = add_history(stage.log, Path(init)) if init else stage.log
     write_card(Path(out), data, log, scores, drawn=drawn)
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
-
-
-def draw_people(people: int) -> None:
-    """Draw and speak the demo people that a base is trained on and scored with; clips that stand are kept."""
-    from datamodules.demo.people import make_demo_people
-    from datamodules.demo.person import HELD_OUT_SEEDS, PUBLIC_SEEDS
-
-    make_demo_people(DEMO_PUBLIC, PUBLIC_SEEDS[:people], processes=2)
-    make_demo_people(DEMO_HELD_OUT, HELD_OUT_SEEDS, clips_per_person=4)
 
 
 def check_options(held_out: str | None, size: int, window: int, devices: int) -> None:

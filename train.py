@@ -4,7 +4,6 @@ The way of an update from client to server is fixed in `pipeline.py`: ISFA weigh
 unmask, decode, weighted mean on the server.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
@@ -16,6 +15,7 @@ from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from callbacks.args import ObserverArgs
 from commandline import Seed, report_errors
+from datamodules.first_device import is_first_device
 from federation.args import (
     AggregationArgs,
     ClippingArgs,
@@ -199,7 +199,7 @@ def demand_precision(chosen: Namespace) -> None:
 
 def show_results(folder: Path | None) -> None:
     """Name what a run left behind."""
-    if folder is not None and os.environ.get("LOCAL_RANK", "0") == "0":
+    if folder is not None and is_first_device():
         print(f"The run is in {folder}; see it with: tensorboard --logdir {folder}")
         for video in sorted(folder.glob("*/samples/*.mp4")):
             print(f"Sample: {video}")

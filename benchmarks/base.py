@@ -18,13 +18,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.base_scores import (
-    AUTOENCODER,
-    FEW,
+    BASE_FEW,
+    BASE_NATURAL,
+    BASE_POSED,
+    BASE_SOUND,
     FEW_STEPS,
-    NATURAL,
-    POSE,
-    SOUND,
-    STATIC,
     Figures,
     demand,
     describe,
@@ -35,15 +33,17 @@ from benchmarks.base_scores import (
 from benchmarks.report import RESULTS, Bar, save_results
 from commandline import run_command
 from datamodules.audio import hearing
-from evaluation.anchors import clean_render, noise, static_copy, through_autoencoder
+from datamodules.demo.folders import HELD_OUT
+from evaluation.anchors import AUTOENCODER, RECORDED, STATIC
 from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
-from evaluation.judges.found import find_judges
+from evaluation.judges.available import find_judges
 from evaluation.reporting.sheet import save_sheet
+from evaluation.systems import make_anchors
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.natural_motion import choose_motion
-from lightning_modules.sampling import animate
+from lightning_modules.sampling import SamplingOptions, animate
 
 Generate = Callable[..., Tensor]
 
@@ -58,7 +58,7 @@ def measure_base(
     guidance_scale: float = 1.0,
     seed: int = 0,
     device: str = "cpu",
-    root: str = "data/held_out",
+    root: str = HELD_OUT,
     judges: str | None = "assets/judges",
     out: str = str(RESULTS / "base.json"),
 ) -> list[Bar]:
@@ -86,8 +86,8 @@ def measure_base(
     seeds = {case.clip.path: seed + number for number, case in enumerate(cases)}
 
     def generate(case: Case, sound: Case, motion: Tensor | None, steps: int = steps) -> Tensor:
-        options = {"steps": steps, "seed": seeds[case.clip.path], "guidance_scale": guidance_scale}
-        return animate(backbone, case.reference, sound.sound, motion=motion, **options)
+        options = SamplingOptions(steps, seeds[case.clip.path], guidance_scale=guidance_scale)
+        return animate(backbone, case.reference, sound.sound, options, motion=motion)
 
     def move(case: Case) -> Tensor | None:
         return choose_motion(backbone, case.reference, len(case.frames), "auto", seed=seeds[case.clip.path])
@@ -114,14 +114,11 @@ def make_frames(
 ) -> dict[str, list[Tensor]]:
     """Return the frames of each case by kind: the anchors, and what the model generates."""
     return {
-        "noise": [noise(case) for case in cases],
-        STATIC: [static_copy(case) for case in cases],
-        AUTOENCODER: [through_autoencoder(backbone, case.frames) for case in cases],
-        "clean render": [clean_render(case) for case in cases],
-        POSE: [generate(case, case, case.motion) for case in tqdm(cases, POSE, mininterval=5)],
-        FEW: [generate(case, case, case.motion, steps=FEW_STEPS) for case in tqdm(cases, FEW, mininterval=5)],
-        SOUND: [generate(case, case, None) for case in tqdm(cases, SOUND, mininterval=5)],
-        NATURAL: [generate(case, case, move(case)) for case in tqdm(cases, NATURAL, mininterval=5)],
+        **{kind: made for kind, made in make_anchors(backbone, cases).items() if kind != RECORDED},
+        BASE_POSED: [generate(case, case, case.motion) for case in tqdm(cases, BASE_POSED, mininterval=5)],
+        BASE_FEW: [generate(case, case, case.motion, steps=FEW_STEPS) for case in tqdm(cases, BASE_FEW, mininterval=5)],
+        BASE_SOUND: [generate(case, case, None) for case in tqdm(cases, BASE_SOUND, mininterval=5)],
+        BASE_NATURAL: [generate(case, case, move(case)) for case in tqdm(cases, BASE_NATURAL, mininterval=5)],
     }
 
 
@@ -133,9 +130,9 @@ def draw_sheet(path: Path, cases: list[Case], made: dict[str, list[Tensor]], shu
         "reference": made[STATIC],
         "recorded": [case.frames for case in cases],
         "VAE": made[AUTOENCODER],
-        "pose given": made[POSE],
-        "sound, motion left": made[SOUND],
-        "natural motion": made[NATURAL],
+        "pose given": made[BASE_POSED],
+        "sound, motion left": made[BASE_SOUND],
+        "natural motion": made[BASE_NATURAL],
         "other sound": shuffled,  # its first pairs go through all cases
     }
     save_sheet(path, {name: [kind[at] for at in shown] for name, kind in rows.items()})

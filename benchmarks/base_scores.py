@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmarks.report import Bar, bars_table, markdown_table
 from datamodules.clips import Clip
 from datamodules.demo.opening import mouth_opening
-from evaluation.anchors import through_autoencoder
+from evaluation.anchors import STATIC, through_autoencoder
 from evaluation.cases import Case
 from evaluation.metrics.likeness import make_gallery, score_likeness
 from evaluation.metrics.pixels import psnr, ssim
@@ -19,10 +19,10 @@ from evaluation.protocols import FaceJudge
 from evaluation.statistics import Estimate, estimate
 from lightning_modules.backbone import Backbone
 
-POSE, SOUND = "generated, pose given", "generated, sound, motion left to the model"
 FEW_STEPS = 3
-FEW, NATURAL = f"generated, pose given, {FEW_STEPS} steps", "generated, sound and a natural motion"
-STATIC, AUTOENCODER = "static copy", "through the VAE"
+BASE_POSED, BASE_FEW = "generated, pose given", f"generated, pose given, {FEW_STEPS} steps"
+BASE_SOUND, BASE_NATURAL = "generated, sound, motion left to the model", "generated, sound and a natural motion"
+"""Kinds of frames that the base makes."""
 PICTURE, OTHER, CHANCE = (
     "generated against the picture's",
     "generated against the sound's",
@@ -95,7 +95,7 @@ def score_shuffled(pairs: list[tuple[Case, Case]], made: list[Tensor]) -> Scores
 
 def demand(figures: Figures) -> list[Bar]:
     """Compare with what a base model must show."""
-    posed, static = figures.frames[POSE], figures.frames[STATIC]
+    posed, static = figures.frames[BASE_POSED], figures.frames[STATIC]
     return [
         Bar.at_least("VAE, PSNR in dB", figures.autoencoder["mean"], 30.0),
         Bar.at_least("whole frame, PSNR in dB, pose given", posed["PSNR"].mean, static["PSNR"].mean),
@@ -110,7 +110,7 @@ def describe(figures: Figures, bars: list[Bar]) -> str:
     rows = [[kind, *scores.values()] for kind, scores in figures.frames.items()]
     return "\n\n".join(
         [
-            markdown_table(["frames", *figures.frames[POSE]], rows),
+            markdown_table(["frames", *figures.frames[BASE_POSED]], rows),
             markdown_table(["opening, with another person's sound", "r"], list(figures.shuffled.items())),
             markdown_table(["through the VAE, all frames", "PSNR"], list(figures.autoencoder.items())),
             bars_table(bars),

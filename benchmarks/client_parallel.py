@@ -7,7 +7,6 @@ must have nothing else to do and a core per device.
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python kn
 
 from benchmarks.report import RESULTS, Bar, bars_table, markdown_table, save_results
 from commandline import run_command
+from datamodules.demo.folders import PRIVATE_SEEDS
 from datamodules.demo.people import make_demo_people
-from datamodules.demo.person import PRIVATE_SEEDS
+from datamodules.first_device import is_first_device
 
 CLIPS = 2
 """Clips of 3 s of each client."""
@@ -93,7 +93,7 @@ def take_time(settings: str, devices: int, options: list[str], file: Path) -> No
 
     chosen = [f"--devices={devices}", "--strategy=client_parallel", "--accelerator=cpu", *options]
     watch = run_timed(read_settings(settings, *chosen), file.parent)
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first_device():
         file.write_text(json.dumps(watch.seconds[1:]))
 
 

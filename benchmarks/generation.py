@@ -33,7 +33,7 @@ from lightning_modules.backbone import Backbone
 from lightning_modules.denoised import decode_stream
 from lightning_modules.natural_motion import choose_motion
 from lightning_modules.personalised import load_personalised, pick_device
-from lightning_modules.sampling import stream_denoised
+from lightning_modules.sampling import SamplingOptions, stream_denoised
 
 How = Literal["stage by stage", "streamed", "streamed, compiled"]
 
@@ -114,10 +114,10 @@ def make(how: How, backbone: Backbone, steps: int, seconds: int, output: Path) -
     waveform = 0.1 * torch.randn(seconds * SAMPLE_RATE, generator=generator)
     driving = Driving(waveform, choose_motion(backbone, portrait, seconds * FPS, "auto", seed=0))
     if how != "stage by stage":
-        film(backbone, portrait, driving, Playback(), output, {"steps": steps})
+        film(backbone, portrait, driving, Playback(), output, SamplingOptions(steps))
         return
     mel = log_mel_windows(waveform, driving.frames)
-    denoised = list(stream_denoised(backbone, portrait, mel, motion=driving.motion, steps=steps))
+    denoised = list(stream_denoised(backbone, portrait, mel, SamplingOptions(steps), motion=driving.motion))
     frames = list(chain.from_iterable(decode_stream(backbone, denoised)))
     write_video(output, Playback().show(frames, len(frames)), waveform=waveform, crf=10)
 

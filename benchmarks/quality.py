@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python knows this folder alone
 
-from benchmarks import base_scores
+from benchmarks.base_scores import BASE_FEW, BASE_NATURAL, BASE_POSED, BASE_SOUND
 from benchmarks.report import RESULTS, Bar, bars_table, save_results
 from commandline import run_command
 from evaluation.anchors import RECORDED, STATIC
@@ -30,7 +30,7 @@ from evaluation.systems import BASE, OTHER_SOUND, OWN, POSE, SOUND
 from evaluation.table import Table, summarise
 
 POSED, HEARD, SHUFFLED = f"{OWN}, {POSE}", f"{OWN}, {SOUND}", f"{OWN}, {OTHER_SOUND}"
-BY_BASE = (base_scores.POSE, base_scores.FEW, base_scores.SOUND, base_scores.NATURAL)
+BY_BASE = (BASE_POSED, BASE_FEW, BASE_SOUND, BASE_NATURAL)
 """Kinds of frames that the base makes of held-out people."""
 LEAST_CLIPS = 100
 """Generated clips over which likeness is judged."""

@@ -27,11 +27,13 @@ from benchmarks.runs import Run, open_run
 from commandline import run_command
 from datamodules.audio import hearing
 from datamodules.clips import Clip
+from evaluation.anchors import NOISE, RECORDED, STATIC
 from evaluation.metrics.pixels import psnr, ssim
 from evaluation.metrics.regions import lower_centre
 from evaluation.metrics.tracks import best_lag, correlation, motion_energy, sound_energy
+from evaluation.systems import BASE, OWN, SHARED
 from lightning_modules.personalised import load_personalised
-from lightning_modules.sampling import animate
+from lightning_modules.sampling import SamplingOptions, animate
 
 Scores = dict[str, float]
 """By metric."""
@@ -59,6 +61,7 @@ def measure_real_people(
         seed: Of the start noise, which all models share.
         out: Where the figures go.
     """
+    options = SamplingOptions(steps, seed)
     opened = open_run(run, *([f"--data.root={root}"] if root else []))
     data, report = opened.data, {}
     for person in people or data.clients:
@@ -67,7 +70,7 @@ def measure_real_people(
             print(f"{person} has no held-out clip and is not scored.", file=sys.stderr)
             continue
         portrait = data.splits(person)["train"][0].frames[0]
-        made = [generate_all(opened, person, portrait, clip, frames, steps, seed) for clip in held_out]
+        made = [generate_all(opened, person, portrait, clip, frames, options) for clip in held_out]
         report[person] = {
             kind: average([score(clip, kinds[kind]) for clip, kinds in zip(held_out, made, strict=True)])
             for kind in made[0]
@@ -77,18 +80,18 @@ def measure_real_people(
 
 
 def generate_all(
-    run: Run, person: str, portrait: Tensor, clip: Clip, frames: int, steps: int, seed: int
+    run: Run, person: str, portrait: Tensor, clip: Clip, frames: int, options: SamplingOptions
 ) -> dict[str, Tensor]:
     """Return a clip's frames by kind, uint8 (frames, 3, height, width), each of the same length."""
     recorded = clip.frames[:frames]
     mel = hearing(run.module.backbone.speech)(clip.waveform, len(clip.frames))[:frames]
-    adapters = {"base": None, "global adapter": run.folder / "global", "own adapter": run.folder / "clients" / person}
-    noise = torch.randint(256, recorded.shape, generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
+    adapters = {BASE: None, SHARED: run.folder / "global", OWN: run.folder / "clients" / person}
+    noise = torch.randint(256, recorded.shape, generator=torch.Generator().manual_seed(options.seed)).to(torch.uint8)
     generated = {
-        name: animate(load_personalised(run.module.hparams.base, folder), portrait, mel, steps=steps, seed=seed)
+        name: animate(load_personalised(run.module.hparams.base, folder), portrait, mel, options)
         for name, folder in adapters.items()
     }
-    return {"noise": noise, "static copy": portrait.expand_as(recorded), **generated, "recorded": recorded}
+    return {NOISE: noise, STATIC: portrait.expand_as(recorded), **generated, RECORDED: recorded}
 
 
 def score(clip: Clip, frames: Tensor) -> Scores:

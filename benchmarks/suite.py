@@ -21,15 +21,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python kn
 import yaml
 
 from benchmarks.suites.args import Comparison, GenerationArgs, Settings
-from benchmarks.suites.footing import demand_same_footing, describe_footing
+from benchmarks.suites.common_settings import demand_same_settings, describe_common_settings
 from benchmarks.suites.jobs import Bench, do_job
 from benchmarks.suites.plan import Job, Plan, make_plan, merge
 from benchmarks.suites.report import write_report
 from benchmarks.suites.results import Results
 from benchmarks.suites.schedule import Clock, do_jobs
 from commandline import run_command
+from datamodules.demo.folders import fill_if_demo
 from datamodules.reading.layouts import find_recordings
-from launching import fill_demo_folder
 from train import DEFAULTS
 
 ONE_DEVICE = {"devices": 1, "strategy": "auto"}
@@ -78,7 +78,7 @@ def run_suite(
         generated=frozenset(job.key for (name, _, _), job in plan.places.items() if chosen[name].generate),
         threads=None if processes == 1 else max(1, (os.cpu_count() or 1) // processes),
     )
-    demand_same_footing(Path(out) / "footing.yaml", describe_footing(plan, bench))
+    demand_same_settings(Path(out) / "footing.yaml", describe_common_settings(plan, bench))
     do = partial(do_job, bench=bench)
     failures = do_jobs(plan.jobs, do, bench.is_done, bench.has_adapters, processes, Clock(budget), partial(tell, plan))
     print(write_report(Path(out), gather(chosen, plan, bench), seeds, failures))
@@ -105,7 +105,7 @@ def choose(comparisons: Mapping[str, Comparison], only: list[str] | None) -> dic
 
 def find_people(data: Mapping[str, Any], processes: int) -> tuple[str, ...]:
     """Return whose recordings a `data` section names; the demo people are drawn if they are not there yet."""
-    fill_demo_folder(Path(data["root"]), data.get("size", 64), processes)
+    fill_if_demo(data["root"], data.get("size", 64), processes)
     return tuple(find_recordings(data["root"], data.get("people")))
 
 

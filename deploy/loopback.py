@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from commandline import end_on_signals, run_command
+from datamodules.demo.folders import DEMO_CLIENTS, fill_if_demo
 from deploy.certificates import make_certificates
 from deploy.enrol import make_home
 from deploy.flower_network import CONNECTION, PORT_OF_NODES, free_port, register, start_superlink, start_supernode
@@ -26,7 +27,7 @@ CLIENTS = ("alice", "bela", "chen")
 
 def run_loopback(
     folder: str = "runs/federation",
-    clips: str = "data/demo/clients",
+    clips: str = DEMO_CLIENTS,
     settings: str = "configs/federation.yaml",
     owner: str | None = None,
 ) -> None:
@@ -40,7 +41,7 @@ def run_loopback(
     """
     end_on_signals()
     start, place = time.monotonic(), set_aside(Path(folder)).absolute()
-    fill_demo_clips(Path(clips))
+    fill_if_demo(clips, 64, processes=2)
     homes = enrol_everybody(place, settings)
     port = free_port()
     write_connection(place / "flower", CONNECTION, f"127.0.0.1:{port}", place / "certificates" / "ca.crt")
@@ -74,13 +75,6 @@ def set_aside(folder: Path) -> Path:
         folder.rename(previous)
     folder.mkdir(mode=0o700, parents=True)
     return folder
-
-
-def fill_demo_clips(clips: Path) -> None:
-    """Draw the demo people if it is their folder."""
-    from launching import fill_demo_folder
-
-    fill_demo_folder(clips, 64, processes=2)
 
 
 def enrol_everybody(place: Path, config: str) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Scores what systems made of cases: every metric of every clip, and what they say together."""
+"""Scores what systems made of cases: every metric of every clip."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from evaluation.clip_scores import score_clip
 from evaluation.metrics.likeness import make_gallery
 from evaluation.protocols import Judges
 from evaluation.scores import Score
-from evaluation.table import Table, summarise
 from evaluation.truth import Truth
-
-__all__ = ["Table", "evaluate_cases", "summarise"]
 
 
 def evaluate_cases(cases: Sequence[Case], made: Mapping[str, Sequence[Tensor]], judges: Judges) -> list[Score]:

@@ -14,7 +14,7 @@ from evaluation.cases import Case, client_cases
 from evaluation.evaluate import evaluate_cases
 from evaluation.finished_run import FinishedRun
 from evaluation.metrics.distributions import score_sets
-from evaluation.production import Sampling, produce
+from evaluation.production import produce
 from evaluation.protocols import Judges
 from evaluation.reporting.board import show_evaluation
 from evaluation.reporting.figures import draw_intervals
@@ -26,6 +26,7 @@ from evaluation.scores import save_scores
 from evaluation.systems import BASE, OWN, POSE, SHARED, SOUND, list_systems, make_anchors, nearest_strangers
 from evaluation.table import Table, summarise
 from lightning_modules.personalised import load_personalised
+from lightning_modules.sampling import SamplingOptions
 
 DRAWN = (
     *("PSNR", "mouth PSNR", "mouth r", "sound r", "LSE-C", "CSIM"),
@@ -38,7 +39,8 @@ def evaluate_run(
     run: FinishedRun,
     judges: Judges,
     out: Path,
-    sampling: Sampling,
+    sampling: SamplingOptions,
+    device: str = "cpu",
     clients: Sequence[str] | None = None,
     clips: int = 2,
     frames: int = 75,
@@ -50,14 +52,15 @@ def evaluate_run(
         judges: The networks at hand.
         out: Folder of `report.md`, `metrics.csv`, `figures/`, `videos/` and TensorBoard's events.
         sampling: How frames are generated.
+        device: Where to compute.
         clients: Whose clips; everybody's if None.
         clips: Held-out clips of each client, at most.
         frames: Frames of each clip, at most.
     """
-    backbone = load_personalised(run.base).to(sampling.device)
+    backbone = load_personalised(run.base).to(device)
     cases = client_cases(run.data, clients, clips, frames, hearing(backbone.speech))
     systems = list_systems(run, cases, nearest_strangers(run, backbone))
-    production = produce(run.base, systems, cases, sampling)
+    production = produce(run.base, systems, cases, sampling, device)
     made = make_anchors(backbone, cases) | production.frames
     scores = evaluate_cases(cases, made, judges) + score_sets(cases, made, judges) + production.times
     table = summarise(scores)

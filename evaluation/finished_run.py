@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 
 from datamodules.clients import ClientDataModule
 from evaluation.scores import read_scores
+from lightning_modules.model_folder import BASE_FILE
 
 PROMISES = ("| unit |", "| epsilon,", "| delta |")
 """How the lines of a privacy card begin that a report repeats."""
@@ -63,7 +64,7 @@ def open_finished(folder: str | Path, root: str | None = None) -> FinishedRun:
         raise ValueError(
             f"{folder}/config.yaml must hold the settings of a run. It cannot be read: {error}."
         ) from error
-    if not (base / "backbone.json").is_file():
+    if not (base / BASE_FILE).is_file():
         raise FileNotFoundError(f"The run was trained on the base model {base}, which is gone. Train or copy it again.")
     if not (folder / "global").is_dir():
         raise FileNotFoundError(f"`--run` must have ended. Got {folder}, which holds no global adapter yet.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -17,22 +17,7 @@ from evaluation.systems import System
 from lightning_modules.backbone import Backbone
 from lightning_modules.natural_motion import choose_motion
 from lightning_modules.personalised import load_personalised
-from lightning_modules.sampling import animate
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How frames are generated."""
-
-    steps: int = 10
-    """Denoising steps."""
-    seed: int = 0
-    """Of the start noise, and of the head motion that is drawn where none is given."""
-    device: str = "cpu"
-
-    def seed_of(self, case: Case) -> int:
-        """Return the seed of a case's start noise, the same for all systems and whoever else is evaluated."""
-        return crc32(f"{self.seed} {case.person} {case.name}".encode())
+from lightning_modules.sampling import SamplingOptions, animate
 
 
 @dataclass(frozen=True)
@@ -45,8 +30,22 @@ class Production:
     """Seconds per frame, from portrait and sound to decoded frames, without loading the model."""
 
 
-def produce(base: Path, systems: Sequence[System], cases: Sequence[Case], sampling: Sampling) -> Production:
+def noise_seed(seed: int, case: Case) -> int:
+    """Return the seed of a case's start noise, the same for all systems and whoever else is evaluated."""
+    return crc32(f"{seed} {case.person} {case.name}".encode())
+
+
+def produce(
+    base: Path, systems: Sequence[System], cases: Sequence[Case], sampling: SamplingOptions, device: str = "cpu"
+) -> Production:
     """Generate every case with every system.
+
+    Args:
+        base: Folder of the base model.
+        systems: What generates.
+        cases: What is generated.
+        sampling: How; every case's start noise, and its head motion where none is given, follow from the seed.
+        device: Where to compute.
 
     Raises:
         FileNotFoundError: If an adapter is missing.
@@ -56,7 +55,7 @@ def produce(base: Path, systems: Sequence[System], cases: Sequence[Case], sampli
     seconds: dict[tuple[str, int], float] = {}
     with tqdm(total=len(systems) * len(cases), desc="generating", unit="clip", mininterval=5) as bar:
         for adapter, jobs in _by_adapter(systems, cases).items():
-            backbone = load_personalised(base, adapter).to(sampling.device)
+            backbone = load_personalised(base, adapter).to(device)
             for system, number in jobs:
                 began, key = time.perf_counter(), (system.name, number)
                 made[key] = _generate(backbone, system, cases[number], sampling)
@@ -81,7 +80,7 @@ def _by_adapter(systems: Sequence[System], cases: Sequence[Case]) -> dict[Path |
     return jobs
 
 
-def _generate(backbone: Backbone, system: System, case: Case, sampling: Sampling) -> Tensor:
-    sound, seed = system.sound(case), sampling.seed_of(case)
+def _generate(backbone: Backbone, system: System, case: Case, sampling: SamplingOptions) -> Tensor:
+    sound, seed = system.sound(case), noise_seed(sampling.seed, case)
     motion = case.motion if system.posed else choose_motion(backbone, case.reference, len(sound), "auto", seed)
-    return animate(backbone, case.reference, sound, motion=motion, steps=sampling.steps, seed=seed)
+    return animate(backbone, case.reference, sound, replace(sampling, seed=seed), motion=motion)

@@ -5,6 +5,7 @@ All of them take RGB frames as uint8 `(frames, 3, height, width)`, whatever they
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
@@ -69,12 +70,13 @@ class ClipJudge(Judge, Protocol):
         """Return one vector (E,) for every 16 frames in a row, (windows, E)."""
 
 
-class Judges(Protocol):
+@dataclass(frozen=True)
+class Judges:
     """The networks at hand; None where there is none."""
 
-    identity: FaceJudge | None
-    sync: SyncJudge | None
-    landmarks: PointJudge | None
-    perceptual: PerceptualJudge | None
-    inception: FeatureJudge | None
-    video: ClipJudge | None
+    identity: FaceJudge | None = None
+    sync: SyncJudge | None = None
+    landmarks: PointJudge | None = None
+    perceptual: PerceptualJudge | None = None
+    inception: FeatureJudge | None = None
+    video: ClipJudge | None = None

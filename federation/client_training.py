@@ -161,4 +161,4 @@ class ClientTrainer:
         seed_training(seed)
         self.module.eval()
         with self.fabric.autocast():
-            return self.module.signals([self.fabric.to_device(batch) for batch in batches])
+            return ClientSignals(*self.module.signals([self.fabric.to_device(batch) for batch in batches]))

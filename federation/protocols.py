@@ -10,8 +10,6 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from federation.update import ClientSignals
-
 
 class FederatedModule(Protocol):
     """A LightningModule with a shared part, which the federation averages, and a personal part, which stays."""
@@ -34,8 +32,8 @@ class FederatedModule(Protocol):
     def personal_parameters(self) -> list[Parameter]:
         """Return the parameters that never leave the client; may be empty."""
 
-    def signals(self, batches: Iterable[Any]) -> ClientSignals:
-        """Score the current weights on the client's own clips, both scores in [0, 1]."""
+    def signals(self, batches: Iterable[Any]) -> tuple[float, float]:
+        """Score the current weights on the client's own clips: identity and stability, as in `ClientSignals`."""
 
 
 class GroupedModule(FederatedModule, Protocol):

@@ -121,7 +121,7 @@ class Backbone(nn.Module):
         mel: Tensor,
         motion: Tensor,
         has_motion: Tensor,
-        beside: Tensor | None = None,
+        extra_channels: Tensor | None = None,
     ) -> Conditions:
         """Return what drives a batch of windows.
 
@@ -130,23 +130,25 @@ class Backbone(nn.Module):
             mel: Log-mel windows, (batch, frames, 20, 80), or what `speech` hears.
             motion: Head motion, (batch, frames, 6); ignored where `has_motion` is 0.
             has_motion: 1 where the motion is known, (batch,).
-            beside: What `beside` gave for the same reference and motion, where that is at hand.
+            extra_channels: What `make_extra_channels` gave for the same reference and motion, where that is at hand.
         """
         frames = mel.shape[1]
         who = self.identity(reference.identity).unsqueeze(1).expand(-1, frames, -1, -1)
         moves = self.motion(motion) * has_motion.view(-1, 1, 1, 1).to(motion)
         streams = [tokens.flatten(0, 1).unsqueeze(1) for tokens in (who, self.audio(mel), moves)]
-        if beside is None:
-            beside = self.beside(reference, motion, has_motion.nonzero().flatten())
-        return Conditions(streams, beside, has_motion)
+        if extra_channels is None:
+            extra_channels = self.make_extra_channels(reference, motion, has_motion.nonzero().flatten())
+        return Conditions(streams, extra_channels, has_motion)
 
     def move(self, reference: Reference, motion: Tensor) -> Tensor:
         """Return references laid onto head motion (batch, frames, 6): (batch, frames, 3, H, W), about [-1, 1]."""
         return (self.mover or lay_on)(reference.frame, reference.motion, motion)
 
     @torch.no_grad()
-    def beside(self, reference: Reference, motion: Tensor, posed: Tensor, moved: Tensor | None = None) -> Tensor:
-        """Return the channels of `Conditions.beside`, for arguments of `conditions`; denoising teaches them nothing.
+    def make_extra_channels(
+        self, reference: Reference, motion: Tensor, posed: Tensor, moved: Tensor | None = None
+    ) -> Tensor:
+        """Return `Conditions.extra_channels` for arguments of `conditions`; denoising teaches them nothing.
 
         `posed` holds the positions (n,) of the clips whose motion is known: a mask would make the host wait for it.
         `moved` is what `move` gave for the same reference and motion, where that is at hand.
@@ -167,7 +169,7 @@ class Backbone(nn.Module):
             timestep: Times in [0, 1000), (batch,).
             conditions: From `conditions`.
         """
-        sample = torch.cat([z_t, conditions.beside], dim=2).transpose(1, 2)
+        sample = torch.cat([z_t, conditions.extra_channels], dim=2).transpose(1, 2)
         rows, dim = z_t.shape[0] * z_t.shape[1], self.unet.config.cross_attention_dim
         text = z_t.new_zeros(rows, 1, dim) if self.text is None else self.text(rows).to(z_t)
         states = (text, conditions.streams)

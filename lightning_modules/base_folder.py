@@ -15,11 +15,8 @@ from torch import nn
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.diffusion import make_scheduler
-from lightning_modules.model_folder import demand_replaceable, replace_folder
+from lightning_modules.model_folder import BASE_FILE, demand_replaceable, replace_folder
 from lightning_modules.parts import OPTIONAL, PARTS, BackboneShape, build_part, design_part, load_part
-
-MARK = "backbone.json"
-"""The file by which a folder is known as a base model."""
 
 
 def load_base(folder: str | Path) -> Backbone:
@@ -58,7 +55,7 @@ def save_base(backbone: Backbone, folder: str | Path, dtype: torch.dtype = torch
         ValueError: If the folder holds something else.
     """
     folder = Path(folder)
-    demand_replaceable(folder, MARK)
+    demand_replaceable(folder, BASE_FILE)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     for name, module in backbone.parts():
@@ -66,13 +63,13 @@ def save_base(backbone: Backbone, folder: str | Path, dtype: torch.dtype = torch
         nn.Module.to(stored, dtype)  # diffusers' own `to` warns about parts it has none of
         stored.save_pretrained(partial / name)
     backbone.scheduler.save_pretrained(partial / "scheduler")
-    (partial / MARK).write_text(json.dumps(vars(backbone.shape), indent=2) + "\n")
+    (partial / BASE_FILE).write_text(json.dumps(vars(backbone.shape), indent=2) + "\n")
     replace_folder(partial, folder)
 
 
 def _open(folder: Path) -> tuple[BackboneShape, DDIMScheduler, list[str]]:
-    if not (folder / MARK).is_file():
-        raise FileNotFoundError(f"No base model in {folder} (no backbone.json). Run `python pretrain.py`.")
-    shape = BackboneShape.from_json((folder / MARK).read_text())
+    if not (folder / BASE_FILE).is_file():
+        raise FileNotFoundError(f"No base model in {folder} (no {BASE_FILE}). Run `python pretrain.py`.")
+    shape = BackboneShape.from_json((folder / BASE_FILE).read_text())
     names = [name for name in PARTS if name not in OPTIONAL or (folder / name).is_dir()]
     return shape, DDIMScheduler.from_pretrained(folder / "scheduler"), names

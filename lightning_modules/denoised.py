@@ -1,4 +1,4 @@
-"""From clean latents to frames, some at a time."""
+"""Decodes latents to frames, a few at a time."""
 
 from __future__ import annotations
 

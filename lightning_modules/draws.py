@@ -1,4 +1,4 @@
-"""What chance decides of a training batch: drawn before the batch is moved, so the same on every device, and known."""
+"""The random numbers of one training step, drawn on the CPU, and hence the same on every device."""
 
 from __future__ import annotations
 

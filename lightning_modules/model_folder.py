@@ -8,6 +8,9 @@ from pathlib import Path
 
 from torch import nn
 
+BASE_FILE = "backbone.json"
+"""The file by which a folder is known as a base model."""
+
 
 def fingerprint(folder: str | Path) -> str:
     """Return the SHA-256 of a base model's weights and configs; adapters name the base they belong to by it.
@@ -15,7 +18,7 @@ def fingerprint(folder: str | Path) -> str:
     What merely describes the model (its card, the log of its training) does not count.
     """
     folder, digest = Path(folder), hashlib.sha256()
-    for path in [folder / "backbone.json", *sorted(folder.glob("*/*"))]:
+    for path in [folder / BASE_FILE, *sorted(folder.glob("*/*"))]:
         if path.is_file():
             digest.update(path.relative_to(folder).as_posix().encode())
             with path.open("rb") as file:

@@ -28,8 +28,8 @@ class Objective:
         batch = join_batches(batches) if len(batches) > 1 else batches[0]
         noisy = add_noise(self.backbone.scheduler, batch["latents"], batch["eps"], batch["timestep"])
         reference = Reference.of_batch(batch)
-        beside = self.backbone.beside(reference, batch["motion"], batch["posed"])
-        velocity = self.predict(noisy, batch, batch["shown"], beside)
+        extra_channels = self.backbone.make_extra_channels(reference, batch["motion"], batch["posed"])
+        velocity = self.predict(noisy, batch, batch["shown"], extra_channels)
         clips, visible = ([len(one[name]) for one in batches] for name in ("latents", "visible"))
         terms = {
             "denoising": _each(denoising_loss, clips, *noisy.regress(velocity)),
@@ -47,11 +47,12 @@ class Objective:
         return denoising_loss(*noisy.regress(velocity))
 
     def predict(
-        self, noisy: NoisyLatents, batch: dict[str, Tensor], has_motion: Tensor, beside: Tensor | None = None
+        self, noisy: NoisyLatents, batch: dict[str, Tensor], has_motion: Tensor, extra_channels: Tensor | None = None
     ) -> Tensor:
         """Return the velocity (batch, frames, C, h, w) of a batch's noisy latents; see `Backbone.conditions`."""
-        driving = batch["mel"], batch["motion"], has_motion
-        conditions = self.backbone.conditions(Reference.of_batch(batch), *driving, beside)
+        conditions = self.backbone.conditions(
+            Reference.of_batch(batch), batch["mel"], batch["motion"], has_motion, extra_channels
+        )
         return self.backbone.predict(noisy.z_t, noisy.timestep, conditions)
 
     def _identity_terms(

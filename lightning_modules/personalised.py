@@ -11,10 +11,9 @@ from safetensors import SafetensorError
 from lightning_modules.adapters import IDENTITY, MOVER, SHARED, attach_adapter
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base
-from lightning_modules.model_folder import fingerprint
+from lightning_modules.model_folder import BASE_FILE, fingerprint
 
 CONFIG = "adapter_config.json"
-BASE = "backbone.json"
 
 
 def load_personalised(base: str | Path, adapter: str | Path | None = None) -> Backbone:
@@ -31,7 +30,7 @@ def load_personalised(base: str | Path, adapter: str | Path | None = None) -> Ba
         ValueError: If the base model or an adapter is broken, or they do not belong together.
     """
     folders = {} if adapter is None else find_adapters(Path(adapter))
-    if SHARED in folders and (folders[SHARED] / BASE).is_file():
+    if SHARED in folders and (folders[SHARED] / BASE_FILE).is_file():
         base = folders.pop(SHARED)
     try:
         backbone = load_base(base).requires_grad_(False)
@@ -66,7 +65,7 @@ def find_adapters(folder: Path) -> dict[str, Path]:
 
 def is_global(folder: Path) -> bool:
     """Whether a folder holds what a federation trained: a shared adapter or a base model."""
-    return (folder / CONFIG).is_file() or (folder / BASE).is_file()
+    return (folder / CONFIG).is_file() or (folder / BASE_FILE).is_file()
 
 
 def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -> None:

@@ -35,7 +35,7 @@ class Conditions:
 
     streams: list[Tensor]
     """Tokens of identity, sound and head motion for cross-attention, each with one row per frame (rows, 1, n, dim)."""
-    beside: Tensor
+    extra_channels: Tensor
     """Channels next to the latents (batch, frames, 2 C + 3, h, w): the reference, the reference moved, the surface."""
     posed: Tensor
     """1 where the head motion is known, so that the reference could be moved, (batch,)."""
@@ -43,10 +43,10 @@ class Conditions:
     @property
     def copy(self) -> Tensor:
         """Return the moved reference's latents (batch, frames, C, h, w), or the reference's where no pose is known."""
-        return copied_latents(self.beside)
+        return copied_latents(self.extra_channels)
 
 
-def copied_latents(beside: Tensor) -> Tensor:
+def copied_latents(extra_channels: Tensor) -> Tensor:
     """Return the moved reference's latents (batch, frames, C, h, w) from the channels that hold them, too."""
-    channels = (beside.shape[2] - SURFACE_CHANNELS) // 2
-    return beside[:, :, channels : 2 * channels]
+    channels = (extra_channels.shape[2] - SURFACE_CHANNELS) // 2
+    return extra_channels[:, :, channels : 2 * channels]

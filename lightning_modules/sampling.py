@@ -24,8 +24,33 @@ the sound less and pictures flicker more, at 0 next to nothing is gained any mor
 
 
 @dataclass(frozen=True)
-class Drive:
-    """A group of windows and what drives them: the same at every step."""
+class SamplingOptions:
+    """How frames are made of noise."""
+
+    steps: int = 10
+    """Denoising steps."""
+    seed: int = 0
+    """Of the start noise, which depends neither on the device nor on `batch`."""
+    temperature: float | None = None
+    """The start noise's standard deviation, in [0, 1]: below 1 frames are nearer to the likeliest ones. None is
+    `TEMPERATURE` for a base that starts from a copy (`copying`), and 1 for others, which would blur."""
+    guidance_scale: float = 1.0
+    """1 is none; above 1 follows the sound more (Ho & Salimans, arXiv 2207.12598, eq. 6)."""
+    overlap: int = 3
+    """Frames that neighbouring windows share."""
+    batch: int = 8
+    """Windows denoised at once."""
+
+    def temperature_for(self, backbone: Backbone) -> float:
+        """Return the temperature, chosen for a base model where none is given."""
+        if self.temperature is not None:
+            return self.temperature
+        return 1.0 if backbone.spread is None else TEMPERATURE
+
+
+@dataclass(frozen=True)
+class GroupInputs:
+    """A group of windows and what the denoiser is given of them beside the noisy latents: the same at every step."""
 
     group: Group
     conditions: Conditions
@@ -35,10 +60,11 @@ class Drive:
 
 
 def animate(
-    backbone: Backbone, portrait: Tensor, mel: Tensor, *, motion: Tensor | None = None, **options: object
+    backbone: Backbone, portrait: Tensor, mel: Tensor, options: SamplingOptions, *, motion: Tensor | None = None
 ) -> Tensor:
     """Make a portrait speak: RGB frames, uint8 (frames, 3, height, width); arguments are those of `stream_denoised`."""
-    return torch.cat(list(decode_stream(backbone, stream_denoised(backbone, portrait, mel, motion=motion, **options))))
+    denoised = stream_denoised(backbone, portrait, mel, options, motion=motion)
+    return torch.cat(list(decode_stream(backbone, denoised)))
 
 
 @torch.no_grad()
@@ -46,14 +72,9 @@ def stream_denoised(
     backbone: Backbone,
     portrait: Tensor,
     mel: Tensor,
+    options: SamplingOptions,
     *,
     motion: Tensor | None = None,
-    steps: int = 10,
-    seed: int = 0,
-    temperature: float | None = None,
-    guidance_scale: float = 1.0,
-    overlap: int = 3,
-    batch: int = 8,
     progress: Callable[[int], object] | None = None,
 ) -> Iterator[Denoised]:
     """Denoise a clip of any length, in order of time, with DDIM (Song et al., arXiv 2010.02502; eta = 0).
@@ -65,35 +86,28 @@ def stream_denoised(
         backbone: The model, with whatever adapters it carries.
         portrait: One RGB frame, uint8 (3, height, width) at the base model's size.
         mel: Log-mel windows, one per frame to make, (frames, 20, 80).
+        options: Steps, start noise, guidance and windows.
         motion: Head motion (frames, 6), or None to leave it to the model.
-        steps: Denoising steps.
-        seed: Of the start noise, which depends neither on the device nor on `batch`.
-        temperature: Its standard deviation, in [0, 1]: below 1 frames are nearer to the likeliest ones. None is
-            `TEMPERATURE` for a base that starts from a copy (`copying`), and 1 for others, which would blur.
-        guidance_scale: 1 is none; above 1 follows the sound more (Ho & Salimans, arXiv 2207.12598, eq. 6).
-        overlap: Frames that neighbouring windows share.
-        batch: Windows denoised at once.
         progress: Called after each step of a group of windows with the number of frames that have taken it.
 
     Yields:
         The clip's frames, some at a time.
     """
-    times, shape = sampling_times(backbone.scheduler, steps), backbone.shape
+    times = sampling_times(backbone.scheduler, options.steps)
     reference = backbone.look_at(portrait)
-    groups = group_windows(len(mel), shape.window, overlap, batch)
-    driven = (_drive(backbone, reference, mel, motion, group) for group in groups)
-    if temperature is None:
-        temperature = 1.0 if backbone.spread is None else TEMPERATURE
-    latents = (temperature * piece for piece in draw_noise(groups, reference.latents, seed))
-    last, *same_driven = tee(driven, len(times) + 1)
-    for timestep, following, known in zip(times, [*times[1:], None], same_driven, strict=True):
-        predict = partial(_predict, backbone, timestep, guidance_scale)
-        driving = ((drive.group, drive.conditions) for drive in known)
+    groups = group_windows(len(mel), backbone.shape.window, options.overlap, options.batch)
+    prepared = (_prepare_group(backbone, reference, mel, motion, group) for group in groups)
+    temperature = options.temperature_for(backbone)
+    latents = (temperature * piece for piece in draw_noise(groups, reference.latents, options.seed))
+    last, *for_each_step = tee(prepared, len(times) + 1)
+    for timestep, following, inputs in zip(times, [*times[1:], None], for_each_step, strict=True):
+        predict = partial(_predict, backbone, timestep, options.guidance_scale)
+        conditioned = ((one.group, one.conditions) for one in inputs)
         step = partial(step_down, backbone.scheduler, timestep, following)
-        latents = step_groups(latents, driving, predict, step)
+        latents = step_groups(latents, conditioned, predict, step)
         latents = latents if progress is None else _count(latents, progress)
-    for piece, drive in zip(latents, last, strict=True):  # a piece holds the group's frames that no later one shows
-        yield Denoised(piece, drive.moved and drive.moved.cut(slice(len(piece))))
+    for piece, inputs in zip(latents, last, strict=True):  # a piece holds the group's frames that no later one shows
+        yield Denoised(piece, inputs.moved and inputs.moved.cut(slice(len(piece))))
 
 
 def draw_noise(groups: list[Group], like: Tensor, seed: int) -> Iterator[Tensor]:
@@ -114,24 +128,27 @@ def _count(pieces: Iterator[Tensor], progress: Callable[[int], object]) -> Itera
         yield piece
 
 
-def _drive(backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor | None, group: Group) -> Drive:
-    """Return what drives some windows of a clip.
+def _prepare_group(
+    backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor | None, group: Group
+) -> GroupInputs:
+    """Return what the denoiser is given of some windows of a clip.
 
     Windows overlap, so the reference is moved for the whole group at once, and not for each window.
     """
     like, count, first = reference.latents, len(group.rows), group.rows[0].start
-    known = like.new_full((1,), float(motion is not None))
+    has_motion = like.new_full((1,), float(motion is not None))
     moves = mel.new_zeros(len(mel), MOTION_CHANNELS) if motion is None else motion
     posed = torch.arange(int(motion is not None), device=like.device)
     shown = moves[None, first : group.end].to(like)
     frames = None if motion is None else backbone.move(reference, shown)
-    beside = backbone.beside(reference, shown, posed, frames)
+    extra_channels = backbone.make_extra_channels(reference, shown, posed, frames)
     cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (mel, moves)]
     parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
-    windows = torch.stack([beside[0, rows.start - first : rows.stop - first] for rows in group.rows])
-    conditions = backbone.conditions(Reference(*parts), *cut, known.expand(count), windows)
+    windows = torch.stack([extra_channels[0, rows.start - first : rows.stop - first] for rows in group.rows])
+    conditions = backbone.conditions(Reference(*parts), *cut, has_motion.expand(count), windows)
     has_details = frames is not None and backbone.mover is not None
-    return Drive(group, conditions, MovedReference(frames[0], copied_latents(beside)[0]) if has_details else None)
+    moved = MovedReference(frames[0], copied_latents(extra_channels)[0]) if has_details else None
+    return GroupInputs(group, conditions, moved)
 
 
 def _predict(backbone: Backbone, timestep: int, scale: float, z_t: Tensor, conditions: Conditions) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,19 +15,12 @@ TIMESTEP = 200
 """Of 1000: little enough noise to show a face, enough for the model to have a say."""
 
 
-class Signals(NamedTuple):
-    """What ISFA scores a client by, each in [0, 1]."""
-
-    identity: float
-    stability: float
-
-
 def measure_signals(
     backbone: Backbone,
     predict: Callable[[NoisyLatents, dict[str, Tensor], Tensor], Tensor],
     batches: Iterable[dict[str, Tensor]],
-) -> Signals:
-    """Score a model on a client's clips (PrivFedTalk, ID_k and TS_k).
+) -> tuple[float, float]:
+    """Return identity and stability of a model on a client's clips, each in [0, 1] (PrivFedTalk, ID_k and TS_k).
 
     ID = (1 + cos) / 2 between the estimated clean middle frame and the reference; TS = 1 / (1 + J) with J the mean
     absolute frame-to-frame change of the estimate, frames in [0, 1].
@@ -55,4 +47,4 @@ def measure_signals(
         count += 1
     if not count:
         raise ValueError("signals() needs at least one batch. Got none.")
-    return Signals(identity / count, 1 / (1 + jitter / count))
+    return identity / count, 1 / (1 + jitter / count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning import LightningModule
@@ -21,8 +21,8 @@ from lightning_modules.draws import with_draws
 from lightning_modules.efficiency.memory import DTYPES, recompute_activations, save_memory
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.objective import Objective
-from lightning_modules.sampling import animate
-from lightning_modules.signals import Signals, measure_signals
+from lightning_modules.sampling import SamplingOptions, animate
+from lightning_modules.signals import measure_signals
 from lightning_modules.trained_parts import Lora, add_parts
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -151,8 +151,8 @@ class TalkingHead(LightningModule):
         return self.trained.side_by_side(adapters, [len(batch["latents"]) for batch in batches])
 
     @torch.no_grad()
-    def signals(self, batches: Iterable[dict[str, Tensor]]) -> Signals:
-        """Score the current weights on a client's clips, for ISFA; see `measure_signals`."""
+    def signals(self, batches: Iterable[dict[str, Tensor]]) -> tuple[float, float]:
+        """Return identity and stability on a client's clips, for ISFA; see `measure_signals`."""
         return measure_signals(self.backbone, self.objective.predict, batches)
 
     # What generate.py and the callbacks ask for
@@ -175,9 +175,12 @@ class TalkingHead(LightningModule):
         """Return what training needs of a clip, computed once; see `Backbone.encode_clip`."""
         return self.backbone.encode_clip(clip)
 
-    def generate(self, portrait: Tensor, mel: Tensor, **options: Any) -> Tensor:
-        """Make a portrait speak with the adapters as they are; arguments and result are those of `animate`."""
-        return animate(self.backbone, portrait, mel, batch=self.hparams.memory.windows, **options)
+    def generate(
+        self, portrait: Tensor, mel: Tensor, *, motion: Tensor | None = None, steps: int = 10, seed: int = 0
+    ) -> Tensor:
+        """Make a portrait speak with the adapters as they are; see `animate`."""
+        options = SamplingOptions(steps, seed, batch=self.hparams.memory.windows)
+        return animate(self.backbone, portrait, mel, options, motion=motion)
 
     def export_adapter(self, name: Literal["shared", "identity"], folder: str | Path, **notes: object) -> None:
         """Write an adapter in peft format, with `adapter.json` naming the base it belongs to."""

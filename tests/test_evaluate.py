@@ -14,10 +14,11 @@ from commandline import run_command
 from evaluate import ALIASES, evaluate
 from evaluation.evaluate_run import choose_shown, evaluate_run
 from evaluation.finished_run import open_finished
-from evaluation.production import Sampling
+from evaluation.protocols import Judges
 from evaluation.scores import read_scores
+from lightning_modules.sampling import SamplingOptions
 from tests.evaluation.finished import make_finished
-from tests.evaluation.judged import TinyJudges
+from tests.evaluation.judged import tiny_judges
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,7 +40,7 @@ def command(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_an_evaluation_leaves_report_scores_figures_videos_and_events(run, tmp_path):
-    report = evaluate_run(open_finished(run), TinyJudges.all(), tmp_path, Sampling(steps=1), frames=17)
+    report = evaluate_run(open_finished(run), tiny_judges(), tmp_path, SamplingOptions(steps=1), frames=17)
     text, scores = report.read_text(), read_scores(tmp_path / "metrics.csv")
     for system in ("noise", "static copy", "through the VAE", "clean render", "base, pose given"):
         assert f"| {system} |" in text
@@ -57,7 +58,7 @@ def test_an_evaluation_leaves_report_scores_figures_videos_and_events(run, tmp_p
 @pytest.mark.slow
 def test_a_second_evaluation_takes_the_place_of_the_first(run, tmp_path):
     for seed in (0, 1):
-        evaluate_run(open_finished(run), TinyJudges(), tmp_path, Sampling(1, seed), clients=["p2001"], frames=9)
+        evaluate_run(open_finished(run), Judges(), tmp_path, SamplingOptions(1, seed), clients=["p2001"], frames=9)
     assert len(list(tmp_path.glob("events.*"))) == 1
     assert {score.person for score in read_scores(tmp_path / "metrics.csv")} == {"p2001"}
 

@@ -21,7 +21,7 @@ from federation.hooks import FederationCallback
 from federation.rounds import FederatedRounds
 from federation.settled import Settled
 from federation.strategy import ClientParallelStrategy
-from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
+from federation.update import Aggregate, ClientUpdate, RoundState
 
 GRID = 2.0**-20
 NAMES = ("ann", "bob", "cleo", "dan", "eve", "finn", "gus", "hal")
@@ -60,9 +60,9 @@ class TinyModule(LightningModule):
     def personal_parameters(self) -> list[nn.Parameter]:
         return list(self.personal.parameters())
 
-    def signals(self, batches: Iterable[Tensor]) -> ClientSignals:
+    def signals(self, batches: Iterable[Tensor]) -> tuple[float, float]:
         errors = [self.training_step(batch, 0).item() for batch in batches]
-        return ClientSignals(identity=float(np.exp(-np.mean(errors))), stability=0.5)
+        return float(np.exp(-np.mean(errors))), 0.5
 
 
 class TinyData:

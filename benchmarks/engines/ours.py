@@ -23,7 +23,6 @@ from federation.rounds import FederatedRounds
 from federation.server_state import ServerState
 from federation.settled import Settled
 from federation.strategy import register_strategies
-from federation.update import ClientSignals
 
 
 class WorkModule(nn.Module):
@@ -55,7 +54,7 @@ class WorkModule(nn.Module):
         """Return nothing."""
         return []
 
-    def signals(self, batches: Iterable[Batch]) -> ClientSignals:
+    def signals(self, batches: Iterable[Batch]) -> tuple[float, float]:
         """Return what FedAvg never asks for."""
         raise NotImplementedError("Only ISFA scores clients.")
 

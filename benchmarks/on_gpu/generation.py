@@ -13,7 +13,7 @@ from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone
 from lightning_modules.denoised import decode_stream
 from lightning_modules.efficiency.memory import place
-from lightning_modules.sampling import stream_denoised
+from lightning_modules.sampling import SamplingOptions, stream_denoised
 
 STEPS = 4
 CLIP_WINDOWS = 4
@@ -28,7 +28,7 @@ def make_generation(backbone: Backbone, frames: int) -> Callable[[], None]:
     portrait, motion = torch.zeros(3, size, size, dtype=torch.uint8), torch.zeros(frames, 6)
 
     def generate() -> None:
-        denoised = stream_denoised(backbone, portrait, heard, motion=motion, steps=STEPS)
+        denoised = stream_denoised(backbone, portrait, heard, SamplingOptions(STEPS), motion=motion)
         for _ in decode_stream(backbone, denoised):
             pass
 

@@ -80,10 +80,11 @@ def count_generation(size: Size, steps: int, tiny_decoder: bool) -> int:
     backbone = size.build_backbone("meta", tiny_decoder)
     batch = {name: part.to("meta") for name, part in with_draws(draw_batch(backbone, 1, size.frames)).items()}
     positions = torch.zeros(1, dtype=torch.long, device="meta")
-    beside = backbone.beside(Reference.of_batch(batch), batch["motion"], positions)
-    driving = Reference.of_batch(batch), batch["mel"], batch["motion"], batch["has_motion"], beside
+    reference = Reference.of_batch(batch)
+    extra_channels = backbone.make_extra_channels(reference, batch["motion"], positions)
+    inputs = reference, batch["mel"], batch["motion"], batch["has_motion"], extra_channels
     with FlopCounterMode(display=False) as denoising, torch.no_grad():
-        backbone.predict(batch["latents"], batch["timestep"], backbone.conditions(*driving))
+        backbone.predict(batch["latents"], batch["timestep"], backbone.conditions(*inputs))
     with FlopCounterMode(display=False) as decoding, torch.no_grad():
         backbone.decode(batch["latents"])
     return steps * denoising.get_total_flops() + decoding.get_total_flops()

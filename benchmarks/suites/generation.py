@@ -12,8 +12,9 @@ from benchmarks.suites.scores import Adapters, Scoring
 from datamodules.audio import hearing
 from evaluation.cases import client_cases
 from evaluation.evaluate import evaluate_cases
-from evaluation.judges.found import Judges, find_judges
-from evaluation.production import Sampling
+from evaluation.judges.available import find_judges
+from evaluation.production import noise_seed
+from evaluation.protocols import Judges
 from evaluation.scores import Score
 from evaluation.systems import OWN
 
@@ -28,10 +29,9 @@ def score_generated(scoring: Scoring, adapters: Mapping[str, Adapters], args: Ge
     judges = find_judges(args.judges) if args.judges else Judges()
     hear = hearing(scoring.module.backbone.speech)
     cases, made = client_cases(scoring.data, people, args.clips, args.frames, hear), []
-    sampling = Sampling(steps=args.steps)
     for case in tqdm(cases, "generating", unit="clip", mininterval=5):
         scoring.load(adapters[case.person], personal=True)
-        options = {"motion": case.motion, "steps": sampling.steps, "seed": sampling.seed_of(case)}
+        options = {"motion": case.motion, "steps": args.steps, "seed": noise_seed(0, case)}
         with scoring.fabric.autocast():
             made.append(scoring.module.generate(case.reference, case.sound, **options))
     return evaluate_cases(cases, {OWN: made}, judges)

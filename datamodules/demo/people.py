@@ -11,10 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from datamodules.clips import FPS, SAMPLE_RATE, truth_of
-from datamodules.demo.person import PRIVATE_SEEDS, draw_person, name_of, number_of_clips
+from datamodules.demo.folders import PRIVATE_SEEDS
+from datamodules.demo.person import draw_person, name_of, number_of_clips
 from datamodules.demo.recording import record
-from datamodules.shown import show
-from datamodules.together import work_together
+from datamodules.process_pool import map_in_processes
+from datamodules.progress_bar import progress_bar
 from datamodules.video import write_video
 
 CRF = 8
@@ -52,8 +53,8 @@ def make_demo_people(
     ]
     missing = [job for job in jobs if not _is_whole(*job, size)]
     work = partial(_make_clip, size=size)
-    drawn = work_together(work, missing, processes, "drew demo people")
-    for _ in show(drawn, "drawing demo people", len(missing)):
+    drawn = map_in_processes(work, missing, processes, "drew demo people")
+    for _ in progress_bar(drawn, "drawing demo people", len(missing)):
         pass
     return [path for _, _, path in jobs]
 

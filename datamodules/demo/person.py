@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datamodules.demo.folders import PRIVATE_SEEDS
 from datamodules.demo.speech import Voice
 
 Colour = tuple[int, int, int]
-
-PUBLIC_SEEDS = range(1000, 2000)
-HELD_OUT_SEEDS = range(2000, 2010)
-PRIVATE_SEEDS = range(3000, 3008)
 
 HAIR_STYLES = ("short", "parted", "fringe", "bob", "long", "curly", "spiky", "bun", "bald")
 BEARDS = ("full", "goatee", "moustache", "stubble")

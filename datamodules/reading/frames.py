@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from datamodules.clips import Clip, UnusableFile
+from datamodules.process_pool import one_thread
+from datamodules.progress_bar import progress_bar
 from datamodules.reading.cropping import Crop
 from datamodules.reading.layouts import find_recordings, warn_of_others
 from datamodules.reading.prepared import PreparedClips
 from datamodules.reading.recordings import read_recording
 from datamodules.reading.remarks import noted_remarks
-from datamodules.shown import show
-from datamodules.together import one_thread
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def load_people(
             prepared.read_ahead(files)
             read, wanted = prepared.read, files
         else:
-            read, wanted = partial(_read, size=size, crop=crop), show(files, "reading recordings", len(files))
+            read, wanted = partial(_read, size=size, crop=crop), progress_bar(files, "reading recordings", len(files))
         for person, path in wanted:
             try:
                 loaded[person].extend(read(person, path))

@@ -17,14 +17,14 @@ from safetensors import SafetensorError
 
 from datamodules import audio, clips
 from datamodules.clips import Clip, UnusableFile, truth_of
+from datamodules.process_pool import map_in_processes
+from datamodules.progress_bar import progress_bar
 from datamodules.reading import cropping, decoding, recordings, sound, splitting, video_stream
 from datamodules.reading.clip_files import load_clip, save_clip
 from datamodules.reading.cropping import Crop, name_detector
 from datamodules.reading.decoding import has_decord
 from datamodules.reading.recordings import read_recording
 from datamodules.reading.remarks import noted_remarks
-from datamodules.shown import show
-from datamodules.together import work_together
 
 READERS = (audio, clips, cropping, decoding, recordings, sound, splitting, video_stream)
 """What makes clips of a recording: clips that other code made are made again."""
@@ -57,7 +57,7 @@ class PreparedClips:
         What cannot be used is remembered for `read`, and tried again in the next run.
         """
         missing = [recording for recording in wanted if not self._place(*recording).is_dir()]
-        reasons = show(self._prepare_all(missing), "reading recordings", len(missing))
+        reasons = progress_bar(self._prepare_all(missing), "reading recordings", len(missing))
         self._refused |= {recording: reason for recording, reason in zip(missing, reasons, strict=True) if reason}
 
     def read(self, person: str, path: Path) -> list[Clip]:
@@ -82,7 +82,7 @@ class PreparedClips:
         left, give_up = list(missing), time.monotonic() + PATIENCE
         while left and time.monotonic() < give_up:
             yield self._prepare(left.pop(0))
-        yield from work_together(self._prepare, left, min(os.cpu_count() or 1, MOST_PROCESSES), "read recordings")
+        yield from map_in_processes(self._prepare, left, min(os.cpu_count() or 1, MOST_PROCESSES), "read recordings")
 
     def _prepare(self, recording: Recording) -> str | None:
         """Keep the clips of a recording, all of them or none; return why it cannot be used."""

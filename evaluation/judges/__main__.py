@@ -11,14 +11,15 @@ import sys
 from pathlib import Path
 
 from commandline import Seed, run_command
+from datamodules.demo.folders import HELD_OUT, PUBLIC, fill_demo_folder
 
 SIZE = 64
 """Pixels per side of the frames that judges learn from."""
 
 
 def train_judges(
-    data_root: str = "data/public",
-    held_out: str = "data/held_out",
+    data_root: str = PUBLIC,
+    held_out: str = HELD_OUT,
     out: str = "assets/judges",
     work: str = "runs/judges",
     base: str | None = "assets/base",
@@ -47,8 +48,6 @@ def train_judges(
     import torch
     from lightning.fabric import Fabric
 
-    from datamodules.demo.people import make_demo_people
-    from datamodules.demo.person import HELD_OUT_SEEDS, PUBLIC_SEEDS
     from datamodules.encoding_cache import hash_clips
     from datamodules.reading.frames import load_people
     from evaluation.judges.examples import Examples
@@ -59,10 +58,10 @@ def train_judges(
     from lightning_modules.pretraining.fitting import Stage
 
     demand_replaceable(out, MARK)
-    if data_root == "data/public":
-        make_demo_people(data_root, PUBLIC_SEEDS[:people], processes=2)
-    if held_out == "data/held_out":
-        make_demo_people(held_out, HELD_OUT_SEEDS, clips_per_person=4, processes=2)
+    if data_root == PUBLIC:
+        fill_demo_folder(PUBLIC, processes=2, people=people)
+    if held_out == HELD_OUT:
+        fill_demo_folder(HELD_OUT, processes=2)
     public = load_people(data_root, SIZE, "none")
     examples = Examples(public)
     torch.manual_seed(seed)

@@ -12,9 +12,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from evaluation.judges.accuracy import People
+from evaluation.judges.available import LOCAL, load_judge
 from evaluation.judges.card import write_card
-from evaluation.judges.found import LOCAL, Judges, load_judge
 from evaluation.judges.scoring import score_judges
+from evaluation.protocols import Judges
 from lightning_modules.backbone import Backbone
 from lightning_modules.model_folder import demand_replaceable, replace_folder
 

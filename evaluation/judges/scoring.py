@@ -7,8 +7,8 @@ from dataclasses import replace
 from datamodules.clips import Clip
 from evaluation.anchors import AUTOENCODER, RECORDED, through_autoencoder
 from evaluation.judges.accuracy import People, score_faces, score_points, score_sync
-from evaluation.judges.found import Judges
 from evaluation.judges.swapped import swap_surroundings
+from evaluation.protocols import Judges
 from lightning_modules.backbone import Backbone
 
 OTHERS_ROOMS = "others' rooms"

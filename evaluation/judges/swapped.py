@@ -13,12 +13,14 @@ from datamodules.demo.recording import FRAMES, record
 from evaluation.judges.true_points import seed_of
 
 SURROUNDINGS = ("background", "background_colours", "clothes", "clothes_colours")
+CLIP = 1
+"""Number of the clip that is drawn: people are known by their first, number 0."""
 
 
-def swap_surroundings(names: Sequence[str], size: int, clip: int = 1, frames: int = FRAMES) -> dict[str, list[Clip]]:
+def swap_surroundings(names: Sequence[str], size: int, frames: int = FRAMES) -> dict[str, list[Clip]]:
     """Draw a clip of each demo person in the next one's room and clothes; the last gets the first one's.
 
-    They move and speak as in the recorded clip of that number. The frames are as drawn, never encoded.
+    They move and speak as in their recorded clip `CLIP`. The frames are as drawn, never encoded.
 
     Raises:
         ValueError: If one of them is no demo person.
@@ -29,7 +31,7 @@ def swap_surroundings(names: Sequence[str], size: int, clip: int = 1, frames: in
     swapped = {}
     for name, person, other in zip(names, people, people[1:] + people[:1], strict=True):
         moved = replace(person, **{trait: getattr(other, trait) for trait in SURROUNDINGS})
-        drawn, number = record(moved, clip, size, frames), f"clip_{clip:02d}"
+        drawn, number = record(moved, CLIP, size, frames), f"clip_{CLIP:02d}"
         sound = equalise_loudness(drawn.waveform)
         swapped[name] = [Clip(name, number, drawn.frames, sound, drawn.motion, drawn.mouth, Path(name, number), 0.0)]
     return swapped

@@ -10,7 +10,6 @@ from evaluation.cases import Case
 from evaluation.catalogue import METRICS, named, unmeasured
 from evaluation.finished_run import FinishedRun
 from evaluation.metrics.likeness import IS_OWNER, OWNER
-from evaluation.production import Sampling
 from evaluation.protocols import Judges
 from evaluation.reporting.markdown import markdown_table
 from evaluation.reporting.report_tables import difference_tables, group_tables
@@ -18,6 +17,7 @@ from evaluation.scores import Score
 from evaluation.statistics import TOO_FEW
 from evaluation.table import Table
 from lightning_modules.model_folder import fingerprint
+from lightning_modules.sampling import SamplingOptions
 
 MISSING = "weights missing"
 
@@ -28,7 +28,7 @@ class Findings:
 
     run: FinishedRun
     cases: list[Case]
-    sampling: Sampling
+    sampling: SamplingOptions
     judges: Judges
     scores: list[Score]
 

@@ -32,20 +32,20 @@ def expect_copies(backbone: Backbone, batches: Iterable[dict[str, Tensor]]) -> N
         backbone: With autoencoder, face encoder and pose reader trained.
         batches: Training windows of public people, as `PublicPeople.draw_windows` gives them.
     """
-    still, moved = [], []
+    of_still, of_moved = [], []
     for batch in batches:
         batch = {name: part.to(backbone.device) for name, part in batch.items()}
-        known = batch["has_motion"].nonzero().flatten()
-        beside = backbone.beside(Reference.of_batch(batch), batch["motion"], known)
-        copies = beside[:, :, : 2 * batch["latents"].shape[2]].unflatten(2, (2, -1))
+        posed = batch["has_motion"].nonzero().flatten()
+        extra_channels = backbone.make_extra_channels(Reference.of_batch(batch), batch["motion"], posed)
+        copies = extra_channels[:, :, : 2 * batch["latents"].shape[2]].unflatten(2, (2, -1))
         errors = (copies - batch["latents"].unsqueeze(2)).square().mean(dim=1)
-        still.append(errors[:, 0])
-        moved.append(errors[known, 1])
-    away, posed = torch.cat(still), torch.cat(moved)
-    channels, side = away.shape[1:3]
+        of_still.append(errors[:, 0])
+        of_moved.append(errors[posed, 1])
+    still, moved = torch.cat(of_still), torch.cat(of_moved)
+    channels, side = still.shape[1:3]
     backbone.spread = CopySpread(channels, side).to(backbone.device)
-    backbone.spread.still.copy_(_deviation(away))
-    backbone.spread.moved.copy_(_deviation(posed if len(posed) else away))
+    backbone.spread.still.copy_(_deviation(still))
+    backbone.spread.moved.copy_(_deviation(moved if len(moved) else still))
     nn.init.zeros_(backbone.unet.conv_out.weight)
     nn.init.zeros_(backbone.unet.conv_out.bias)
 

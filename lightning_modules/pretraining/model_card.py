@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightning_modules.backbone import Backbone, ClipLike
 from lightning_modules.losses import peak_signal_to_noise
+from lightning_modules.model_folder import BASE_FILE
 
 UNITS = {
     "vae": "16 frames",
@@ -85,7 +86,7 @@ def write_card(
         for stage, part in log.items()
     ]
     held_out = [f"- {name}: {value:.3f}" for name, value in scores.items()] or ["- not measured"]
-    origins = json.loads((folder / "backbone.json").read_text()).get("origins") or {}
+    origins = json.loads((folder / BASE_FILE).read_text()).get("origins") or {}
     others = ["Of it others trained:", "", *(f"- {name}: {origin}" for name, origin in origins.items()), ""]
     of_drawn = [
         f"in `{data['folder']}`. The demo people are drawn and spoken by `datamodules/demo/`; seeds 1000-1999 are",

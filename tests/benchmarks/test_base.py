@@ -9,18 +9,18 @@ from PIL import Image
 
 from benchmarks.base import measure_base
 from benchmarks.base_scores import (
+    BASE_FEW,
+    BASE_NATURAL,
+    BASE_POSED,
+    BASE_SOUND,
     CHANCE,
-    FEW,
-    NATURAL,
     OTHER,
     PICTURE,
-    POSE,
-    SOUND,
-    STATIC,
     Figures,
     demand,
     score_shuffled,
 )
+from evaluation.anchors import AUTOENCODER, CLEAN, NOISE, STATIC
 from evaluation.cases import shuffled_pairs
 from evaluation.statistics import Estimate
 from tests.evaluation.drawn import draw_cases
@@ -46,8 +46,11 @@ def figures(leak: float = 0.05, mouth: float = 21.0) -> Figures:
     def scores(**values: float) -> dict[str, Estimate]:
         return {name.replace("_", " "): Estimate(value, None, None) for name, value in values.items()}
 
-    frames = {STATIC: scores(PSNR=18, mouth_PSNR=16, mouth_r=0), POSE: scores(PSNR=22, mouth_PSNR=mouth, mouth_r=0.9)}
-    frames[SOUND] = scores(PSNR=10, mouth_PSNR=10, mouth_r=0)
+    frames = {
+        STATIC: scores(PSNR=18, mouth_PSNR=16, mouth_r=0),
+        BASE_POSED: scores(PSNR=22, mouth_PSNR=mouth, mouth_r=0.9),
+    }
+    frames[BASE_SOUND] = scores(PSNR=10, mouth_PSNR=10, mouth_r=0)
     shuffled = {PICTURE: Estimate(leak, None, None), CHANCE: Estimate(0.0, None, None)}
     return Figures({"mean": 31.0}, frames, shuffled)
 
@@ -69,10 +72,10 @@ def test_the_command_leaves_figures_and_a_sheet(tmp_path, capsys):
     assert not any(bar.met for bar in bars[:2])  # nothing was trained
     kept = json.loads(out.read_text())
     assert kept["options"].items() >= options.items()
-    made = {POSE, FEW, SOUND, NATURAL}
-    assert set(kept["frames"]) == made | {"noise", "static copy", "through the VAE", "clean render"}
-    assert kept["frames"]["static copy"]["nearest is the owner"]["mean"] == 1
-    assert kept["frames"]["clean render"]["mouth r"]["mean"] > 0.95
+    made = {BASE_POSED, BASE_FEW, BASE_SOUND, BASE_NATURAL}
+    assert set(kept["frames"]) == made | {NOISE, STATIC, AUTOENCODER, CLEAN}
+    assert kept["frames"][STATIC]["nearest is the owner"]["mean"] == 1
+    assert kept["frames"][CLEAN]["mouth r"]["mean"] > 0.95
     with Image.open(out.with_suffix(".png")) as sheet:
         assert sheet.height == 7 * 64
     assert "| mouth-opening r, pose given |" in capsys.readouterr().out

@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from datamodules.clips import Clip
-from datamodules.demo.person import HELD_OUT_SEEDS, draw_person, name_of
+from datamodules.demo.folders import HELD_OUT_SEEDS
+from datamodules.demo.person import draw_person, name_of
 from datamodules.demo.recording import record
 from evaluation.cases import Case, make_cases
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules.demo.opening import mouth_opening
+from evaluation.protocols import Judges
 
 NAMES = (
     *("left eye, outer corner", "left eye, inner corner", "right eye, inner corner", "right eye, outer corner"),
@@ -82,18 +81,6 @@ class Pooled(nn.Module):
         return self(frames).unfold(0, 16, 1).std(-1)
 
 
-@dataclass
-class TinyJudges:
-    """All of them, or some."""
-
-    identity: ColourFace | None = None
-    sync: MouthSync | None = None
-    landmarks: MouthPoints | None = None
-    perceptual: Pooled | None = None
-    inception: Pooled | None = None
-    video: Pooled | None = None
-
-    @classmethod
-    def all(cls) -> TinyJudges:
-        """Return a full bench."""
-        return cls(ColourFace(), MouthSync(), MouthPoints(), Pooled(), Pooled(), Pooled())
+def tiny_judges() -> Judges:
+    """Return one of each."""
+    return Judges(ColourFace(), MouthSync(), MouthPoints(), Pooled(), Pooled(), Pooled())

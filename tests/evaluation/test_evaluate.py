@@ -10,9 +10,11 @@ import torch
 
 from evaluation.anchors import AUTOENCODER, NOISE, RECORDED, STATIC, noise, static_copy
 from evaluation.catalogue import METRICS, find_metric
-from evaluation.evaluate import evaluate_cases, summarise
+from evaluation.evaluate import evaluate_cases
+from evaluation.protocols import Judges
+from evaluation.table import summarise
 from tests.evaluation.drawn import draw_cases
-from tests.evaluation.judged import TinyJudges
+from tests.evaluation.judged import tiny_judges
 
 PEOPLE = 4
 
@@ -35,7 +37,7 @@ def table(cases):
         "backwards": [case.frames.flip(0) for case in cases],
         "next person": [case.frames for case in cases[1:] + cases[:1]],
     }
-    return summarise(evaluate_cases(cases, made, TinyJudges.all()), reference_system=STATIC)
+    return summarise(evaluate_cases(cases, made, tiny_judges()), reference_system=STATIC)
 
 
 def mean(table, system: str, metric: str) -> float:
@@ -85,7 +87,7 @@ def test_differences_are_paired_and_have_intervals_from_four_people_on(table):
 
 def test_what_nobody_knows_of_real_people_is_not_scored(cases):
     real = [replace(case, motion=None, mouth=None) for case in cases[:1]]
-    scores = evaluate_cases(real, {RECORDED: [real[0].frames]}, TinyJudges())
+    scores = evaluate_cases(real, {RECORDED: [real[0].frames]}, Judges())
     by = {score.metric: score.value for score in scores}
     assert math.isnan(by["mouth r"])
     assert math.isnan(by["aligned mouth PSNR"])
@@ -97,7 +99,7 @@ def test_what_nobody_knows_of_real_people_is_not_scored(cases):
 def test_a_silent_clip_is_left_out_of_what_is_heard(cases):
     silent = replace(cases[0], clip=replace(cases[0].clip, waveform=torch.zeros_like(cases[0].clip.waveform)))
     both = [silent, cases[1]]
-    scores = evaluate_cases(both, {STATIC: [static_copy(case) for case in both]}, TinyJudges.all())
+    scores = evaluate_cases(both, {STATIC: [static_copy(case) for case in both]}, tiny_judges())
     heard = ("sound r", "sound r, best lag", "lag", "ADFD-local", "ADFD audio-local", "ADFD lag-local")
     assert all(math.isnan(score.value) == (score.person == silent.person) for score in scores if score.metric in heard)
     assert list(summarise(scores).means[STATIC, "ADFD-local"].people) == [cases[1].person]
@@ -105,13 +107,13 @@ def test_a_silent_clip_is_left_out_of_what_is_heard(cases):
 
 def test_clips_of_another_number_or_shape_are_refused(cases):
     with pytest.raises(ValueError, match="4 clips"):
-        evaluate_cases(cases, {"base": [cases[0].frames]}, TinyJudges())
+        evaluate_cases(cases, {"base": [cases[0].frames]}, Judges())
     with pytest.raises(ValueError, match="p2000 clip_00"):
-        evaluate_cases(cases[:1], {"base": [cases[0].frames[1:]]}, TinyJudges())
+        evaluate_cases(cases[:1], {"base": [cases[0].frames[1:]]}, Judges())
 
 
 def test_a_short_clip_has_no_sync(cases):
     short = [replace(c, frames=c.frames[:4], mel=c.mel[:4], motion=c.motion[:4], mouth=c.mouth[:4]) for c in cases[:1]]
-    by = {s.metric: s.value for s in evaluate_cases(short, {"base": [short[0].frames]}, TinyJudges.all())}
+    by = {s.metric: s.value for s in evaluate_cases(short, {"base": [short[0].frames]}, tiny_judges())}
     assert math.isnan(by["LSE-C-local"])
     assert torch.isfinite(torch.tensor(by["PSNR"]))

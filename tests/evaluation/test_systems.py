@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from zlib import crc32
 
 import pytest
 import torch
@@ -10,10 +11,10 @@ import torch
 from evaluation.anchors import CLEAN, RECORDED
 from evaluation.cases import client_cases
 from evaluation.finished_run import open_finished
-from evaluation.production import Sampling, produce
+from evaluation.production import noise_seed, produce
 from evaluation.systems import list_systems, make_anchors, nearest_strangers, swap_sounds
 from lightning_modules.base_folder import load_base
-from lightning_modules.sampling import animate
+from lightning_modules.sampling import SamplingOptions, animate
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_anchors_hold_the_clip_and_what_was_drawn(base, cases):
 def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers):
     names = [f"{model}, pose given" for model in ("base", "global adapter", "own adapter")]
     systems = [system for system in list_systems(run, cases, strangers) if system.name in names]
-    production = produce(run.base, systems, cases, Sampling(steps=1))
+    production = produce(run.base, systems, cases, SamplingOptions(steps=1))
     base, shared, own = (production.frames[name] for name in names)
     for one, other in ((base, shared), (base, own)):
         assert all((a.int() - b.int()).abs().max() <= 1 for a, b in zip(one, other, strict=True))
@@ -91,17 +92,18 @@ def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers
 @pytest.mark.slow
 def test_from_sound_alone_a_motion_is_drawn_as_generate_draws_it(run, base, cases, strangers, monkeypatch):
     """The tiny base knows no motion, so what would be drawn for one that does is given."""
-    case, seed, motion = cases[0], Sampling().seed_of(cases[0]), 0.2 * torch.ones(len(cases[0].sound), 6)
+    case, seed, motion = cases[0], noise_seed(0, cases[0]), 0.2 * torch.ones(len(cases[0].sound), 6)
     drawn = {(len(case.sound), "auto", seed): motion}
     monkeypatch.setattr("evaluation.production.choose_motion", lambda backbone, portrait, *how: drawn[how])
     sounding = [system for system in list_systems(run, cases, strangers) if system.name == "base, sound alone"]
-    (made,) = produce(run.base, sounding, cases[:1], Sampling(steps=1)).frames["base, sound alone"]
-    given, free = (animate(base, case.reference, case.sound, motion=m, steps=1, seed=seed) for m in (motion, None))
+    (made,) = produce(run.base, sounding, cases[:1], SamplingOptions(steps=1)).frames["base, sound alone"]
+    options = SamplingOptions(steps=1, seed=seed)
+    given, free = (animate(base, case.reference, case.sound, options, motion=m) for m in (motion, None))
     assert torch.equal(made, given)
     assert not torch.equal(made, free)
 
 
 def test_the_start_noise_follows_from_seed_and_clip(cases):
     first, second = cases
-    assert Sampling(seed=1).seed_of(first) != Sampling(seed=1).seed_of(second)
-    assert Sampling(seed=1).seed_of(first) == Sampling(seed=1, steps=4).seed_of(first) != Sampling().seed_of(first)
+    assert len({noise_seed(1, first), noise_seed(1, second), noise_seed(0, first)}) == 3
+    assert noise_seed(1, first) == crc32(b"1 p2000 clip_01")

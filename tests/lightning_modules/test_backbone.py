@@ -74,9 +74,9 @@ def test_only_clips_whose_motion_is_known_are_laid_on_it(backbone):
     inputs = {name: part.repeat(2, *[1] * (part.ndim - 1)) for name, part in _inputs(backbone).items()}
     inputs["has_motion"] = torch.tensor([1.0, 0.0])
     reference = Reference.of_batch(inputs)
-    beside = backbone.conditions(reference, inputs["mel"], inputs["motion"], inputs["has_motion"]).beside
+    conditions = backbone.conditions(reference, inputs["mel"], inputs["motion"], inputs["has_motion"])
     channels = reference.latents.shape[1]
-    still, moved, surface = beside.split([channels, channels, 3], dim=2)
+    still, moved, surface = conditions.extra_channels.split([channels, channels, 3], dim=2)
     assert torch.equal(moved[1], still[1])
     assert not torch.equal(moved[0], still[0])
     assert surface[0].abs().min(dim=0).values.max() > 0

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from lightning_modules.base_folder import design_base, load_base, save_base
 from lightning_modules.model_folder import fingerprint
 from lightning_modules.parts import WEIGHTS
-from lightning_modules.sampling import stream_denoised
+from lightning_modules.sampling import SamplingOptions, stream_denoised
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,8 @@ def speak(backbone):
     generator = torch.Generator().manual_seed(1)
     portrait = torch.randint(256, (3, 64, 64), generator=generator, dtype=torch.uint8)
     sound, motion = torch.randn(4, 20, 80, generator=generator), 0.3 * torch.randn(4, 6, generator=generator)
-    return torch.cat([piece.latents for piece in stream_denoised(backbone, portrait, sound, motion=motion, steps=1)])
+    denoised = stream_denoised(backbone, portrait, sound, SamplingOptions(steps=1), motion=motion)
+    return torch.cat([piece.latents for piece in denoised])
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.demo.person import PUBLIC_SEEDS, draw_person
+from datamodules.demo.folders import PUBLIC_SEEDS
+from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
 from datamodules.demo.sketch import Pose, Sketch
 from lightning_modules.head_motion import HEAD_SIZE, face_surface, lay_on, project, unproject

@@ -2,9 +2,7 @@
 
 import pytest
 
-from lightning_modules.model_folder import demand_replaceable, replace_folder
-
-MARK = "backbone.json"
+from lightning_modules.model_folder import BASE_FILE, demand_replaceable, replace_folder
 
 
 def fill(folder, *names):
@@ -15,17 +13,17 @@ def fill(folder, *names):
 
 
 def test_only_what_is_new_empty_or_alike_is_replaced(tmp_path):
-    demand_replaceable(tmp_path / "new", MARK)
-    demand_replaceable(tmp_path, MARK)
-    demand_replaceable(fill(tmp_path / "older", MARK, "unet/config.json"), MARK)
+    demand_replaceable(tmp_path / "new", BASE_FILE)
+    demand_replaceable(tmp_path, BASE_FILE)
+    demand_replaceable(fill(tmp_path / "older", BASE_FILE, "unet/config.json"), BASE_FILE)
     for taken in (fill(tmp_path / "runs", "demo/precious"), fill(tmp_path, "file") / "file"):
         with pytest.raises(ValueError, match=r"must be new or hold backbone\.json"):
-            demand_replaceable(taken, MARK)
+            demand_replaceable(taken, BASE_FILE)
 
 
 def test_what_a_replacement_that_was_cut_short_left_is_no_hindrance(tmp_path):
     fill(tmp_path / "base.old", "unet/config.json")
-    older, new = fill(tmp_path / "base", MARK), fill(tmp_path / "base.partial", MARK)
+    older, new = fill(tmp_path / "base", BASE_FILE), fill(tmp_path / "base.partial", BASE_FILE)
     replace_folder(new, older)
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
-    assert (older / MARK).read_text() == "base.partial"
+    assert (older / BASE_FILE).read_text() == "base.partial"

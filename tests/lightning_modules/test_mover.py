@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.optim import AdamW
 
-from datamodules.demo.person import PUBLIC_SEEDS, draw_person
+from datamodules.demo.folders import PUBLIC_SEEDS
+from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
 from lightning_modules.head_motion import lay_on
 from lightning_modules.losses import peak_signal_to_noise

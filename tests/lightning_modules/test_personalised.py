@@ -12,7 +12,7 @@ from lightning_modules.adapters import attach_adapter
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.personalised import find_adapters, load_personalised, pick_device
-from lightning_modules.sampling import stream_denoised
+from lightning_modules.sampling import SamplingOptions, stream_denoised
 from lightning_modules.talking_head import TalkingHead
 
 
@@ -37,7 +37,8 @@ def sample(backbone: Backbone) -> torch.Tensor:
     portrait = torch.randint(0, 256, (3, 64, 64), generator=generator, dtype=torch.uint8)
     mel = torch.randn(10, 20, 80, generator=generator)
     motion = 0.3 * torch.randn(10, 6, generator=generator)
-    return torch.cat([piece.latents for piece in stream_denoised(backbone, portrait, mel, steps=2, motion=motion)])
+    denoised = stream_denoised(backbone, portrait, mel, SamplingOptions(steps=2), motion=motion)
+    return torch.cat([piece.latents for piece in denoised])
 
 
 @pytest.mark.slow

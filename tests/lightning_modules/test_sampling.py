@@ -6,7 +6,7 @@ import torch
 from lightning_modules.base_folder import load_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.denoised import decode_stream
-from lightning_modules.sampling import TEMPERATURE, animate, draw_noise, stream_denoised
+from lightning_modules.sampling import TEMPERATURE, SamplingOptions, animate, draw_noise, stream_denoised
 from lightning_modules.windowing import group_windows
 
 
@@ -15,9 +15,10 @@ def backbone(tiny_base):
     return load_base(tiny_base)
 
 
-def latents_of(*args, **options):
-    """Return the latents of a whole clip (frames, C, h, w), for arguments of `stream_denoised`."""
-    return torch.cat([piece.latents for piece in stream_denoised(*args, **options)])
+def latents_of(backbone, portrait, mel, motion=None, **options):
+    """Return the latents of a whole clip (frames, C, h, w), for some of `SamplingOptions`."""
+    denoised = stream_denoised(backbone, portrait, mel, SamplingOptions(**options), motion=motion)
+    return torch.cat([piece.latents for piece in denoised])
 
 
 @pytest.mark.slow
@@ -25,7 +26,9 @@ def latents_of(*args, **options):
 def test_any_length_comes_out(backbone, frames):
     size, steps = backbone.shape.size, []
     portrait = torch.randint(0, 256, (3, size, size), dtype=torch.uint8)
-    video = animate(backbone, portrait, torch.randn(frames, 20, 80), steps=2, progress=steps.append)
+    mel, options = torch.randn(frames, 20, 80), SamplingOptions(steps=2)
+    stream = stream_denoised(backbone, portrait, mel, options, progress=steps.append)
+    video = torch.cat(list(decode_stream(backbone, stream)))
     assert video.shape == (frames, 3, size, size)
     assert video.dtype == torch.uint8
     assert sum(steps) == 2 * frames
@@ -34,7 +37,7 @@ def test_any_length_comes_out(backbone, frames):
 def test_the_seed_decides(backbone):
     portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
     mel = torch.randn(4, 20, 80)
-    first, again, other = (animate(backbone, portrait, mel, steps=2, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (animate(backbone, portrait, mel, SamplingOptions(steps=2, seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -79,7 +82,8 @@ def test_the_first_frames_come_before_the_last_are_begun(backbone):
     """What is at work at once is a few groups, however long the clip."""
     portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
     taken: list[int] = []
-    stream = stream_denoised(backbone, portrait, torch.randn(500, 20, 80), steps=2, batch=1, progress=taken.append)
+    mel, options = torch.randn(500, 20, 80), SamplingOptions(steps=2, batch=1)
+    stream = stream_denoised(backbone, portrait, mel, options, progress=taken.append)
     next(decode_stream(backbone, stream))
     assert sum(taken) < 2 * 50
 
@@ -89,7 +93,7 @@ def test_frames_come_with_the_reference_moved_onto_their_own_motion(tiny_base):
     backbone = load_base(tiny_base).requires_grad_(False)
     portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
     mel, motion = torch.randn(30, 20, 80), 0.2 * torch.randn(30, 6)
-    pieces = list(stream_denoised(backbone, portrait, mel, motion=motion, steps=1, batch=2))
+    pieces = list(stream_denoised(backbone, portrait, mel, SamplingOptions(steps=1, batch=2), motion=motion))
     assert len(pieces) > 2
     moved = backbone.move(backbone.look_at(portrait), motion[None])[0]
     torch.testing.assert_close(torch.cat([piece.moved.frames for piece in pieces]), moved)
@@ -100,9 +104,10 @@ def test_frames_come_with_the_reference_moved_onto_their_own_motion(tiny_base):
 def test_without_known_motion_or_a_mover_frames_come_without_one(tiny_base):
     backbone = load_base(tiny_base)
     portrait, mel = torch.zeros(3, backbone.shape.size, backbone.shape.size, dtype=torch.uint8), torch.randn(3, 20, 80)
-    assert next(stream_denoised(backbone, portrait, mel, steps=1)).moved is None
+    options = SamplingOptions(steps=1)
+    assert next(stream_denoised(backbone, portrait, mel, options)).moved is None
     backbone.mover = None
-    assert next(stream_denoised(backbone, portrait, mel, motion=torch.zeros(3, 6), steps=1)).moved is None
+    assert next(stream_denoised(backbone, portrait, mel, options, motion=torch.zeros(3, 6))).moved is None
 
 
 @pytest.mark.slow
@@ -112,7 +117,7 @@ def test_far_frames_do_not_depend_on_each_other(backbone):
     mel = torch.randn(40, 20, 80)
     changed = mel.clone()
     changed[36:] += 3.0
-    one, other = (animate(backbone, portrait, sound, steps=1) for sound in (mel, changed))
+    one, other = (animate(backbone, portrait, sound, SamplingOptions(steps=1)) for sound in (mel, changed))
     assert torch.equal(one[:28], other[:28])
     assert not torch.equal(one[36:], other[36:])
 
@@ -120,6 +125,6 @@ def test_far_frames_do_not_depend_on_each_other(backbone):
 def test_guidance_follows_the_sound_more(backbone):
     portrait = torch.randint(0, 256, (3, backbone.shape.size, backbone.shape.size), dtype=torch.uint8)
     mel = torch.randn(4, 20, 80)
-    plain = animate(backbone, portrait, mel, steps=2)
-    guided = animate(backbone, portrait, mel, steps=2, guidance_scale=4.0)
+    plain = animate(backbone, portrait, mel, SamplingOptions(steps=2))
+    guided = animate(backbone, portrait, mel, SamplingOptions(steps=2, guidance_scale=4.0))
     assert not torch.equal(plain, guided)

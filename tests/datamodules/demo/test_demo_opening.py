@@ -8,8 +8,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from datamodules.demo.face import Portrait
+from datamodules.demo.folders import PRIVATE_SEEDS, PUBLIC_SEEDS
 from datamodules.demo.opening import mouth_opening
-from datamodules.demo.person import PRIVATE_SEEDS, PUBLIC_SEEDS, draw_person
+from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
 from datamodules.demo.sketch import Pose
 

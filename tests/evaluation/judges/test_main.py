@@ -8,7 +8,7 @@ import pytest
 
 from datamodules.demo.people import make_demo_people
 from evaluation.judges.__main__ import train_judges
-from evaluation.judges.found import find_judges
+from evaluation.judges.available import find_judges
 
 STEPS = {"landmark_steps": 2, "sync_steps": 2, "identity_steps": 2}
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from datamodules.audio import log_mel_windows
-from datamodules.demo.person import HELD_OUT_SEEDS, name_of
+from datamodules.demo.folders import HELD_OUT_SEEDS
+from datamodules.demo.person import name_of
 from evaluation.judges.accuracy import score_faces, score_points, score_sync
 from evaluation.judges.augmentation import soften
-from evaluation.judges.found import LOCAL, load_judge
+from evaluation.judges.available import LOCAL, load_judge
 from evaluation.metrics.lip_sync import lip_sync
 from tests.evaluation.drawn import draw_clips
 

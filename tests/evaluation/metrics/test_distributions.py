@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from evaluation.metrics.distributions import frechet_distance, score_sets
+from evaluation.protocols import Judges
 from evaluation.scores import EVERYBODY
 from tests.evaluation.drawn import draw_cases
-from tests.evaluation.judged import Pooled, TinyJudges
+from tests.evaluation.judged import Pooled
 
 
 def test_the_frechet_distance_of_known_gaussians():
@@ -31,7 +32,7 @@ def test_every_system_gets_scores_of_all_clips_together():
         "noise": [torch.randint(256, frames.shape).to(torch.uint8) for frames in recorded],
         "static copy": [case.reference.expand_as(case.frames) for case in cases],
     }
-    scores = score_sets(cases, made, TinyJudges(inception=Pooled(), video=Pooled()))
+    scores = score_sets(cases, made, Judges(inception=Pooled(), video=Pooled()))
     assert {score.person for score in scores} == {EVERYBODY}
     by = {(score.system, score.metric): score.value for score in scores}
     assert {metric for _, metric in by} == {"FID-local", "KID-local", "FVD-local"}
@@ -43,10 +44,10 @@ def test_every_system_gets_scores_of_all_clips_together():
 
 def test_networks_that_are_absent_score_nothing():
     cases = draw_cases(1)
-    assert score_sets(cases, {"recorded": [case.frames for case in cases]}, TinyJudges()) == []
+    assert score_sets(cases, {"recorded": [case.frames for case in cases]}, Judges()) == []
 
 
 def test_clips_too_short_for_fvd_are_not_a_number():
     cases = draw_cases(1)
-    [score] = score_sets(cases, {"recorded": [case.frames for case in cases]}, TinyJudges(video=Pooled()))
+    [score] = score_sets(cases, {"recorded": [case.frames for case in cases]}, Judges(video=Pooled()))
     assert math.isnan(score.value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from datamodules.demo.person import HELD_OUT_SEEDS, draw_person
+from datamodules.demo.folders import HELD_OUT_SEEDS
+from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
 from evaluation.metrics.regions import EYES, MOUTH, aligned_mouth_psnr, lower_centre, mouth_psnr
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.evaluate import summarise
 from evaluation.reporting.figures import MEAN, Scale, draw_intervals
 from evaluation.reporting.sheet import save_sheet
 from evaluation.reporting.track_figure import draw_tracks
 from evaluation.reporting.videos import save_videos, side_by_side
 from evaluation.scores import Score
+from evaluation.table import summarise
 from tests.evaluation.drawn import draw_cases
 
 

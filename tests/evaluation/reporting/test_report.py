@@ -9,12 +9,13 @@ import pytest
 
 from evaluation.anchors import RECORDED, STATIC
 from evaluation.catalogue import METRICS
-from evaluation.evaluate import summarise
-from evaluation.production import Sampling
+from evaluation.protocols import Judges
 from evaluation.reporting.report import Findings, write_report
 from evaluation.scores import EVERYBODY, Score
+from evaluation.table import summarise
+from lightning_modules.sampling import SamplingOptions
 from tests.evaluation.drawn import draw_cases
-from tests.evaluation.judged import ColourFace, TinyJudges
+from tests.evaluation.judged import ColourFace
 
 OWN, BASE = "own adapter, pose given", "base, pose given"
 
@@ -37,7 +38,7 @@ def report(tiny_base, tmp_path, people: int, *, card: bool = True, known: bool =
     ]
     promises = ["| epsilon, coins secret | 3.21 |"] if card else []
     run = SimpleNamespace(folder=tmp_path, base=tiny_base, promises=lambda: promises)
-    findings = Findings(run, cases, Sampling(), TinyJudges(identity=ColourFace()), scores)
+    findings = Findings(run, cases, SamplingOptions(), Judges(identity=ColourFace()), scores)
     return write_report(findings, summarise(scores))
 
 

@@ -22,11 +22,11 @@ def _adapter(models):
 @torch.no_grad()
 def _outputs(ours, theirs, identity, **theirs_only):
     """Return what both denoisers make of the same latents and text, ours with noise in all of its own inputs."""
-    latents, beside = torch.randn(1, 4, FRAMES, 8, 8), torch.randn(1, 11, FRAMES, 8, 8)
+    latents, extra = torch.randn(1, 4, FRAMES, 8, 8), torch.randn(1, 11, FRAMES, 8, 8)
     text = torch.randn(FRAMES, 7, 16)
     streams = [identity.expand(FRAMES, 1, -1, -1), torch.randn(FRAMES, 1, 5, 16), torch.randn(FRAMES, 1, 4, 16)]
     time = torch.tensor([500])
-    made = ours(torch.cat([latents, beside], dim=1), time, encoder_hidden_states=(text, streams)).sample
+    made = ours(torch.cat([latents, extra], dim=1), time, encoder_hidden_states=(text, streams)).sample
     return made, theirs(latents, time, encoder_hidden_states=text, **theirs_only).sample
 
 

@@ -8,7 +8,7 @@ import torch
 from lightning_modules.args import MemoryArgs
 from lightning_modules.base_folder import load_base
 from lightning_modules.efficiency.memory import place
-from lightning_modules.sampling import stream_denoised
+from lightning_modules.sampling import SamplingOptions, stream_denoised
 from lightning_modules.talking_head import TalkingHead
 from tests.lightning_modules.batches import make_batch
 
@@ -69,7 +69,8 @@ def test_a_portrait_speaks_alike_from_wherever_its_weights_are(tiny_base):
     def speak(memory: MemoryArgs) -> torch.Tensor:
         backbone = place(load_base(tiny_base), torch.device("cpu"), "32", memory)
         with torch.no_grad():
-            return torch.cat([piece.latents for piece in stream_denoised(backbone, portrait, mel, steps=2)])
+            denoised = stream_denoised(backbone, portrait, mel, SamplingOptions(steps=2))
+            return torch.cat([piece.latents for piece in denoised])
 
     usual = speak(MemoryArgs())
     assert torch.equal(speak(MemoryArgs(offload=True, park_encoders=True)), usual)

@@ -5,7 +5,7 @@ import torch
 
 from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.pretraining.calibration import DOUBT, expect_copies, set_latent_scale
-from lightning_modules.sampling import animate
+from lightning_modules.sampling import SamplingOptions, animate
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_before_it_learned_anything_the_denoiser_copies(backbone, tmp_path):
     save_base(backbone, tmp_path / "base", dtype=torch.float32)
     kept = load_base(tmp_path / "base")
     assert kept.shape == backbone.shape
-    frames = animate(kept, portrait, torch.zeros(9, 20, 80), steps=1)
+    frames = animate(kept, portrait, torch.zeros(9, 20, 80), SamplingOptions(steps=1))
     with torch.no_grad():
         copied = kept.decode(kept.encode(portrait[None] / 127.5 - 1))
     torch.testing.assert_close(frames / 127.5 - 1, copied.clamp(-1, 1).expand(9, -1, -1, -1), atol=0.01, rtol=0)

@@ -1,4 +1,4 @@
-"""Work on many files in several processes, which end with this one."""
+"""A pool of processes for work on many files, which end with this one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def work_together(work: Callable[[Job], Result], jobs: Sequence[Job], processes: int, doing: str) -> Iterator[Result]:
+def map_in_processes(
+    work: Callable[[Job], Result], jobs: Sequence[Job], processes: int, doing: str
+) -> Iterator[Result]:
     """Yield `work` of each job, in their order, done in several processes; whoever stops asking stops them.
 
     They are started anew, not forked: torch's and decord's threads, and a GPU, do not survive a fork. A daemon, as on a

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from evaluation.judges.others import ArcFace, Inception, load_lpips
+from evaluation.judges.pretrained import ArcFace, Inception, load_lpips
 from evaluation.metrics.perceptual import perceptual_distance
 
 

@@ -9,8 +9,9 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from evaluation.judges import found
-from evaluation.judges.found import LOCAL, Judges, find_judges, load_judge
+from evaluation.judges import available
+from evaluation.judges.available import LOCAL, find_judges, load_judge
+from evaluation.protocols import Judges
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def offline(monkeypatch, tmp_path):
         raise AssertionError("A network was asked for something.")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(found, "INSIGHTFACE_MODELS", tmp_path / "packs")
+    monkeypatch.setattr(available, "INSIGHTFACE_MODELS", tmp_path / "packs")
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_weights_that_cannot_be_used_are_named(folder, caplog):
 
 
 def test_a_face_encoder_on_disk_is_preferred(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(found, "ArcFace", lambda path: path.name)
+    monkeypatch.setattr(available, "ArcFace", lambda path: path.name)
     for name in ("w600k_r50.onnx", "det_10g.onnx"):
         (tmp_path / "packs" / "buffalo_l").mkdir(parents=True, exist_ok=True)
         (tmp_path / "packs" / "buffalo_l" / name).touch()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
@@ -16,9 +15,9 @@ from datamodules.reading.cropping import INSIGHTFACE_MODELS
 from evaluation.judges.features import FrameFeatures, MouthMotion, PatchDistance
 from evaluation.judges.identity import JudgeEncoder
 from evaluation.judges.landmarks import LandmarkNet
-from evaluation.judges.others import ArcFace, Inception, load_lpips
+from evaluation.judges.pretrained import ArcFace, Inception, load_lpips
 from evaluation.judges.sync import SyncNet
-from evaluation.protocols import ClipJudge, FaceJudge, FeatureJudge, PerceptualJudge, PointJudge, SyncJudge
+from evaluation.protocols import Judges
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 ARCFACE = ("*/glintr100.onnx", "*/w600k_r50.onnx", "*/w600k_mbf.onnx")
@@ -31,18 +30,6 @@ Network = TypeVar("Network", bound=ModelMixin)
 Other = TypeVar("Other")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Judges:
-    """The networks at hand, each with a `name` and whether it is `local`; None where there is none."""
-
-    identity: FaceJudge | None = None
-    sync: SyncJudge | None = None
-    landmarks: PointJudge | None = None
-    perceptual: PerceptualJudge | None = None
-    inception: FeatureJudge | None = None
-    video: ClipJudge | None = None
 
 
 def find_judges(folder: str | Path = "assets/judges") -> Judges:

@@ -1,4 +1,4 @@
-"""Works ahead in a thread: while one piece is used, the next ones are made."""
+"""Makes pieces ahead of time in a thread: while one is used, the next ones are made."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
+AHEAD = 2
 
-def work_ahead(items: Iterable[Item], pieces: int = 2) -> Iterator[Item]:
-    """Yield `items` in their order, made by a thread of their own, at most `pieces` of them before they are asked for.
+
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield `items` in their order, made by a thread of their own, at most `AHEAD` of them before they are asked for.
 
     Two stages gain where their work lets go of Python's lock, as torch, PyAV and files do. What an item raises is
     raised here; when nobody asks any more, the thread ends with the item that it is at.
@@ -19,7 +21,7 @@ def work_ahead(items: Iterable[Item], pieces: int = 2) -> Iterator[Item]:
     source, end = iter(items), object()
     thread = ThreadPoolExecutor(max_workers=1)
     try:
-        waiting = deque(thread.submit(next, source, end) for _ in range(pieces))
+        waiting = deque(thread.submit(next, source, end) for _ in range(AHEAD))
         while (item := waiting.popleft().result()) is not end:
             waiting.append(thread.submit(next, source, end))
             yield item

@@ -13,7 +13,7 @@ from federation.whole_file import save_text
 from lightning_modules.model_folder import fingerprint
 
 
-def describe_footing(plan: Plan, bench: Bench) -> str:
+def describe_common_settings(plan: Plan, bench: Bench) -> str:
     """Return, as YAML, what all jobs of a suite must have in common and no job is named by."""
     bases = sorted({yaml.safe_load(job.settings)["module"]["init_args"]["base"] for job in plan.jobs})
     common = {
@@ -26,15 +26,15 @@ def describe_footing(plan: Plan, bench: Bench) -> str:
     return yaml.safe_dump(common, sort_keys=False)
 
 
-def demand_same_footing(path: Path, footing: str) -> None:
+def demand_same_settings(path: Path, common: str) -> None:
     """Write down what all jobs have in common, or hold it against what the earlier ones had.
 
     Raises:
         ValueError: If it is another base model, other people, or another way to score.
     """
     if not path.exists():
-        save_text(path, footing)
-    if path.read_text() != footing:
+        save_text(path, common)
+    if path.read_text() != common:
         raise ValueError(
             f"The base model, people and scoring of a suite must stay the same. Got others than {path} tells. Choose "
             "another `--out`, or remove this one."

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from datamodules.together import one_thread, work_together
+from datamodules.process_pool import map_in_processes, one_thread
 
 
 def tell(job):
@@ -26,19 +26,19 @@ def fail(job):
 
 
 def tell_from_a_daemon(answers):
-    answers.put(list(work_together(tell, [1, 2], 2, "counted")))
+    answers.put(list(map_in_processes(tell, [1, 2], 2, "counted")))
 
 
 @pytest.mark.slow
 def test_results_come_in_the_order_of_the_jobs_from_other_processes_of_one_thread():
-    done = list(work_together(tell, range(5), 2, "counted"))
+    done = list(map_in_processes(tell, range(5), 2, "counted"))
     assert [job for job, _, _ in done] == list(range(5))
     assert os.getpid() not in {process for _, process, _ in done}
     assert {threads for _, _, threads in done} == {1}
 
 
 def test_one_process_is_this_one():
-    assert {process for _, process, _ in work_together(tell, range(3), 1, "counted")} == {os.getpid()}
+    assert {process for _, process, _ in map_in_processes(tell, range(3), 1, "counted")} == {os.getpid()}
 
 
 @pytest.mark.slow
@@ -58,20 +58,20 @@ def listen(job):
 
 @pytest.mark.slow
 def test_an_interruption_is_this_processs_alone():
-    assert list(work_together(listen, [1, 2], 2, "listened")) == [True, True]
+    assert list(map_in_processes(listen, [1, 2], 2, "listened")) == [True, True]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_work_in_a_line():
     with pytest.raises(OSError, match=r"^A process that counted was killed"):
-        list(work_together(be_killed, [1, 2, 3], 2, "counted"))
+        list(map_in_processes(be_killed, [1, 2, 3], 2, "counted"))
 
 
 @pytest.mark.slow
 def test_what_a_job_raises_is_raised_here():
     with pytest.raises(ValueError, match="job 1"):
-        list(work_together(fail, [1, 2, 3], 2, "counted"))
+        list(map_in_processes(fail, [1, 2, 3], 2, "counted"))
 
 
 def test_threads_are_given_back():
@@ -92,7 +92,7 @@ def leave_a_note(path):
 @pytest.mark.slow
 def test_who_stops_asking_stops_the_work_and_each_process_leaves_in_order(tmp_path, capfd):
     jobs, others = [tmp_path / name for name in ("first", *"abcdef")], set(multiprocessing.active_children())
-    results = work_together(leave_a_note, jobs, 2, "slept")
+    results = map_in_processes(leave_a_note, jobs, 2, "slept")
     next(results)
     while len(list(tmp_path.glob("*.begun"))) < 3:
         time.sleep(0.05)

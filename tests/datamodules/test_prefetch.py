@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from datamodules.ahead import work_ahead
+from datamodules.prefetch import AHEAD, prefetch
 
 
 def count_made(made: list[int]):
@@ -16,16 +16,16 @@ def count_made(made: list[int]):
 
 
 def test_everything_comes_in_order():
-    assert list(work_ahead(range(100), pieces=3)) == list(range(100))
-    assert list(work_ahead([])) == []
+    assert list(prefetch(range(100))) == list(range(100))
+    assert list(prefetch([])) == []
 
 
 def test_no_more_is_made_than_may_wait():
     made: list[int] = []
-    stream = work_ahead(count_made(made), pieces=2)
+    stream = prefetch(count_made(made))
     assert next(stream) == 0
     stream.close()
-    assert len(made) <= 3
+    assert len(made) <= AHEAD + 1
 
 
 def test_one_is_made_while_another_is_used():
@@ -37,7 +37,7 @@ def test_one_is_made_while_another_is_used():
         second.set()
         yield 2
 
-    for _ in work_ahead(make()):
+    for _ in prefetch(make()):
         assert second.wait(timeout=10)
 
 
@@ -46,7 +46,7 @@ def test_what_goes_wrong_is_raised_in_its_place():
         yield 1
         raise OSError("broken")
 
-    stream = work_ahead(make())
+    stream = prefetch(make())
     assert next(stream) == 1
     with pytest.raises(OSError, match="broken"):
         next(stream)
@@ -54,7 +54,7 @@ def test_what_goes_wrong_is_raised_in_its_place():
 
 def test_no_thread_is_left():
     before = set(threading.enumerate())
-    stream = work_ahead(iter(int, 1))
+    stream = prefetch(iter(int, 1))
     next(stream)
     assert set(threading.enumerate()) > before
     stream.close()
