@@ -57,7 +57,7 @@ def assemble(
         zero_terminal_snr: Start from pure noise and predict velocities; makes nothing of use before it is trained.
         seed: Of the weights that are not trained yet.
     """
-    check_options(parts, size)  # before imports that take seconds
+    demand_options(parts, size)  # before imports that take seconds
 
     import torch
 
@@ -81,7 +81,7 @@ def assemble(
     print(f"The base model is in {out}; {out}/README.md says what is untrained, and under which licences it stands.")
 
 
-def check_options(parts: PartsArgs, size: int) -> None:
+def demand_options(parts: PartsArgs, size: int) -> None:
     """Raise ValueError if an option is out of range or contradicts another."""
     if size < 64 or size % 64:
         raise ValueError(f"`--size` must be a multiple of 64 pixels. Got {size}.")

@@ -55,7 +55,7 @@ def serve(
     place = DeviceHome(Path(home))
     session, client = place.open_session()
     load = partial(load_training, settings, str(place.folder), clips, client, accelerator, local_steps)
-    with place.occupied(), closing(TrainingProcess(client, load)) as training:
+    with place.lock(), closing(TrainingProcess(client, load)) as training:
         device = make_device(settings, place, session, client, training)
         device.half.warm_up(device.size, device.norm.first)
         training.wait_until_loaded()
@@ -87,20 +87,20 @@ def make_device(
     from federation.secure_aggregation.client import SecureClient
     from pipeline import client_steps
 
-    (settled, seed), clients = read_agreed(config), len(session.roster.clients)
+    (agreed, seed), clients = read_agreed(config), len(session.roster.clients)
     limits = place.owner_limits()
-    limits.demand(settled.terms(session.config.honest))
-    demand_provision(session, settled)
-    keys = settled.keys(seed)
-    sampling, steps = client_steps(keys, settled, clients)
+    limits.demand(agreed.terms(session.config.honest))
+    demand_provision(session, agreed)
+    keys = agreed.keys(seed)
+    sampling, steps = client_steps(keys, agreed, clients)
     return Device(
         SecureClient(client, place.identity, session, keys, place.memory),
-        ClientHalf(client, session.roster.clients, [*sampling, *steps], settled.clipping),
+        ClientHalf(client, session.roster.clients, [*sampling, *steps], agreed.clipping),
         training,
-        DeviceBooks(place.open_ledger(limits), session, settled.release(clients)),
-        SignedNorm(settled.privacy.clip_norm, settled.clipping, settled.contributing),
-        settled.federation.rounds,
-        epoch_rounds=settled.security.epoch_rounds,
+        DeviceBooks(place.open_ledger(limits), session, agreed.release(clients)),
+        SignedNorm(agreed.privacy.clip_norm, agreed.clipping, agreed.contributing),
+        agreed.federation.rounds,
+        epoch_rounds=agreed.security.epoch_rounds,
     )
 
 

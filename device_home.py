@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from federation.deployment.session_file import read_session, write_session
-from federation.occupied import occupied
+from federation.folder_lock import lock_folder
 from federation.privacy.device_ledger import DeviceLedger
 from federation.privacy.owner import OwnerLimits
 from federation.secure_aggregation.errors import SessionError
@@ -56,13 +56,13 @@ class DeviceHome:
         """Return the device's own key."""
         return Ed25519PrivateKey.from_private_bytes(read_key(self._given("identity.key")))
 
-    def occupied(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Keep other processes out, as long as this one lives at most.
 
         Raises:
             ValueError: If another is in: each would take the other's socket away, and answer for the same device.
         """
-        return occupied(
+        return lock_folder(
             self.folder, f"`--home` is one process's at a time. Another runs in {self.folder}. End it first."
         )
 

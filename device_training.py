@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.client_training import ClientTrainer
 from federation.deployment.local_training import LocalTraining
@@ -17,7 +18,6 @@ from federation.deployment.signed_settings import demand_signed
 from federation.preparation import prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.seeding import seed_training
-from federation.settled import Settled
 from launching import make_fabric, read_clients
 from train import make_parser
 
@@ -38,9 +38,9 @@ class Settings:
     precision: str
 
     @property
-    def settled(self) -> Settled:
+    def agreed(self) -> AgreedSettings:
         """Return what server and devices must have alike, beside seed and model."""
-        return Settled(self.privacy, self.federation, self.aggregation, self.security, self.clipping)
+        return AgreedSettings(self.privacy, self.federation, self.aggregation, self.security, self.clipping)
 
 
 def read_settings(config: str, overrides: Sequence[str] = ()) -> Settings:
@@ -52,14 +52,14 @@ def read_settings(config: str, overrides: Sequence[str] = ()) -> Settings:
     return Settings(**{field.name: made[field.name] for field in fields(Settings)})
 
 
-def read_agreed(config: str) -> tuple[Settled, int]:
+def read_agreed(config: str) -> tuple[AgreedSettings, int]:
     """Return what server and devices must have alike, and the seed, without making a module or data."""
     parser = make_parser([])
     chosen = parser.parse_args(["--config", config])
     for part in ("module", "data"):
         chosen.pop(part)
     made = parser.instantiate(chosen)
-    return Settled(*(made[name] for name in Settled._fields)), made.seed
+    return AgreedSettings(*(made[name] for name in AgreedSettings._fields)), made.seed
 
 
 def load_training(
@@ -82,7 +82,7 @@ def load_training(
     own = ["--data.root", clips, "--data.people", f'["{client}"]', "--data.cache_dir", str(folder / "cache")]
     settings = read_settings(config, own)
     session = read_session(folder / "session.json")
-    demand_signed(session, settings.module, settings.seed, settings.settled)
+    demand_signed(session, settings.module, settings.seed, settings.agreed)
     states = PersonalStates.of(folder / "states", settings.module, session)
     fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)
     if fabric.device.type == "cpu":

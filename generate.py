@@ -104,7 +104,7 @@ def generate(
     playback = Playback(fps, size)
     if compile and (memory.eight_bit or memory.offload):
         raise ValueError("`--compile` needs weights at hand. Got memory.eight_bit or memory.offload. Leave one out.")
-    check_output(output, inputs=[source_image, driving_audio, driving_video])
+    demand_output(output, inputs=[source_image, driving_audio, driving_video])
     chosen = pick_device(device)
     picture = read_picture(source_image)
     driving = read_driving(driving_audio, driving_video)
@@ -167,7 +167,7 @@ def film(
             )
 
 
-def check_output(output: str, inputs: list[str | None]) -> None:
+def demand_output(output: str, inputs: list[str | None]) -> None:
     """Refuse an output that cannot be an mp4 or would replace what it is made from.
 
     Raises:

@@ -22,11 +22,11 @@ from datamodules.clients import ClientDataModule
 from datamodules.demo.folders import fill_if_demo
 from datamodules.first_device import is_first_device, speak_once
 from datamodules.video import write_video
+from federation.agreed_settings import AgreedSettings
 from federation.checkpoints import RoundFolders
+from federation.folder_lock import lock_folder
 from federation.hooks import FederationCallback
-from federation.occupied import occupied
 from federation.protocols import FederatedData, FederatedModule
-from federation.settled import Settled
 from federation.strategy import register_strategies
 from federation.vectors import read_vector, write_vector
 from lightning_modules.base_folder import load_base, save_base
@@ -34,7 +34,7 @@ from lightning_modules.model_folder import fingerprint
 from lightning_modules.talking_head import TalkingHead
 
 
-def open_folder(out_dir: str | None, resume: str | None) -> Path:
+def choose_run_folder(out_dir: str | None, resume: str | None) -> Path:
     """Return the folder of the run, without making it.
 
     Raises:
@@ -53,7 +53,7 @@ def open_folder(out_dir: str | None, resume: str | None) -> Path:
     return folder
 
 
-def work_in(folder: Path) -> AbstractContextManager[None]:
+def lock_run_folder(folder: Path) -> AbstractContextManager[None]:
     """Keep other runs out of a folder; further devices of a run, which start here again, are let in.
 
     Raises:
@@ -61,7 +61,7 @@ def work_in(folder: Path) -> AbstractContextManager[None]:
     """
     if not is_first_device():
         return nullcontext()
-    return occupied(folder, f"A run's folder is one process's at a time. Another works in {folder}. Wait for it.")
+    return lock_folder(folder, f"A run's folder is one process's at a time. Another works in {folder}. Wait for it.")
 
 
 def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -> Fabric:
@@ -118,15 +118,15 @@ def make_observers(
     data: FederatedData,
     public: ClientDataModule | None,
     args: ObserverArgs,
-    settled: Settled,
+    agreed: AgreedSettings,
     folder: Path,
 ) -> list[FederationCallback]:
     """Return what shows and keeps a run; a module without `denoising_error` or `generate` is not asked for them."""
-    monitor, federation = Monitor(folder), settled.federation
+    monitor, federation = Monitor(folder), agreed.federation
     observers: list[FederationCallback] = [Progress(federation.rounds, federation.local_steps, fabric.world_size)]
     clips_are_here = isinstance(data, LightningDataModule)
     if not clips_are_here:  # a simulation shows all that clients do
-        observers.insert(0, Contributions(settled.aggregation.beta))
+        observers.insert(0, Contributions(agreed.aggregation.beta))
     if hasattr(module, "export_adapter"):  # before what takes long: a crash should leave the newest adapters
         clients = data.clients if module.personal_parameters() and clips_are_here else []
         whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None

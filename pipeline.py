@@ -17,18 +17,18 @@ from callbacks.masking import SecureAggregation
 from callbacks.noise import DistributedNoise
 from callbacks.privacy_off import PrivacyOff
 from callbacks.sampling import HiddenSampling, VisibleSampling
+from federation.agreed_settings import AgreedSettings
 from federation.args import OwnerArgs
 from federation.hooks import FederationCallback
 from federation.privacy.keys import KeySource
 from federation.privacy.owner import OwnerLimits
-from federation.settled import Settled
 
 SMALLEST_SHARE = 0.25
 """The server divides by at least this share of the expected number of contributors, however the noise falls."""
 
 
 def build_pipeline(
-    keys: KeySource, settled: Settled, owner: OwnerArgs, *, clients: int, out_dir: Path, remote: bool = False
+    keys: KeySource, agreed: AgreedSettings, owner: OwnerArgs, *, clients: int, out_dir: Path, remote: bool = False
 ) -> list[FederationCallback]:
     """Return what happens to an update between client and server, in the one order that is private.
 
@@ -36,38 +36,38 @@ def build_pipeline(
     and the weights are left, and the run says so. Where the devices are elsewhere (`remote`), each keeps its own ledger
     and masks for itself; the server halves of the other steps are the same.
     """
-    sampling, steps = client_steps(keys, settled, clients)
+    sampling, steps = client_steps(keys, agreed, clients)
     limits = OwnerLimits.read(owner.limits) if owner.limits else None
-    if not settled.privacy.enabled:
-        return [PrivacyOff(out_dir, settled.terms(honest=0), limits), *sampling, *steps]
-    budget = PrivacyBudget(out_dir, settled, clients, simulation=not remote)
+    if not agreed.privacy.enabled:
+        return [PrivacyOff(out_dir, agreed.terms(honest=0), limits), *sampling, *steps]
+    budget = PrivacyBudget(out_dir, agreed, clients, simulation=not remote)
     if remote:
         return [budget, *sampling, *steps]
     folder = Path(owner.ledgers or out_dir / "devices")
     return [
         budget,
         *sampling,
-        DeviceLedgers(folder, budget.promise, settled.terms(budget.promise.least_honest), limits),
+        DeviceLedgers(folder, budget.promise, agreed.terms(budget.promise.least_honest), limits),
         *steps,
-        SecureAggregation(keys, settled.security, settled.digest()),
+        SecureAggregation(keys, agreed.security, agreed.digest()),
     ]
 
 
 def client_steps(
-    keys: KeySource, settled: Settled, clients: int
+    keys: KeySource, agreed: AgreedSettings, clients: int
 ) -> tuple[list[FederationCallback], list[FederationCallback]]:
     """Return the steps that a client takes with its update before it is masked: sampling, then weight, clip, noise.
 
     A device in a deployment takes the very same ones.
     """
-    federation, aggregation = settled.federation, settled.aggregation
+    federation, aggregation = agreed.federation, agreed.aggregation
     coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)
     sampling = [] if coins is None else [coins(keys, federation.sample_rate)]
     weights = aggregation if federation.aggregation == "isfa" else replace(aggregation, gamma=0.0)
-    if not settled.privacy.enabled:
+    if not agreed.privacy.enabled:
         return sampling, [ISFAAggregation(weights)]
     return sampling, [
-        ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * settled.sample_rate),
-        ClipUpdate(keys, settled.contributing),
-        DistributedNoise(keys, settled.release(clients).noise_multiplier, settled.security),
+        ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * agreed.sample_rate),
+        ClipUpdate(keys, agreed.contributing),
+        DistributedNoise(keys, agreed.release(clients).noise_multiplier, agreed.security),
     ]

@@ -73,11 +73,11 @@ def pretrain(
     from lightning_modules.pretraining.fitting import Stage
     from lightning_modules.pretraining.model_card import add_history, score_base, write_card
     from lightning_modules.pretraining.small import SMALL
-    from stage_zero import check_steps, fit_parts
+    from stage_zero import demand_steps, fit_parts
 
     drawn = data_root == PUBLIC
     held_out = held_out or (HELD_OUT if drawn else None)
-    check_options(None if drawn else held_out, size, window, devices)
+    demand_options(None if drawn else held_out, size, window, devices)
     demand_replaceable(out, BASE_FILE)
     if accelerator == "cpu" and devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
@@ -85,7 +85,7 @@ def pretrain(
     speak_once()
     torch.manual_seed(seed)
     backbone = load_base(init) if init else new_base(BackboneShape(size, window), SMALL)
-    check_steps(backbone, steps, size)
+    demand_steps(backbone, steps, size)
     if drawn and is_first_device():
         fill_demo_folder(PUBLIC, processes=2, people=people)
         fill_demo_folder(HELD_OUT)
@@ -114,7 +114,7 @@ def pretrain(
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
 
 
-def check_options(held_out: str | None, size: int, window: int, devices: int) -> None:
+def demand_options(held_out: str | None, size: int, window: int, devices: int) -> None:
     """Raise ValueError, before hours of training, if an option is out of range or would be refused at their end."""
     if held_out is not None and not Path(held_out).is_dir():
         raise ValueError(f"`--held_out` must be a folder of people. Got {held_out}, which is none. Leave it out.")

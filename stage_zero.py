@@ -24,7 +24,7 @@ from lightning_modules.pretraining.tasks import (
 )
 
 
-def check_steps(backbone: Backbone, steps: Steps, size: int) -> None:
+def demand_steps(backbone: Backbone, steps: Steps, size: int) -> None:
     """Raise ValueError if frames are not of the base's size, or a part is to be trained that only others can train."""
     if size != backbone.shape.size:
         raise ValueError(f"`--size` must be the base model's, {backbone.shape.size}. Got {size}.")

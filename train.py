@@ -100,37 +100,44 @@ def train(
         The folder of the run.
     """
     from callbacks.saved_settings import SavedSettings
-    from deploying import EnrolledClients, demand_remote, join_devices
+    from federation.agreed_settings import AgreedSettings
     from federation.group_training import demand_groups
     from federation.rounds import FederatedRounds
-    from federation.settled import Settled
-    from launching import make_fabric, make_observers, open_folder, read_clients, read_public_people, work_in
+    from launching import (
+        choose_run_folder,
+        lock_run_folder,
+        make_fabric,
+        make_observers,
+        read_clients,
+        read_public_people,
+    )
     from pipeline import build_pipeline
+    from remote_training import EnrolledClients, demand_remote, join_devices
 
     if transport == "flower":
         demand_remote(privacy, federation, owner, devices, clients_at_once)
     demand_groups(module, federation, clients_at_once)
-    folder = open_folder(out_dir, resume)
+    folder = choose_run_folder(out_dir, resume)
     fabric = make_fabric(accelerator, devices, strategy, precision)
-    settled = Settled(privacy, federation, aggregation, security, clipping)
-    remote = join_devices(deployment, module, seed, settled) if transport == "flower" else None
+    agreed = AgreedSettings(privacy, federation, aggregation, security, clipping)
+    remote = join_devices(deployment, module, seed, agreed) if transport == "flower" else None
     enrolled = [] if remote is None else list(remote.session.roster.clients)
     people = read_clients(data, module, processes=devices) if remote is None else EnrolledClients(enrolled)
     public = read_public_people(observers.public_root, data, module)
     pipeline = build_pipeline(
-        settled.keys(seed), settled, owner, clients=len(people.clients), out_dir=folder, remote=remote is not None
+        agreed.keys(seed), agreed, owner, clients=len(people.clients), out_dir=folder, remote=remote is not None
     )
-    with work_in(folder), nullcontext() if remote is None else closing(remote.nodes):
+    with lock_run_folder(folder), nullcontext() if remote is None else closing(remote.nodes):
         fabric.launch()
         rounds = FederatedRounds(
             fabric,
             module,
             people,
-            settled,
+            agreed,
             pipeline=pipeline,
             observers=[
                 SavedSettings(folder, settings),
-                *make_observers(fabric, module, people, public, observers, settled, folder),
+                *make_observers(fabric, module, people, public, observers, agreed, folder),
             ],
             checkpoint_dir=folder / "checkpoints",
             seed=seed,

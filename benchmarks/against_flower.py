@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.cpu_time import best_of, timed
 from benchmarks.report import Bar
 from benchmarks.secure_rounds import SecureRounds
-from federation.privacy.cohort import provision
+from federation.privacy.cohort_counts import provision
 from federation.privacy.keys import OperatingSystemKeys
 from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.keys import KeyPair

@@ -17,7 +17,7 @@ from benchmarks.report import markdown_table, save_results
 from commandline import run_command
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
-    from benchmarks.synthetic import Cohort
+    from benchmarks.synthetic import SyntheticClients
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Comparison:
         }
 
 
-def compare(cohort: "Cohort", group_sizes: list[int], turns: int) -> Comparison:
+def compare(cohort: "SyntheticClients", group_sizes: list[int], turns: int) -> Comparison:
     """Time a cohort's rounds; the first turn warms up and is not counted."""
     seconds: dict[int, list[float]] = {at_once: [] for at_once in group_sizes}
     for turn in range(turns + 1):
@@ -68,7 +68,7 @@ def measure_batched_clients(
         precision: As for train.py.
         out: Where the figures go; nowhere if not given.
     """
-    from benchmarks.synthetic import Cohort
+    from benchmarks.synthetic import SyntheticClients
     from federation.preparation import prepare_module
     from launching import make_fabric
     from lightning_modules.talking_head import TalkingHead
@@ -76,7 +76,7 @@ def measure_batched_clients(
     fabric = make_fabric(accelerator, 1, "auto", precision)
     head = prepare_module(fabric, TalkingHead(base))
     group_sizes = [2**power for power in range(clients.bit_length()) if 2**power <= clients]
-    cohort = Cohort(fabric, head, clips, head.backbone.shape.window, clients, steps)
+    cohort = SyntheticClients(fabric, head, clips, head.backbone.shape.window, clients, steps)
     comparison = compare(cohort, group_sizes, turns)
     rows = [[at_once, median(comparison.seconds[at_once]), ratio] for at_once, ratio in comparison.ratios.items()]
     print(markdown_table(["clients at once", "seconds of a round", "times as fast"], rows))

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.report import Bar
 from federation.privacy.accountant import Release, epsilon_after
-from federation.privacy.cohort import provision
+from federation.privacy.cohort_counts import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import OperatingSystemKeys
 from federation.privacy.planning import plan_noise

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.cpu_time import timed
 from benchmarks.report import Bar
 from benchmarks.secure_rounds import STAGES, SecureRounds
-from federation.privacy.cohort import Cohort, provision
+from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import OperatingSystemKeys
 from federation.privacy.planning import plan_noise
@@ -59,7 +59,7 @@ def measure_round(dimension: int, clients: int, dropouts: int, rounds: int) -> t
     ]
 
 
-def encode_some(dimension: int, cohort: Cohort) -> Encoding:
+def encode_some(dimension: int, cohort: CohortCounts) -> Encoding:
     """Clip some vectors and add noise to them."""
     grid, keys, generator = Grid(1.0, dimension), OperatingSystemKeys(), np.random.default_rng(0)
     sampler, table = timed(DiscreteGaussian, plan_noise(NOISE_MULTIPLIER, grid, cohort).variance)

@@ -12,10 +12,10 @@ from lightning.fabric import Fabric
 from benchmarks.stopwatch import Stopwatch
 from callbacks.held_out_loss import DenoisingModule, HeldOutData
 from datamodules.clients import ClientDataModule
+from federation.agreed_settings import AgreedSettings
 from federation.hooks import FederationCallback
 from federation.privacy.keys import OperatingSystemKeys
 from federation.rounds import FederatedRounds
-from federation.settled import Settled
 from launching import make_fabric, read_clients
 from pipeline import build_pipeline
 from train import make_parser
@@ -87,14 +87,14 @@ def run_timed(settings: Any, folder: Path, wrap: Callable[[Pipeline], Pipeline] 
     if isinstance(data, ClientDataModule):
         for client in data.clients:
             data.encoded(client, "train")
-    settled = Settled(privacy, federation, settings.aggregation, settings.security, settings.clipping)
-    pipeline = build_pipeline(OperatingSystemKeys(), settled, settings.owner, clients=len(data.clients), out_dir=folder)
+    agreed = AgreedSettings(privacy, federation, settings.aggregation, settings.security, settings.clipping)
+    pipeline = build_pipeline(OperatingSystemKeys(), agreed, settings.owner, clients=len(data.clients), out_dir=folder)
     watch = Stopwatch()
     FederatedRounds(
         fabric,
         module,
         data,
-        settled,
+        agreed,
         pipeline=wrap(pipeline),
         observers=[watch],
         checkpoint_dir=folder / "checkpoints",

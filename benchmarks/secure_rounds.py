@@ -11,7 +11,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.cpu_time import timed
-from federation.privacy.cohort import Cohort
+from federation.privacy.cohort_counts import CohortCounts
 from federation.privacy.keys import OperatingSystemKeys
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import InMemory
@@ -40,7 +40,7 @@ class StageCosts:
 class SecureRounds:
     """A session on the complete graph against an active server; every run is one attempt at its only round."""
 
-    cohort: Cohort
+    cohort: CohortCounts
     """All of whom are enrolled."""
     dimension: int
     """D."""

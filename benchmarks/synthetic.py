@@ -129,7 +129,7 @@ class RandomClients:
 
 
 @dataclass
-class Cohort:
+class SyntheticClients:
     """Clients that train in one module, so many at once as is asked for."""
 
     fabric: Fabric

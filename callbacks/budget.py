@@ -7,16 +7,17 @@ from pathlib import Path
 from typing_extensions import override
 
 from callbacks.conclusion import CARD, Spent, conclude, gather_facts
-from callbacks.promise import Promise, keep_terms
+from callbacks.kept_terms import keep_terms
 from callbacks.shouting import shout
+from federation.agreed_settings import AgreedSettings
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Accountant, Release
 from federation.privacy.card import PrivacyFacts, privacy_card
-from federation.privacy.cohort import provision
+from federation.privacy.cohort_counts import provision
 from federation.privacy.composition import Epsilon
 from federation.privacy.ledger import HEAD_NOTE, RELEASED_NOTE, Ledger
+from federation.privacy.promise import Promise
 from federation.privacy.total_delta import total_delta
-from federation.settled import Settled
 from federation.update import RoundState
 from federation.whole_file import save_text
 
@@ -32,7 +33,7 @@ class PrivacyBudget(FederationCallback):
 
     Args:
         out_dir: Folder of the run; gets `privacy_ledger.jsonl` and `privacy_card.md`.
-        settled: Budget and delta, the rounds they must last for, sampling, and who may betray or fail.
+        agreed: Budget and delta, the rounds they must last for, sampling, and who may betray or fail.
         clients: How many are enrolled.
         simulation: Whether this machine plays all devices.
 
@@ -40,10 +41,10 @@ class PrivacyBudget(FederationCallback):
         ValueError: On fewer than 8 clients, unless that is allowed for, or a delta that some client could fill alone.
     """
 
-    def __init__(self, out_dir: Path, settled: Settled, clients: int, simulation: bool = True) -> None:
-        federation, security = settled.federation, settled.security
-        cohort, release = provision(clients, security.colluding_share, security.dropout_share), settled.release(clients)
-        self.promise = Promise(cohort, release, federation.sampling, settled.privacy, security, simulation)
+    def __init__(self, out_dir: Path, agreed: AgreedSettings, clients: int, simulation: bool = True) -> None:
+        federation, security = agreed.federation, agreed.security
+        cohort, release = provision(clients, security.colluding_share, security.dropout_share), agreed.release(clients)
+        self.promise = Promise(cohort, release, federation.sampling, agreed.privacy, security, simulation)
         self.out_dir, self.rounds, self.visible = out_dir, federation.rounds, federation.sampling == "visible"
 
     @override

@@ -6,7 +6,7 @@ import numpy as np
 from typing_extensions import override
 
 from federation.hooks import FederationCallback
-from federation.privacy.clip_norm import STEPS_NOTE, append_clip_bit, check_clip_norm, replay_clip_norm
+from federation.privacy.clip_norm import STEPS_NOTE, append_clip_bit, demand_clip_norm, replay_clip_norm
 from federation.privacy.keys import KeySource
 from federation.privacy.sensitivity import clip_to_grid, decode
 from federation.update import Aggregate, ClientUpdate, RoundState
@@ -30,11 +30,11 @@ class ClipUpdate(FederationCallback):
 
     @override
     def on_run_start(self, state: RoundState) -> None:
-        check_clip_norm(state.clip_norm, state.clipping)
+        demand_clip_norm(state.clip_norm, state.clipping)
 
     @override
     def on_round_start(self, state: RoundState) -> None:
-        check_clip_norm(state.clip_norm, state.clipping)
+        demand_clip_norm(state.clip_norm, state.clipping)
 
     @override
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:

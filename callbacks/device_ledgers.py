@@ -8,12 +8,12 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from callbacks.promise import Promise
 from callbacks.shouting import shout
 from federation.hooks import FederationCallback
 from federation.privacy.device_ledger import Answer, DeviceLedger, device_ledger_path
 from federation.privacy.ledger import RELEASED_NOTE
 from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
+from federation.privacy.promise import Promise
 from federation.update import RoundState
 
 DATA_SET = "clips"

@@ -9,7 +9,7 @@ from callbacks.enrolment import Enrolment
 from federation.args import SecurityArgs
 from federation.deployment.broadcast import Broadcast
 from federation.hooks import FederationCallback
-from federation.privacy.cohort import provision
+from federation.privacy.cohort_counts import provision
 from federation.privacy.keys import KeySource
 from federation.privacy.ledger import RELEASED_NOTE
 from federation.secure_aggregation.client import SecureClient

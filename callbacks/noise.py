@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from federation.args import SecurityArgs
 from federation.hooks import FederationCallback
-from federation.privacy.cohort import provision
+from federation.privacy.cohort_counts import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import KeySource
 from federation.privacy.planning import NoisePlan, plan_noise

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from callbacks.conclusion import CARD
-from callbacks.promise import keep_terms
+from callbacks.kept_terms import keep_terms
 from callbacks.shouting import shout
 from federation.hooks import FederationCallback
 from federation.privacy.card import no_privacy_card

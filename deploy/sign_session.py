@@ -38,9 +38,9 @@ def sign_session(settings: str, authority: str, roster: str, output: str, editio
 
     clients, key = read_roster(Path(roster)), open_authority(Path(authority))
     chosen = read_settings(settings)
-    agreed = plan_session(chosen.module, chosen.seed, chosen.settled, len(clients))
-    write_session(Path(output), Session.sign(Roster.sign(clients, key, edition), agreed, os.urandom(32), key))
-    print(f"{output}: {len(clients)} clients, {agreed.threshold} shares open a secret, {agreed.colluders} may collude.")
+    config = plan_session(chosen.module, chosen.seed, chosen.agreed, len(clients))
+    write_session(Path(output), Session.sign(Roster.sign(clients, key, edition), config, os.urandom(32), key))
+    print(f"{output}: {len(clients)} clients, {config.threshold} shares open a secret, {config.colluders} may collude.")
 
 
 def read_roster(path: Path) -> dict[str, Ed25519PublicKey]:

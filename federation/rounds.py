@@ -11,6 +11,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from federation.aggregation import ServerOptimizer
+from federation.agreed_settings import AgreedSettings
 from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
 from federation.client_training import ClientTrainer
@@ -21,7 +22,6 @@ from federation.local_cohort import LocalCohort
 from federation.preparation import fingerprint_frozen, prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.server_state import ServerState
-from federation.settled import Settled
 from federation.update import RoundState
 from federation.vectors import read_vector
 
@@ -36,7 +36,7 @@ class FederatedRounds:
         fabric: Launched. More than one device needs `strategy="client_parallel"`.
         module: Trained in place, one per device; rank 0's initial weights are given to all devices.
         data: The clients' clips, already set up.
-        settled: Rounds, local steps, how updates are averaged, the first clip norm and how it moves. With privacy
+        agreed: Rounds, local steps, how updates are averaged, the first clip norm and how it moves. With privacy
             enabled, the pipeline leaves uint32 residues in `update.wire`; else the float64 `vector` is summed.
         pipeline: ISFA, sampling, clip, noise, mask: client halves run in this order, server halves in reverse.
         observers: Everything else; called after the pipeline at each hook.
@@ -57,7 +57,7 @@ class FederatedRounds:
         fabric: Fabric,
         module: FederatedModule,
         data: FederatedData,
-        settled: Settled,
+        agreed: AgreedSettings,
         *,
         pipeline: Sequence[FederationCallback],
         observers: Sequence[FederationCallback],
@@ -67,17 +67,17 @@ class FederatedRounds:
         remote: Cohort | None = None,
         clients_at_once: int = 1,
     ) -> None:
-        self.fabric, self.data, self.settled, self.rounds = fabric, data, settled, settled.federation.rounds
+        self.fabric, self.data, self.agreed, self.rounds = fabric, data, agreed, agreed.federation.rounds
         self.hooks, self.refusals = Hooks(list(pipeline), list(observers)), 0
         module, self.folders = prepare_module(fabric, module), RoundFolders(checkpoint_dir)
-        aggregation = settled.aggregation
-        trainer = ClientTrainer(fabric, module, data, settled.federation, aggregation, seed, self.hooks)
+        aggregation = agreed.aggregation
+        trainer = ClientTrainer(fabric, module, data, agreed.federation, aggregation, seed, self.hooks)
         newcomer = ClientState.capture(module.personal_parameters())
         self.local = LocalCohort(trainer, self.folders, newcomer, self.hooks, clients_at_once)
         self.cohort = self.local if remote is None else remote
         self.optimizer = ServerOptimizer(aggregation.server_learning_rate, aggregation.server_momentum)
         start = read_vector(module.shared_parameters())
-        fresh = ServerState(0, start, settled.privacy.clip_norm, seed, fingerprint_frozen(module))
+        fresh = ServerState(0, start, agreed.privacy.clip_norm, seed, fingerprint_frozen(module))
         if fabric.is_global_zero:
             self.folders.clean()
         wait_for_all()
@@ -181,9 +181,9 @@ class FederatedRounds:
             clip_norm=self.server.clip_norm,
             exchange=exchange_messages,
             is_main=self.fabric.is_global_zero,
-            masked=self.settled.privacy.enabled,
+            masked=self.agreed.privacy.enabled,
             notes=dict(self.server.notes),
-            clipping=self.settled.clipping,
+            clipping=self.agreed.clipping,
         )
         state.load_adapters = lambda client: self.local.load(state.global_adapter, client, self.server.rounds_done)
         return state

@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNetMotionM
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.adopted.schedules import check_schedule
+from lightning_modules.adopted.schedules import demand_schedule
 from lightning_modules.adopted.speech import SpeechEncoder
 from lightning_modules.adopted.text import TextTokens
 from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens
@@ -58,7 +58,7 @@ class Backbone(nn.Module):
         self.spread: CopySpread | None = parts.get("spread")
         self.text: TextTokens | None = parts.get("text")
         self.speech: SpeechEncoder | None = parts.get("speech")
-        check_schedule(scheduler)
+        demand_schedule(scheduler)
         self.scheduler = scheduler
         self.shape = shape
 

@@ -33,7 +33,7 @@ def velocity_of(scheduler: DDIMScheduler, predicted: Tensor, z_t: Tensor, a_t: T
     """Return the velocity that a denoiser's prediction amounts to; all arguments as in `NoisyLatents`.
 
     From noise, v = (eps - s z) / a. Its error is that of the noise over a: fifteen times as large at the last step of
-    Stable Diffusion's schedule, where a = 0.068. `schedules.check_schedule` sees to it that a > 0.
+    Stable Diffusion's schedule, where a = 0.068. `schedules.demand_schedule` sees to it that a > 0.
     """
     if scheduler.config.prediction_type == "epsilon":
         return (predicted - s_t * z_t) / a_t

@@ -253,7 +253,7 @@ def test_a_window_longer_than_the_motion_adapters_is_refused(tiny_models, tmp_pa
 
 def test_the_config_names_every_part(monkeypatch):
     seen = {}
-    monkeypatch.setattr(assemble, "check_options", lambda parts, size: seen.update(vars(parts)) or _stop())
+    monkeypatch.setattr(assemble, "demand_options", lambda parts, size: seen.update(vars(parts)) or _stop())
     with pytest.raises(Stopped):
         run_command(assemble.assemble, argv=["--config", str(ROOT / "configs" / "sd15.yaml")])
     assert {name for name, given in seen.items() if given} == {"checkpoint", "motion_adapter", "vae", "speech", "face"}

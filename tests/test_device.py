@@ -76,8 +76,8 @@ def deploy(tmp_path, monkeypatch):
         place.mkdir()
         config.write_text(SETTINGS.format(place=place) + extra)
         nodes = make_nodes(place, config, **own)
-        monkeypatch.setattr("deploying.demand_connection", lambda home, name: None)
-        monkeypatch.setattr("deploying.RelayNodes", lambda socket, launch: nodes)
+        monkeypatch.setattr("remote_training.demand_connection", lambda home, name: None)
+        monkeypatch.setattr("remote_training.RelayNodes", lambda socket, launch: nodes)
         return nodes, config
 
     return deploy

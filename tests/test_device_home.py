@@ -155,9 +155,9 @@ def test_a_home_that_is_not_there_is_one_line(tmp_path):
 
 
 def test_a_home_is_one_processs_at_a_time(folder):
-    with DeviceHome(folder).occupied(), pytest.raises(ValueError, match="Another runs in"):
-        DeviceHome(folder).occupied().__enter__()
-    with DeviceHome(folder).occupied():
+    with DeviceHome(folder).lock(), pytest.raises(ValueError, match="Another runs in"):
+        DeviceHome(folder).lock().__enter__()
+    with DeviceHome(folder).lock():
         pass
 
 

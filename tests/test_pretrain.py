@@ -18,7 +18,7 @@ from lightning_modules.copying import CopySpread
 from lightning_modules.pretraining import small
 from lightning_modules.pretraining.fitting import Stage, average_decay, derive_seeds, learning_rate_factor
 from lightning_modules.pretraining.model_card import add_history
-from stage_zero import check_steps
+from stage_zero import demand_steps
 
 STEPS = [field.name for field in fields(Steps)]
 
@@ -176,12 +176,12 @@ def test_parts_that_only_others_can_train_and_frames_of_another_size_are_refused
     backbone = load_base(tiny_assembled)
     nothing = Steps(vae=0, encoder=0, decoder=0)
     with pytest.raises(ValueError, match=r"`--size` must be the base model's, 64"):
-        check_steps(backbone, nothing, 128)
+        demand_steps(backbone, nothing, 128)
     with pytest.raises(ValueError, match=r"`--steps.encoder` must be 0: the base's ArcFace"):
-        check_steps(backbone, replace(nothing, encoder=5), 64)
+        demand_steps(backbone, replace(nothing, encoder=5), 64)
     backbone.vae = nn.Identity()
     with pytest.raises(ValueError, match=r"`--steps.decoder` must be 0"):
-        check_steps(backbone, replace(nothing, decoder=5), 64)
+        demand_steps(backbone, replace(nothing, decoder=5), 64)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 
 import train
 from callbacks.args import ObserverArgs
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 from federation.local_cohort import LocalCohort
 from federation.privacy.keys import SeededKeys
 from federation.privacy.owner import OwnerRefusalError
-from federation.settled import Settled
-from launching import work_in
+from launching import lock_run_folder
 from pipeline import build_pipeline
 from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_command
 
@@ -29,7 +29,7 @@ from tests.tiny_command import CONFIG, ROOT, CommandData, CommandModule, train_c
 def names(tmp_path, enabled: bool, sampling: str) -> list[str]:
     pipeline = build_pipeline(
         SeededKeys(0),
-        Settled(
+        AgreedSettings(
             PrivacyArgs(enabled=enabled),
             FederationArgs(sampling=sampling),
             AggregationArgs(),
@@ -184,7 +184,7 @@ def test_one_and_two_devices_and_a_resumed_run_end_with_the_same_bits(begun, tmp
 def test_two_processes_cannot_go_on_with_one_run(begun, tmp_path, monkeypatch, capsys):
     shutil.copytree(begun, tmp_path / "one")
     monkeypatch.chdir(tmp_path)
-    with work_in(Path("one")):
+    with lock_run_folder(Path("one")):
         said = complain(monkeypatch, capsys, "--resume", "one", "--federation.rounds", "2", "--strategy", "auto")
     assert "Another works in one." in said
     assert_same(begun, Path("one"))

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from federation.aggregation import isfa_weight, joint_vector, weighted_mean
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.rounds import FederatedRounds
-from federation.settled import Settled
 from federation.strategy import ClientParallelStrategy
 from federation.update import Aggregate, ClientUpdate, RoundState
 
@@ -170,7 +170,7 @@ def tiny_rounds(
         fabric,
         module,
         data or TinyData(),
-        Settled(privacy, federation, aggregation, SecurityArgs(), clipping or ClippingArgs()),
+        AgreedSettings(privacy, federation, aggregation, SecurityArgs(), clipping or ClippingArgs()),
         pipeline=[TinyWeigh(aggregation), *([TinyEncode()] if private else [])],
         observers=list(observers),
         checkpoint_dir=folder,

@@ -17,11 +17,11 @@ from torch.optim import SGD, Optimizer
 from benchmarks.engines.work import GRADIENT_CLIP, LEARNING_RATE, Batch, Done, Work, make_net, norm, read_arguments
 from benchmarks.stopwatch import Stopwatch
 from callbacks.isfa import ISFAAggregation
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.checkpoints import RoundFolders
 from federation.rounds import FederatedRounds
 from federation.server_state import ServerState
-from federation.settled import Settled
 from federation.strategy import register_strategies
 
 
@@ -100,7 +100,7 @@ def run_rounds(fabric: Fabric, work: Work, folder: Path) -> Done:
         fabric,
         module,
         WorkData(work),
-        Settled(PrivacyArgs(enabled=False), federation, aggregation, SecurityArgs(), ClippingArgs()),
+        AgreedSettings(PrivacyArgs(enabled=False), federation, aggregation, SecurityArgs(), ClippingArgs()),
         pipeline=[ISFAAggregation(aggregation)],
         observers=[watch],
         checkpoint_dir=folder,

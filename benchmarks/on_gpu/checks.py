@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from benchmarks.report import Bar
-from benchmarks.synthetic import Cohort, Size, draw_batch
+from benchmarks.synthetic import Size, SyntheticClients, draw_batch
 from lightning_modules.draws import with_draws
 from lightning_modules.reference import Reference
 from lightning_modules.talking_head import TalkingHead
@@ -39,7 +39,7 @@ def check_groups(size: Size, fabric: Fabric, dtype: torch.dtype, bound: float) -
     that is almost zero, which says nothing about the batch.
     """
     head = size.build_head(fabric.device).to(dtype)
-    cohort = Cohort(fabric, head, clips=1, frames=size.frames, clients=3, steps=3)
+    cohort = SyntheticClients(fabric, head, clips=1, frames=size.frames, clients=3, steps=3)
     start = cohort.state.global_adapter = 0.02 * torch.randn_like(cohort.state.global_adapter)
     pairs = zip(cohort.train(3), cohort.train(1), strict=True)
     found = []

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.batched_clients import compare
 from benchmarks.on_gpu.rates import count_step, mixed_precision, peak_memory, time_of
 from benchmarks.report import Bar
-from benchmarks.synthetic import Cohort, Size, draw_batch
+from benchmarks.synthetic import Size, SyntheticClients, draw_batch
 from federation.args import FederationArgs
 from federation.local_optimizer import LocalOptimizer
 from lightning_modules.draws import with_draws
@@ -80,7 +80,7 @@ def measure_step_rate(size: Size, device: torch.device, dtype: torch.dtype, matm
 def measure_groups(size: Size, fabric: Fabric, clips: int, least: float, clients: int, **settings: object) -> list[Bar]:
     """Measure the throughput of all clients at once, in units of one after the other."""
     head = size.build_head(fabric.device, **settings)
-    cohort = Cohort(fabric, head, clips, size.frames, clients, steps=4)
+    cohort = SyntheticClients(fabric, head, clips, size.frames, clients, steps=4)
     ratio = compare(cohort, [1, clients], turns=3).ratios[clients]
     name = f"{clients} clients at once, {size.pixels}x{size.pixels}: throughput in units of one at a time"
     return [Bar.at_least(name, ratio, least)]

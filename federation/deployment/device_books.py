@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from federation.deployment.orders import Begin
 from federation.privacy.accountant import Release
-from federation.privacy.cohort import Cohort
+from federation.privacy.cohort_counts import CohortCounts
 from federation.privacy.device_ledger import Answer, DeviceLedger
 from federation.privacy.survivors import effective_release
 from federation.secure_aggregation.session import Session
@@ -31,6 +31,7 @@ class DeviceBooks:
 
     def _answer(self, begin: Begin, survivors: int) -> Answer:
         config = self.session.config
-        release = effective_release(self.release, Cohort(config.clients, config.colluders, config.honest), survivors)
+        counts = CohortCounts(config.clients, config.colluders, config.honest)
+        release = effective_release(self.release, counts, survivors)
         cost = (release.noise_multiplier, release.sample_rate)
         return Answer(self.session.id.hex(), *begin.position, *cost, begin.broadcast.ledger_head, config.adversary)

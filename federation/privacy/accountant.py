@@ -25,25 +25,25 @@ class Release:
     rounds: int = 1
 
     def __post_init__(self) -> None:
-        check_noise_multiplier(self.noise_multiplier)
-        check_sample_rate(self.sample_rate)
+        demand_noise_multiplier(self.noise_multiplier)
+        demand_sample_rate(self.sample_rate)
         if self.rounds < 0 or self.rounds != int(self.rounds):
             raise ValueError(f"A number of rounds must be a whole number of at least 0. Got {self.rounds}.")
 
 
-def check_noise_multiplier(noise_multiplier: float) -> None:
+def demand_noise_multiplier(noise_multiplier: float) -> None:
     """Raise ValueError unless the noise multiplier is a positive, finite number."""
     if not (math.isfinite(noise_multiplier) and noise_multiplier > 0):
         raise ValueError(f"`--privacy.noise_multiplier` must be a positive number. Got {noise_multiplier}.")
 
 
-def check_sample_rate(sample_rate: float) -> None:
+def demand_sample_rate(sample_rate: float) -> None:
     """Raise ValueError unless the sample rate is a probability."""
     if not 0 <= sample_rate <= 1:
         raise ValueError(f"`--federation.sample_rate` must lie in [0, 1]. Got {sample_rate}.")
 
 
-def check_delta(delta: float) -> None:
+def demand_delta(delta: float) -> None:
     """Raise ValueError unless delta lies strictly between 0 and 1."""
     if not 0 < delta < 1:
         raise ValueError(f"`--privacy.delta` must lie between 0 and 1, both excluded. Got {delta}.")
@@ -54,7 +54,7 @@ def epsilon_after(releases: Iterable[Release], delta: float) -> Epsilon:
 
     Holds only if the coins stay secret (sampling `hidden`), or where the sample rate is 1.
     """
-    check_delta(delta)
+    demand_delta(delta)
     return compose(_merged(releases), delta)
 
 
@@ -64,7 +64,7 @@ def epsilon_with_known_coins(releases: Iterable[Release], delta: float, clients:
     Counts `participation_bound` unsampled rounds; the chance that the coins exceed it for any client is taken off
     delta.
     """
-    check_delta(delta)
+    demand_delta(delta)
     merged = _merged(releases)
     allowance = COIN_FAILURE_SHARE * delta / max(1, len(merged))
     certain, used = [], 0.0
@@ -95,7 +95,7 @@ class Accountant:
     """Running total of the released rounds of one run."""
 
     def __init__(self, delta: float, releases: Iterable[Release] = ()) -> None:
-        check_delta(delta)
+        demand_delta(delta)
         self.delta = delta
         self.releases = list(releases)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from federation.privacy.accountant import Epsilon
-from federation.privacy.cohort import TINY_COHORT, Cohort
+from federation.privacy.cohort_counts import TINY_COHORT, CohortCounts
 from federation.privacy.planning import probability_of_no_contributor
 from federation.privacy.total_delta import TotalDelta
 
@@ -16,7 +16,7 @@ from federation.privacy.total_delta import TotalDelta
 class PrivacyFacts:
     """Everything the card of a private run says."""
 
-    cohort: Cohort
+    cohort: CohortCounts
     """The enrolled clients, all of which mask and add noise (with `visible` sampling: that could be drawn)."""
     adversary: Literal["active", "honest_but_curious"]
     clip_norm: float

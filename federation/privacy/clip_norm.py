@@ -74,7 +74,7 @@ def replay_clip_norm(
     return clip_norm
 
 
-def check_clip_norm(clip_norm: float, clipping: ClippingArgs) -> None:
+def demand_clip_norm(clip_norm: float, clipping: ClippingArgs) -> None:
     """Raise ValueError where a clip norm that may move has left its public range, or is no number."""
     if clipping.adaptive and not clipping.smallest <= clip_norm <= clipping.largest:
         raise ValueError(

@@ -1,7 +1,7 @@
 """One figure for many rounds: opacus behind checks of everything it silently gets wrong.
 
 Opacus loops for ever on a NaN noise multiplier and returns a negative epsilon for delta >= 1, so nothing comes here
-unchecked (`Release` and `check_delta` see to that). The discrete Gaussian sum is covered by both of its accountants
+unchecked (`Release` and `demand_delta` see to that). The discrete Gaussian sum is covered by both of its accountants
 (docs/privacy.md).
 """
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from federation.privacy.accountant import Epsilon, Release, check_delta, epsilon_after
+from federation.privacy.accountant import Epsilon, Release, demand_delta, epsilon_after
 from federation.privacy.chain import HashChain
 from federation.privacy.owner import OwnerRefusalError
 
@@ -67,7 +67,7 @@ class DeviceLedger:
         *,
         earlier: Iterable[Path] = (),
     ) -> None:
-        check_delta(delta)
+        demand_delta(delta)
         if not allowed_epsilon > 0:
             raise ValueError(f"What an owner allows must be an epsilon above 0. Got {allowed_epsilon}.")
         self.allowed_epsilon, self.delta = allowed_epsilon, delta

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from federation.privacy.accountant import check_delta
+from federation.privacy.accountant import demand_delta
 
 
 class OwnerRefusalError(ValueError):
@@ -54,7 +54,7 @@ class OwnerLimits:
     """Take part where everybody sees who does."""
 
     def __post_init__(self) -> None:
-        check_delta(self.delta)
+        demand_delta(self.delta)
         for name, least in (("epsilon", 0), ("sample_rate", 0), ("rounds", 1), ("honest", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not (isinstance(value, int | float) and value >= least):

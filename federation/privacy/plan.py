@@ -15,7 +15,7 @@ from typing import Literal
 from jsonargparse import auto_cli
 
 from federation.privacy.card import stated
-from federation.privacy.cohort import TINY_COHORT
+from federation.privacy.cohort_counts import TINY_COHORT
 from federation.privacy.costs import client_seconds, upload_bytes
 from federation.privacy.planning import probability_of_no_contributor
 from federation.privacy.proposals import Adapter, fitting_ranks, propose

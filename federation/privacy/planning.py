@@ -12,13 +12,13 @@ from typing import Literal
 from federation.privacy.accountant import (
     COIN_FAILURE_SHARE,
     Release,
-    check_delta,
-    check_noise_multiplier,
-    check_sample_rate,
+    demand_delta,
+    demand_noise_multiplier,
+    demand_sample_rate,
     epsilon_after,
     participation_bound,
 )
-from federation.privacy.cohort import Cohort
+from federation.privacy.cohort_counts import CohortCounts
 from federation.privacy.sensitivity import Grid
 
 MIN_DEVIATION = 4
@@ -34,7 +34,7 @@ MIN_NOISE_MULTIPLIER = 2.0**-10
 class NoisePlan:
     """The noise of one cohort."""
 
-    cohort: Cohort
+    cohort: CohortCounts
     """Who adds the noise, and whose of it is counted on."""
     variance: int
     """sigma_k^2: variance of each client's discrete Gaussian noise, in squared grid steps."""
@@ -47,7 +47,7 @@ class NoisePlan:
             )
 
 
-def plan_noise(noise_multiplier: float, grid: Grid, cohort: Cohort) -> NoisePlan:
+def plan_noise(noise_multiplier: float, grid: Grid, cohort: CohortCounts) -> NoisePlan:
     """Split the noise over a cohort so that n_min honest survivors alone reach the noise multiplier.
 
     Each client's variance is ceil((z^2 B2 + 9) / n_min). Does not hold in a round that fewer than the cohort's
@@ -56,7 +56,7 @@ def plan_noise(noise_multiplier: float, grid: Grid, cohort: Cohort) -> NoisePlan
     Raises:
         ValueError: If the noise is too small to split, or if the sum could leave the 32-bit ring.
     """
-    check_noise_multiplier(noise_multiplier)
+    demand_noise_multiplier(noise_multiplier)
     total = noise_multiplier**2 * grid.bound_squared * (1 + 1e-12) + ROUNDING_VARIANCE
     plan = NoisePlan(cohort, math.ceil(total / cohort.honest))
     largest = cohort.clients * math.sqrt(grid.bound_squared) + 14 * math.sqrt(cohort.clients * plan.variance)
@@ -70,7 +70,7 @@ def plan_noise(noise_multiplier: float, grid: Grid, cohort: Cohort) -> NoisePlan
 
 def probability_of_no_contributor(clients: int, sample_rate: float) -> float:
     """Return the probability that a round holds nobody's data; it is released and charged like any other."""
-    check_sample_rate(sample_rate)
+    demand_sample_rate(sample_rate)
     return (1 - sample_rate) ** clients
 
 
@@ -83,8 +83,8 @@ def solve_noise_multiplier(target_epsilon: float, delta: float, sample_rate: flo
     Raises:
         ValueError: If an argument is out of range, or no noise up to 10^6 clip norms is enough.
     """
-    check_delta(delta)
-    check_sample_rate(sample_rate)
+    demand_delta(delta)
+    demand_sample_rate(sample_rate)
     if not (math.isfinite(target_epsilon) and target_epsilon > 0):
         raise ValueError(f"`--privacy.target_epsilon` must be a positive number. Got {target_epsilon}.")
     if rounds < 1 or sample_rate == 0:
@@ -160,7 +160,7 @@ def smallest_population(
     Raises:
         ValueError: If an argument is out of range, or no noise reaches the target.
     """
-    check_noise_multiplier(noise_multiplier)
+    demand_noise_multiplier(noise_multiplier)
     if clients < 1:
         raise ValueError(f"A federation needs at least 1 client. Got {clients}.")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
-from federation.privacy.cohort import Cohort, provision
+from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.composition import Epsilon
 from federation.privacy.planning import solve_for_sampling
 from federation.secure_aggregation.thresholds import MOST_COMPLETE, Neighbourhood, plan_neighbourhood
@@ -53,7 +53,7 @@ class Scheme:
         return math.ceil(self.clients / MOST_COMPLETE) if self.adversary == "active" else 1
 
     @property
-    def cohort(self) -> Cohort:
+    def cohort(self) -> CohortCounts:
         """Return the smallest of the cohorts."""
         return provision(self.clients // self.cohorts, self.colluding_share, self.dropout_share)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from federation.privacy.accountant import Release
-from federation.privacy.cohort import Cohort
+from federation.privacy.cohort_counts import CohortCounts
 
 
-def effective_release(planned: Release, cohort: Cohort, survivors: int) -> Release:
+def effective_release(planned: Release, cohort: CohortCounts, survivors: int) -> Release:
     """Return a round as it is to be charged: at the noise of its survivors, never above the plan.
 
     All colluders may be among the survivors, so |survivors| - c_max clients are counted on for noise that was

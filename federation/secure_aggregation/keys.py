@@ -42,7 +42,7 @@ class KeyPair:
         Raises:
             InvalidPublicKeyError: If the key is malformed or of low order (its secrets are known to everybody).
         """
-        check_public_key(public)
+        demand_public_key(public)
         try:
             return self.private.exchange(X25519PublicKey.from_public_bytes(public))
         except ValueError as error:
@@ -60,7 +60,7 @@ def demand_sound(public: bytes) -> None:
     _ANY.shared_secret(public)
 
 
-def check_public_key(public: bytes) -> None:
+def demand_public_key(public: bytes) -> None:
     """Raise InvalidPublicKeyError unless the key is 32 bytes and the canonical encoding of its number.
 
     X25519 itself ignores bit 255 and reduces modulo the prime, so that one key would have several spellings.

@@ -28,7 +28,7 @@ def adopt_schedule(
             epsilon has yet to learn: until it is trained, it makes nothing of use.
 
     Raises:
-        ValueError: As `check_schedule`.
+        ValueError: As `demand_schedule`.
     """
     kept = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
     kept |= {name: config[name] for name in LEARNED if name in config}
@@ -37,11 +37,11 @@ def adopt_schedule(
     if zero_terminal_snr:
         kept |= {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
     scheduler = DDIMScheduler.from_config({**make_scheduler().config, **kept})
-    check_schedule(scheduler)
+    demand_schedule(scheduler)
     return scheduler
 
 
-def check_schedule(scheduler: DDIMScheduler) -> None:
+def demand_schedule(scheduler: DDIMScheduler) -> None:
     """Raise ValueError unless velocities follow, at all times, from what a denoiser of this schedule predicts."""
     kind, steps = scheduler.config.prediction_type, scheduler.config.num_train_timesteps
     if kind not in ("epsilon", "v_prediction") or steps != 1000:

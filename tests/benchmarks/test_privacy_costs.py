@@ -14,7 +14,7 @@ from benchmarks.noise_and_epsilon import measure_epsilon, measure_noise
 from benchmarks.privacy import measure_privacy
 from benchmarks.privacy_costs import measure_round
 from benchmarks.secure_rounds import STAGES, SecureRounds
-from federation.privacy.cohort import provision
+from federation.privacy.cohort_counts import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.secure_aggregation.masks import BLOCK_WORDS, add_keystreams
 from federation.secure_aggregation.server import SecureServer

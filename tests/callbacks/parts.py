@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.privacy.keys import SeededKeys
-from federation.settled import Settled
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
 from pipeline import build_pipeline
 
@@ -55,8 +55,8 @@ def make_pipeline(out_dir: Path, seed: int = 0, clients: int = len(CLIENTS), **s
     for kind in (PrivacyArgs, FederationArgs, AggregationArgs, SecurityArgs, ClippingArgs, OwnerArgs):
         names = kind.__dataclass_fields__.keys() & settings.keys()
         args.append(kind(**{name: settings[name] for name in names}))
-    *settled, owner = args
-    return build_pipeline(SeededKeys(seed), Settled(*settled), owner, clients=clients, out_dir=out_dir)
+    *agreed, owner = args
+    return build_pipeline(SeededKeys(seed), AgreedSettings(*agreed), owner, clients=clients, out_dir=out_dir)
 
 
 def call(pipeline: Iterable[FederationCallback], hook: str, *args: object) -> None:

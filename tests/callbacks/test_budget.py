@@ -7,6 +7,7 @@ import json
 import pytest
 
 from callbacks.budget import PrivacyBudget
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.exchange import WireSum
 from federation.privacy import composition
@@ -14,7 +15,6 @@ from federation.privacy.accountant import Release, epsilon_after, epsilon_with_k
 from federation.privacy.chain import GENESIS
 from federation.privacy.ledger import Ledger
 from federation.rounds import FederatedRounds
-from federation.settled import Settled
 from tests.callbacks.parts import CLIENTS, make_pipeline, make_state, make_updates, send
 from tests.tiny import TinyData, TinyModule, tiny_fabric
 
@@ -28,14 +28,14 @@ def no_search(monkeypatch):
 
 
 def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, **privacy) -> PrivacyBudget:
-    settled = Settled(
+    agreed = AgreedSettings(
         PrivacyArgs(**({"key_source": "seeded", "noise_multiplier": z} | privacy)),
         FederationArgs(sampling=sampling, sample_rate=rate),
         AggregationArgs(),
         SecurityArgs(),
         ClippingArgs(),
     )
-    return PrivacyBudget(folder, settled, clients)
+    return PrivacyBudget(folder, agreed, clients)
 
 
 def run_rounds(budget: PrivacyBudget, rounds: int, notes: dict | None = None) -> list:
@@ -108,7 +108,7 @@ def test_the_charge_is_on_disk_before_the_sum_is_formed(tmp_path, monkeypatch, f
         tiny_fabric(),
         TinyModule(),
         TinyData(CLIENTS),
-        Settled(PrivacyArgs(), federation, AggregationArgs(), SecurityArgs(), ClippingArgs()),
+        AgreedSettings(PrivacyArgs(), federation, AggregationArgs(), SecurityArgs(), ClippingArgs()),
         pipeline=pipeline,
         observers=[],
         checkpoint_dir=tmp_path / "checkpoints",

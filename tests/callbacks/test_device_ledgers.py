@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from callbacks.device_ledgers import DeviceLedgers
-from callbacks.promise import Promise
 from federation.args import PrivacyArgs, SecurityArgs
 from federation.privacy.accountant import Release, epsilon_after
-from federation.privacy.cohort import provision
+from federation.privacy.cohort_counts import provision
 from federation.privacy.device_ledger import Answer, DeviceLedger, device_ledger_path
 from federation.privacy.ledger import RELEASED_NOTE
 from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
+from federation.privacy.promise import Promise
 from tests.callbacks.parts import CLIENTS, make_state
 
 DELTA = 1e-5

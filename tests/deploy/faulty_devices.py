@@ -15,6 +15,7 @@ from typing import Literal
 
 import torch
 
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.deployment.client_half import ClientHalf
 from federation.deployment.device import Device
@@ -31,7 +32,6 @@ from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import FileMemory
 from federation.secure_aggregation.session import Session
 from federation.secure_aggregation.stages import Stage
-from federation.settled import Settled
 from federation.update import ClientSignals, ClientUpdate
 from pipeline import client_steps
 from tests.federation.secure_aggregation.parties import identity
@@ -39,7 +39,9 @@ from tests.forkserver import CONTEXT
 
 SEED, CLIP_NORM, ROUNDS, SECURITY = 11, 0.5, 3, SecurityArgs(dropout_share=0.4)
 PRIVACY = PrivacyArgs(key_source="seeded", noise_multiplier=0.3, clip_norm=CLIP_NORM, allow_tiny_cohort=True)
-SETTLED = Settled(PRIVACY, FederationArgs(rounds=ROUNDS, sampling="all"), AggregationArgs(), SECURITY, ClippingArgs())
+AGREED = AgreedSettings(
+    PRIVACY, FederationArgs(rounds=ROUNDS, sampling="all"), AggregationArgs(), SECURITY, ClippingArgs()
+)
 ANSWER_SECONDS, TRAINING_SECONDS = 10.0, 1.0
 SLEEP_SECONDS = ANSWER_SECONDS + TRAINING_SECONDS
 
@@ -99,8 +101,8 @@ class FaultyDevice:
 
 
 def make_half(client: str, session: Session) -> ClientHalf:
-    sampling, steps = client_steps(SeededKeys(SEED), SETTLED, len(session.roster.clients))
-    return ClientHalf(client, session.roster.clients, [*sampling, *steps], SETTLED.clipping)
+    sampling, steps = client_steps(SeededKeys(SEED), AGREED, len(session.roster.clients))
+    return ClientHalf(client, session.roster.clients, [*sampling, *steps], AGREED.clipping)
 
 
 def make_device(client: str, session: Session, folder: Path, script: Script) -> Device:

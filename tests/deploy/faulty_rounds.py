@@ -29,10 +29,10 @@ from federation.update import ClientUpdate
 from federation.vectors import read_vector
 from pipeline import build_pipeline
 from tests.deploy.faulty_devices import (
+    AGREED,
     ANSWER_SECONDS,
     CLIP_NORM,
     SEED,
-    SETTLED,
     TRAINING_SECONDS,
     NoTraining,
     Script,
@@ -142,13 +142,13 @@ def run_rounds(
     write_session(place / "session.json", session)
     done = FaultyRounds(place, session, scripts, revive, lines=log.lines)
     pipeline = build_pipeline(
-        SeededKeys(SEED), SETTLED, OwnerArgs(), clients=len(names), out_dir=place / "run", remote=True
+        SeededKeys(SEED), AGREED, OwnerArgs(), clients=len(names), out_dir=place / "run", remote=True
     )
     rounds = FederatedRounds(
         tiny_fabric(),
         module,
         Roster(names),
-        SETTLED,
+        AGREED,
         pipeline=[*pipeline, done],
         observers=[],
         checkpoint_dir=place / "run" / "checkpoints",

@@ -16,7 +16,7 @@ import numpy as np
 from federation.privacy.accountant import Release
 from federation.privacy.audit.exchange import Parties
 from federation.privacy.audit.terms import Terms
-from federation.privacy.cohort import provision
+from federation.privacy.cohort_counts import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import KeySource
 from federation.privacy.ledger import Ledger

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from federation.privacy.accountant import Release, epsilon_after
-from federation.privacy.cohort import TINY_COHORT
+from federation.privacy.cohort_counts import TINY_COHORT
 from federation.privacy.sensitivity import Grid
 
 

@@ -12,6 +12,7 @@ from callbacks.isfa import ISFAAggregation
 from callbacks.masking import SecureAggregation
 from callbacks.noise import DistributedNoise
 from callbacks.sampling import HiddenSampling
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.client_states import ClientState
 from federation.client_training import ClientTrainer
@@ -25,14 +26,13 @@ from federation.deployment.roster_cohort import RosterCohort
 from federation.deployment.signed_norm import SignedNorm
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Release
-from federation.privacy.cohort import provision
+from federation.privacy.cohort_counts import provision
 from federation.privacy.device_ledger import DeviceLedger
 from federation.privacy.keys import SeededKeys
 from federation.rounds import MOST_REFUSALS, FederatedRounds
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import InMemory
 from federation.secure_aggregation.session import Session, SessionConfig
-from federation.settled import Settled
 from federation.vectors import read_vector
 from tests.federation.deployment.devices import AtOnce, DeviceNodes, HandClock
 from tests.federation.secure_aggregation.parties import DIGEST, identity, make_session
@@ -121,7 +121,7 @@ def run_rounds(
         tiny_fabric(),
         make_module(),
         Names() if nodes else TinyData(CLIENTS),
-        Settled(PrivacyArgs(clip_norm=CLIP_NORM), FEDERATION, AGGREGATION, SECURITY, ClippingArgs()),
+        AgreedSettings(PrivacyArgs(clip_norm=CLIP_NORM), FEDERATION, AGGREGATION, SECURITY, ClippingArgs()),
         pipeline=[*client_steps(keys), attempts, *masks],
         observers=[],
         checkpoint_dir=folder / "rounds",

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from federation.privacy.card import PrivacyFacts, no_privacy_card, privacy_card, stated
-from federation.privacy.cohort import Cohort, provision
+from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.composition import Epsilon
 from federation.privacy.total_delta import TotalDelta
 
 FACTS = PrivacyFacts(
-    cohort=Cohort(clients=8, colluders=1, honest=6),
+    cohort=CohortCounts(clients=8, colluders=1, honest=6),
     adversary="active",
     clip_norm=0.75,
     dimension=50_001,

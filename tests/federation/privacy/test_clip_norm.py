@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.args import ClippingArgs
-from federation.privacy.clip_norm import append_clip_bit, check_clip_norm, clip_grid, next_clip_norm
+from federation.privacy.clip_norm import append_clip_bit, clip_grid, demand_clip_norm, next_clip_norm
 from federation.privacy.sensitivity import Grid, clip_to_grid, decode
 from federation.privacy.stream import KeyStream
 
@@ -107,8 +107,8 @@ def test_no_noise_moves_it_far_or_out_of_its_range(bits, clip_norm):
 @pytest.mark.parametrize("clip_norm", [math.nan, math.inf, 0.0, 1e-4, 10.1])
 def test_a_clip_norm_out_of_its_range_is_refused(clip_norm):
     with pytest.raises(ValueError, match=r"within `--clipping.smallest`.*Got"):
-        check_clip_norm(clip_norm, ADAPTIVE)
+        demand_clip_norm(clip_norm, ADAPTIVE)
 
 
 def test_a_fixed_clip_norm_has_no_range():
-    check_clip_norm(1e-4, ClippingArgs())
+    demand_clip_norm(1e-4, ClippingArgs())

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from federation.privacy.cohort import Cohort, provision
+from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import KeySource, OperatingSystemKeys, SeededKeys
 from federation.privacy.planning import plan_noise
@@ -24,7 +24,7 @@ DEVIATIONS = 7
 Noise = Callable[[KeySource, str, int], np.ndarray]
 
 
-def variance_of_a_client(size: int, cohort: Cohort = COHORT) -> int:
+def variance_of_a_client(size: int, cohort: CohortCounts = COHORT) -> int:
     return plan_noise(Z, Grid(1.0, size), cohort).variance
 
 
@@ -52,7 +52,7 @@ def from_one_seed(keys: KeySource, client: str, size: int) -> np.ndarray:
 
 def split_over_everybody(keys: KeySource, client: str, size: int) -> np.ndarray:
     """As if nobody dropped out or colluded."""
-    everybody = Cohort(len(CLIENTS), 0, len(CLIENTS))
+    everybody = CohortCounts(len(CLIENTS), 0, len(CLIENTS))
     return sampler(variance_of_a_client(size, everybody)).sample(size, keys.stream(client, 0, 0, "noise"))
 
 

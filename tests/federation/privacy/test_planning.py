@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from federation.privacy.accountant import Release, epsilon_after
-from federation.privacy.cohort import Cohort, provision
+from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.planning import (
     plan_noise,
     probability_of_no_contributor,
@@ -18,7 +18,7 @@ from federation.privacy.sensitivity import Grid
 GRID = Grid(1.0, 10_000)
 
 
-def cohort(clients: int) -> Cohort:
+def cohort(clients: int) -> CohortCounts:
     return provision(clients, colluding_share=0.1, dropout_share=0.1)
 
 

@@ -12,6 +12,7 @@ import torch
 
 from callbacks.masking import SecureAggregation
 from callbacks.sampling import HiddenSampling
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Release
@@ -20,7 +21,6 @@ from federation.privacy.audit.terms import Terms
 from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.stages import Stage
-from federation.settled import Settled
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
 from pipeline import build_pipeline
 
@@ -54,7 +54,7 @@ class PipelineSystem(System):
         """Return the callbacks."""
         return build_pipeline(
             self.keys,
-            Settled(
+            AgreedSettings(
                 PrivacyArgs(
                     clip_norm=self.terms.clip_norm, noise_multiplier=self.terms.noise_multiplier, delta=self.terms.delta
                 ),

@@ -1,4 +1,4 @@
-"""What is settled before the first round, alike for the server and every device."""
+"""The settings that the server and all devices must agree on before the first round."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from federation.privacy.owner import Terms
 from federation.privacy.planning import solve_for_sampling
 
 
-class Settled(NamedTuple):
+class AgreedSettings(NamedTuple):
     """The settings that all who take part have agreed to; clients who agreed to different ones share no mask."""
 
     privacy: PrivacyArgs

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from callbacks.conclusion import Spent, conclude, gather_facts
-from deploying import demand_remote, join_devices
 from device_training import read_settings
+from federation.agreed_settings import AgreedSettings
 from federation.args import (
     AggregationArgs,
     ClippingArgs,
@@ -25,14 +25,14 @@ from federation.privacy.card import privacy_card
 from federation.privacy.composition import Epsilon
 from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.session import SessionConfig
-from federation.settled import Settled
 from pipeline import build_pipeline, client_steps
+from remote_training import demand_remote, join_devices
 from tests.federation.secure_aggregation.parties import DIGEST, make_session
 from tests.tiny import NAMES
 from tests.tiny_command import CONFIG, CommandModule
 
 
-def settle(**changes):
+def agree_on(**changes):
     parts = {
         "privacy": PrivacyArgs(allow_tiny_cohort=True),
         "federation": FederationArgs(),
@@ -40,7 +40,7 @@ def settle(**changes):
         "security": SecurityArgs(),
         "clipping": ClippingArgs(),
     }
-    return Settled(**(parts | changes))
+    return AgreedSettings(**(parts | changes))
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def module():
     return CommandModule()
 
 
-def make_deployment(folder, module, seed=0, settled=None):
-    session = make_session(plan_session(module, seed, settled or settle(), 4), NAMES[:4])
+def make_deployment(folder, module, seed=0, agreed=None):
+    session = make_session(plan_session(module, seed, agreed or agree_on(), 4), NAMES[:4])
     write_session(folder / "session.json", session)
     return DeploymentArgs(
         str(folder / "session.json"), socket=str(folder / "relay"), flower_home=str(folder / "flower")
@@ -58,10 +58,10 @@ def make_deployment(folder, module, seed=0, settled=None):
 
 
 def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, module, monkeypatch):
-    monkeypatch.setattr("deploying.demand_connection", lambda home, name: None)
-    settled = settle(security=SecurityArgs(epoch_rounds=3), federation=FederationArgs(rounds=2))
-    deployment = make_deployment(tmp_path, module, settled=settled)
-    cohort = join_devices(deployment, module, 0, settled)
+    monkeypatch.setattr("remote_training.demand_connection", lambda home, name: None)
+    agreed = agree_on(security=SecurityArgs(epoch_rounds=3), federation=FederationArgs(rounds=2))
+    deployment = make_deployment(tmp_path, module, agreed=agreed)
+    cohort = join_devices(deployment, module, 0, agreed)
     assert cohort.epoch_rounds == 2
     assert cohort.session.roster.clients == NAMES[:4]
     cohort.nodes.close()
@@ -73,12 +73,12 @@ def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, m
 def test_what_devices_would_refuse_is_refused_before_they_are_asked(tmp_path, module, changes):
     deployment = make_deployment(tmp_path, module)
     with pytest.raises(ValueError, match="must be those of the signed session"):
-        join_devices(deployment, module, 0, settle(**changes))
+        join_devices(deployment, module, 0, agree_on(**changes))
 
 
 def test_without_a_session_nobody_is_asked(module):
     with pytest.raises(ValueError, match="must name a signed session"):
-        join_devices(DeploymentArgs(), module, 0, settle())
+        join_devices(DeploymentArgs(), module, 0, agree_on())
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,12 @@ def test_what_devices_elsewhere_do_not_do_is_one_line(changes, excess):
 
 
 def test_the_digest_covers_settings_seed_and_model(module):
-    usual = digest_settings(module, 0, settle())
-    assert usual == digest_settings(module, 0, settle())
+    usual = digest_settings(module, 0, agree_on())
+    assert usual == digest_settings(module, 0, agree_on())
     others = {
-        digest_settings(module, 1, settle()),
-        digest_settings(module, 0, settle(clipping=ClippingArgs(adaptive=True))),
-        digest_settings(CommandModule(), 0, settle()),
+        digest_settings(module, 1, agree_on()),
+        digest_settings(module, 0, agree_on(clipping=ClippingArgs(adaptive=True))),
+        digest_settings(CommandModule(), 0, agree_on()),
     }
     assert len(others | {usual}) == 4
 
@@ -113,26 +113,26 @@ def test_the_digest_covers_settings_seed_and_model(module):
 def test_a_session_for_other_settings_is_one_line(module):
     session = make_session(SessionConfig.plan(5, 4, 0, 3, "active", DIGEST), NAMES[:4])
     with pytest.raises(ValueError, match="Use the config and the base model it was signed for"):
-        demand_signed(session, module, 0, settle())
+        demand_signed(session, module, 0, agree_on())
 
 
 @pytest.mark.parametrize("numbers", [(0, 2, "active"), (1, 3, "active"), (0, 3, "honest_but_curious")])
 def test_a_session_that_counts_on_noise_that_nobody_makes_is_refused(numbers):
-    demand_provision(make_session(SessionConfig.plan(5, 4, 0, 3, "active", DIGEST), NAMES[:4]), settle())
+    demand_provision(make_session(SessionConfig.plan(5, 4, 0, 3, "active", DIGEST), NAMES[:4]), agree_on())
     session = make_session(SessionConfig.plan(5, 4, *numbers, DIGEST), NAMES[:4])
     with pytest.raises(ValueError, match="must count on clients, colluders, honest ones and a server as the settings"):
-        demand_provision(session, settle())
+        demand_provision(session, agree_on())
 
 
 def test_no_session_shows_who_takes_part(module):
     with pytest.raises(ValueError, match="must be `hidden` or `all`"):
-        plan_session(module, 0, settle(federation=FederationArgs(sampling="visible")), 4)
+        plan_session(module, 0, agree_on(federation=FederationArgs(sampling="visible")), 4)
 
 
 def test_server_and_device_take_the_same_steps(tmp_path):
-    keys, settled = SeededKeys(0), settle()
-    pipeline = build_pipeline(keys, settled, OwnerArgs(), clients=4, out_dir=tmp_path, remote=True)
-    sampling, steps = client_steps(keys, settled, 4)
+    keys, agreed = SeededKeys(0), agree_on()
+    pipeline = build_pipeline(keys, agreed, OwnerArgs(), clients=4, out_dir=tmp_path, remote=True)
+    sampling, steps = client_steps(keys, agreed, 4)
     assert [type(step) for step in pipeline[1:]] == [type(step) for step in [*sampling, *steps]]
     assert [type(step).__name__ for step in pipeline][:2] == ["PrivacyBudget", "HiddenSampling"]
 
@@ -141,7 +141,7 @@ def test_the_card_of_a_deployment_does_not_speak_of_a_simulation(tmp_path, monke
     monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
     cards = {}
     for remote in (True, False):
-        budget, *_ = build_pipeline(SeededKeys(0), settle(), OwnerArgs(), clients=4, out_dir=tmp_path, remote=remote)
+        budget, *_ = build_pipeline(SeededKeys(0), agree_on(), OwnerArgs(), clients=4, out_dir=tmp_path, remote=remote)
         state = SimpleNamespace(wire_size=9, clip_norm=1.0)
         spent = Spent(1, Epsilon(1.0, "prv"), Epsilon(2.0, "prv"))
         facts = gather_facts(state, budget.promise, spent)
@@ -156,5 +156,5 @@ def test_settings_are_read_as_train_reads_them(tmp_path):
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     one, other = (read_settings(str(tmp_path / "tiny.yaml"), ["--seed", seed]) for seed in ("3", "3"))
     assert one.federation == FederationArgs(rounds=2, local_steps=2)
-    digests = {digest_settings(settings.module, settings.seed, settings.settled) for settings in (one, other)}
+    digests = {digest_settings(settings.module, settings.seed, settings.agreed) for settings in (one, other)}
     assert len(digests) == 1

@@ -1,4 +1,4 @@
-"""A folder that one process at a time works in."""
+"""A lock on a folder: one process at a time works in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def occupied(folder: Path, refusal: str) -> Iterator[None]:
+def lock_folder(folder: Path, refusal: str) -> Iterator[None]:
     """Keep other processes out of a folder, which is made if need be, as long as this one lives at most.
 
     Args:

@@ -1,20 +1,20 @@
-"""What is settled: nothing of it can differ unnoticed, and all who take part work out the same from it."""
+"""What is agreed: nothing of it can differ unnoticed, and all who take part work out the same from it."""
 
 from __future__ import annotations
 
 import pytest
 
+from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
 from federation.privacy.keys import OperatingSystemKeys, SeededKeys
 from federation.privacy.owner import Terms
-from federation.settled import Settled
 
 DELTA = 1e-5
 
 
-def settle(privacy: PrivacyArgs | None = None, **federation: object) -> Settled:
-    return Settled(
+def settle(privacy: PrivacyArgs | None = None, **federation: object) -> AgreedSettings:
+    return AgreedSettings(
         privacy or PrivacyArgs(), FederationArgs(**federation), AggregationArgs(), SecurityArgs(), ClippingArgs()
     )
 
@@ -23,16 +23,16 @@ def settle(privacy: PrivacyArgs | None = None, **federation: object) -> Settled:
     ("sampling", "rate", "contributing"), [("hidden", 0.3, 0.3), ("visible", 0.3, 1), ("all", 1, 1)]
 )
 def test_the_coins_decide_whose_data_is_in_a_round_and_in_a_vector(sampling, rate, contributing):
-    settled = settle(sampling=sampling, sample_rate=0.3)
-    assert (settled.sample_rate, settled.contributing) == (rate, contributing)
-    assert settled.release(8) == Release(1.0, rate)
+    agreed = settle(sampling=sampling, sample_rate=0.3)
+    assert (agreed.sample_rate, agreed.contributing) == (rate, contributing)
+    assert agreed.release(8) == Release(1.0, rate)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampling", ["hidden", "visible"])
 def test_noise_that_is_solved_for_spends_the_target_and_no_more(sampling):
-    settled = settle(PrivacyArgs(target_epsilon=8.0, delta=DELTA), rounds=4, sampling=sampling, sample_rate=0.5)
-    spent = [Release(settled.release(8).noise_multiplier, 0.5, 4)]
+    agreed = settle(PrivacyArgs(target_epsilon=8.0, delta=DELTA), rounds=4, sampling=sampling, sample_rate=0.5)
+    spent = [Release(agreed.release(8).noise_multiplier, 0.5, 4)]
     epsilon = epsilon_after(spent, DELTA) if sampling == "hidden" else epsilon_with_known_coins(spent, DELTA, 8)
     assert 7.8 < epsilon.value <= 8.0
 
@@ -44,7 +44,7 @@ def test_every_part_is_in_the_digest():
         args = getattr(settle(), part)
         digests.add(settle()._replace(**{part: type(args)(**{changed: getattr(args, changed) / 2})}).digest())
     digests |= {settle(rounds=7).digest(), settle()._replace(clipping=ClippingArgs(adaptive=True)).digest()}
-    assert len(digests) == 1 + len(Settled._fields)
+    assert len(digests) == 1 + len(AgreedSettings._fields)
 
 
 def test_only_seeded_keys_follow_from_the_seed():
@@ -57,5 +57,5 @@ def test_only_seeded_keys_follow_from_the_seed():
 
 
 def test_owners_are_told_the_terms():
-    settled = settle(PrivacyArgs(enabled=False, key_source="seeded"), rounds=3, sampling="visible", sample_rate=0.2)
-    assert settled.terms(honest=5) == Terms(0.2, 3, 5, "visible", "seeded", private=False)
+    agreed = settle(PrivacyArgs(enabled=False, key_source="seeded"), rounds=3, sampling="visible", sample_rate=0.2)
+    assert agreed.terms(honest=5) == Terms(0.2, 3, 5, "visible", "seeded", private=False)

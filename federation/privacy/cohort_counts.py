@@ -11,7 +11,7 @@ TINY_COHORT = 8
 
 
 @dataclass(frozen=True)
-class Cohort:
+class CohortCounts:
     """The clients of one round as the noise and the masks count on them.
 
     The guarantee does not hold against more than `colluders` clients that tell the server their noise.
@@ -42,7 +42,7 @@ class Cohort:
         return self.honest + self.colluders
 
 
-def provision(clients: int, colluding_share: float, dropout_share: float) -> Cohort:
+def provision(clients: int, colluding_share: float, dropout_share: float) -> CohortCounts:
     """Return the cohort whose guarantee outlasts these shares of colluding and of dropped clients.
 
     c_max = max(1, ceil(colluding_share n)) and n_min = floor(n (1 - dropout_share)) - c_max. Colluders stay in to the
@@ -65,6 +65,6 @@ def provision(clients: int, colluding_share: float, dropout_share: float) -> Coh
     colluding, dropped = Fraction(str(colluding_share)), Fraction(str(dropout_share))
     survivors = math.floor(clients * (1 - dropped))
     if clients < TINY_COHORT:
-        return Cohort(clients, 0, max(1, survivors))
+        return CohortCounts(clients, 0, max(1, survivors))
     colluders = max(1, math.ceil(colluding * clients))
-    return Cohort(clients, colluders, survivors - colluders)
+    return CohortCounts(clients, colluders, survivors - colluders)

@@ -8,35 +8,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.privacy.cohort import TINY_COHORT, Cohort, provision
+from federation.privacy.cohort_counts import TINY_COHORT, CohortCounts, provision
 
 
 @pytest.mark.parametrize(
     ("clients", "colluding", "dropout", "expected"),
     [
-        (100, 0.33, 0.2, Cohort(100, 33, 47)),
-        (100, 0.1, 0.1, Cohort(100, 10, 80)),
-        (30, 0.1, 0.1, Cohort(30, 3, 24)),  # in binary, 0.1 * 30 > 3
-        (8, 0.1, 0.1, Cohort(8, 1, 6)),
-        (8, 0.0, 0.0, Cohort(8, 1, 7)),  # one client may always collude
-        (7, 0.5, 0.1, Cohort(7, 0, 6)),
-        (3, 0.1, 0.1, Cohort(3, 0, 2)),
-        (1, 0.1, 0.1, Cohort(1, 0, 1)),
+        (100, 0.33, 0.2, CohortCounts(100, 33, 47)),
+        (100, 0.1, 0.1, CohortCounts(100, 10, 80)),
+        (30, 0.1, 0.1, CohortCounts(30, 3, 24)),  # in binary, 0.1 * 30 > 3
+        (8, 0.1, 0.1, CohortCounts(8, 1, 6)),
+        (8, 0.0, 0.0, CohortCounts(8, 1, 7)),  # one client may always collude
+        (7, 0.5, 0.1, CohortCounts(7, 0, 6)),
+        (3, 0.1, 0.1, CohortCounts(3, 0, 2)),
+        (1, 0.1, 0.1, CohortCounts(1, 0, 1)),
     ],
 )
 def test_what_is_provided_for(clients, colluding, dropout, expected):
     assert provision(clients, colluding, dropout) == expected
 
 
-def honest_survivors(cohort: Cohort, dropout: float) -> int:
+def honest_survivors(cohort: CohortCounts, dropout: float) -> int:
     """Return how many honest clients are left when all that may drop out do, and colluders never."""
     return cohort.clients - math.floor(dropout * cohort.clients) - cohort.colluders
 
 
-def product_rule(clients: int, colluding: float, dropout: float) -> Cohort:
+def product_rule(clients: int, colluding: float, dropout: float) -> CohortCounts:
     """The fault: as if dropped and colluding clients were drawn independently."""
     honest = math.floor(clients * (1 - dropout) * (1 - colluding))
-    return Cohort(clients, min(math.ceil(colluding * clients), clients - honest), honest)
+    return CohortCounts(clients, min(math.ceil(colluding * clients), clients - honest), honest)
 
 
 shares = st.integers(0, 40).map(lambda percent: percent / 100)
@@ -74,4 +74,4 @@ def test_impossible_shares_are_refused(option, share):
 @pytest.mark.parametrize("numbers", [(0, 0, 1), (8, -1, 4), (8, 1, 0), (8, 4, 5)])
 def test_impossible_cohorts_are_refused(numbers):
     with pytest.raises(ValueError, match=r"Got -?\d"):
-        Cohort(*numbers)
+        CohortCounts(*numbers)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from federation.args import PrivacyArgs, SecurityArgs
 from federation.privacy.accountant import Release
-from federation.privacy.cohort import TINY_COHORT, Cohort, provision
+from federation.privacy.cohort_counts import TINY_COHORT, CohortCounts, provision
 from federation.privacy.survivors import effective_release
-from federation.update import RoundState
-
-TERMS_NOTE = "privacy_terms"
 
 
 @dataclass(frozen=True)
@@ -23,7 +19,7 @@ class Promise:
         ValueError: On fewer than 8 clients, unless that is allowed for, or a delta that some client could fill alone.
     """
 
-    cohort: Cohort
+    cohort: CohortCounts
     """The enrolled clients, and how many of them may betray or fail."""
     release: Release
     """One round as planned."""
@@ -81,22 +77,3 @@ class Promise:
         visible, security = self.sampling == "visible", self.security
         cohort = provision(drawn, security.colluding_share, security.dropout_share) if visible else self.cohort
         return effective_release(self.release, cohort, survivors)
-
-
-def keep_terms(state: RoundState, terms: Mapping[str, object]) -> None:
-    """Hold a run that goes on to the terms of the rounds that are done, at the start of each of its processes.
-
-    The ledger knows noise and sample rate of each release, but not whose keys and coins it rests on.
-
-    Raises:
-        ValueError: If a term has changed, or was not recorded.
-    """
-    before = state.notes.get(TERMS_NOTE, {}) if state.index else terms
-    for name in [*terms, *(before.keys() - terms.keys())]:
-        if before.get(name) != terms.get(name):
-            raise ValueError(
-                "All rounds of a run have the same privacy terms, or its card would be wrong. "
-                f"Got {name} {terms.get(name, 'not set')}; it was {before.get(name, 'not set')} in the rounds before. "
-                "Go on with the run's own settings, or start anew in another `--out_dir`."
-            )
-    state.notes = {**state.notes, TERMS_NOTE: dict(terms)}

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from federation.agreed_settings import AgreedSettings
 from federation.args import DeploymentArgs, FederationArgs, OwnerArgs, PrivacyArgs
 from federation.deployment.patience import Patience
 from federation.deployment.roster_cohort import RosterCohort
@@ -15,7 +16,6 @@ from federation.deployment.signed_settings import demand_signed
 from federation.flower.launch import demand_connection, run_relay
 from federation.flower.relay_nodes import RelayNodes
 from federation.protocols import FederatedModule
-from federation.settled import Settled
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ def demand_remote(
         )
 
 
-def join_devices(deployment: DeploymentArgs, module: FederatedModule, seed: int, settled: Settled) -> RosterCohort:
+def join_devices(
+    deployment: DeploymentArgs, module: FederatedModule, seed: int, agreed: AgreedSettings
+) -> RosterCohort:
     """Return the cohort of a signed session, to be asked through a running SuperLink.
 
     Raises:
@@ -57,9 +59,9 @@ def join_devices(deployment: DeploymentArgs, module: FederatedModule, seed: int,
     if deployment.session is None:
         raise ValueError("`--deployment.session` must name a signed session. Got none. See docs/deployment.md.")
     session = read_session(Path(deployment.session))
-    demand_signed(session, module, seed, settled)
+    demand_signed(session, module, seed, agreed)
     home, socket = Path(deployment.flower_home).absolute(), Path(deployment.socket).absolute()
     demand_connection(home, deployment.connection)
     nodes = RelayNodes(socket, partial(run_relay, home, deployment.connection, socket))
     patience = Patience(deployment.answer_seconds, deployment.training_seconds)
-    return RosterCohort(session, nodes, patience, min(settled.security.epoch_rounds, settled.federation.rounds))
+    return RosterCohort(session, nodes, patience, min(agreed.security.epoch_rounds, agreed.federation.rounds))
