@@ -38,6 +38,10 @@ class SpeechEncoder(nn.Module):
         self.model = model
         self.extractor = extractor
 
+    def train(self, mode: bool = True) -> SpeechEncoder:
+        """Stay in evaluation mode: what a clip's cache keeps must not hang on dropped layers and masked features."""
+        return super().train(False)
+
     @torch.no_grad()
     def forward(self, waveform: Tensor, frames: int) -> Tensor:
         """Return for each video frame the features of the five video frames around it; beyond the ends there are zeros.

@@ -54,6 +54,17 @@ def test_sound_under_a_frame_is_heard_in_its_two_steps(tmp_path):
 
 
 @pytest.mark.slow
+def test_training_around_it_changes_nothing_that_is_heard(tmp_path):
+    """Wav2vec drops features and whole layers, and masks what is left, where it is trained itself."""
+    speech = SpeechEncoder.from_pretrained(make_speech_model(tmp_path, layerdrop=0.5))
+    waveform = _noise(12)
+    expected = speech(waveform, 12)
+    torch.nn.Sequential(speech).train()
+    assert not any(module.training for module in speech.modules())
+    assert torch.equal(speech(waveform, 12), expected)
+
+
+@pytest.mark.slow
 def test_it_comes_back_as_it_was_saved(speech, tmp_path):
     waveform = _noise(8)
     speech.save_pretrained(tmp_path)
