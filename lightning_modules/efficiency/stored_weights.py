@@ -72,7 +72,11 @@ def store_weights(module: nn.Module, *, eight_bit: bool = False, on_host: bool =
 
 
 def _frozen_layers(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers whose weights may be stored; where a weight is worked out from others (`parametrize`), none is.
+
+    Such weights are no parameters of the layer, so that nothing would bring them back in.
+    """
     for name, layer in module.named_modules():
         trained = any(parameter.requires_grad for parameter in layer.parameters())
-        if isinstance(layer, LAYERS) and not trained and "lora_" not in name:
+        if isinstance(layer, LAYERS) and "weight" in layer._parameters and not trained and "lora_" not in name:
             yield layer

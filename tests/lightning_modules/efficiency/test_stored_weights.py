@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_modules.efficiency.stored_weights import EIGHT_BIT, store_weights
 
@@ -64,6 +65,16 @@ def test_no_weights_are_zero():
     nn.init.zeros_(layer.weight)
     store_weights(layer, eight_bit=True)
     assert torch.equal(layer(torch.ones(1, 4)), layer.bias[None])
+
+
+def test_a_weight_that_is_worked_out_from_others_stays_at_hand():
+    """As that of wav2vec's convolution over positions: its factors lie below the layer, where nothing fetches them."""
+    module = nn.Sequential(weight_norm(nn.Conv1d(2, 2, 3)), nn.Conv1d(2, 2, 1)).requires_grad_(False)
+    x = torch.randn(1, 2, 8)
+    expected = module(x)
+    stored = store_weights(module, eight_bit=False, on_host=True)
+    assert [weights.layer for weights in stored] == [module[1]]
+    assert torch.equal(module(x), expected)
 
 
 @pytest.mark.gpu
