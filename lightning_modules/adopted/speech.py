@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -69,13 +70,16 @@ class SpeechEncoder(nn.Module):
 
         Raises:
             OSError: If it lacks the model or its `preprocessor_config.json`.
-            ValueError: If weights are missing (transformers would draw them anew, with a warning).
+            ValueError: If weights are broken or missing (transformers would draw them anew, with a warning).
         """
         from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-        model, found = Wav2Vec2Model.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
+        try:
+            model, found = Wav2Vec2Model.from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+            )
+        except SafetensorError as error:
+            raise ValueError(f"The speech model in {folder} is broken: {error}. Copy it anew.") from error
         if missing := sorted(set(found["missing_keys"]) - {"masked_spec_embed"}):  # of use in its own training only
             raise ValueError(f"{folder} lacks weights of wav2vec 2.0: {missing[:3]}.")
         return cls(model.eval(), Wav2Vec2FeatureExtractor.from_pretrained(folder))

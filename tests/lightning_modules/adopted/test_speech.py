@@ -72,6 +72,14 @@ def test_it_comes_back_as_it_was_saved(speech, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_model_that_breaks_off_is_named(tmp_path):
+    path = make_speech_model(tmp_path / "wav2vec2") / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"The speech model in .*wav2vec2 is broken"):
+        SpeechEncoder.from_pretrained(tmp_path / "wav2vec2")
+
+
+@pytest.mark.slow
 def test_a_model_on_another_clock_is_refused(tmp_path):
     with pytest.raises(ValueError, match="one feature for 320 of 400 samples"):
         SpeechEncoder.from_pretrained(make_speech_model(tmp_path, conv_stride=(5, 2, 2, 2, 2, 2, 1)))
