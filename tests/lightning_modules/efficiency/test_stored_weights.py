@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_modules.efficiency.stored_weights import EIGHT_BIT, store_weights
 
@@ -58,6 +59,26 @@ def test_a_layer_that_fails_puts_its_weights_back():
     with pytest.raises(RuntimeError):
         layer(torch.zeros(2, 3))
     assert layer.weight is weight
+
+
+class Crossings(TorchDispatchMode):
+    """Counts the copies from one device to another, for which the host waits."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.count += func is torch.ops.aten._to_copy.default and args[0].device != result.device
+        return result
+
+
+def test_the_scale_of_a_weight_on_a_device_is_not_copied_there():
+    layer = nn.Linear(4, 4).requires_grad_(False)
+    store_weights(layer, eight_bit=True)
+    layer.to("meta")
+    with Crossings() as crossings:
+        assert layer(torch.zeros(1, 4, device="meta")).is_meta
+    assert crossings.count == 0
 
 
 def test_no_weights_are_zero():
