@@ -94,13 +94,16 @@ def pick_device(name: str) -> torch.device:
     """Return the device of that name; `auto` is the first GPU, if there is one.
 
     Raises:
-        ValueError: If there is no such device.
+        ValueError: If there is no such device, or it cannot be used, as when another program has all of its memory.
     """
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
     try:
         return torch.empty(0, device=chosen).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"`--device` must be one of this machine's, e.g. auto, cpu or cuda. Got {name}.") from error
+        reason = str(error).partition("\n")[0][:200].rstrip(".")
+        raise ValueError(
+            f"`--device` must be one of this machine's, e.g. auto, cpu or cuda. Got {name}: {reason}."
+        ) from error
 
 
 def _demand_base(folder: Path, got: object, base: str | Path, expected: str) -> None:

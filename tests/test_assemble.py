@@ -236,6 +236,8 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tiny_models, tmp_path):
     ("flags", "message"),
     [
         (["--size=500"], "multiple of 64"),
+        (["--window=0"], "`--window` must be at least 1 frame. Got 0."),
+        (["--window=-4"], "Got -4."),
         (["--parts.face_adapter=x"], "--parts.face"),
         (["--beta_schedule=cosine"], "beta_schedule"),
     ],
@@ -254,7 +256,7 @@ def test_a_window_longer_than_the_motion_adapters_is_refused(tiny_models, tmp_pa
 
 def test_the_config_names_every_part(monkeypatch):
     seen = {}
-    monkeypatch.setattr(assemble, "check_options", lambda parts, size: seen.update(vars(parts)) or _stop())
+    monkeypatch.setattr(assemble, "check_options", lambda parts, *others: seen.update(vars(parts)) or _stop())
     with pytest.raises(Stopped):
         run_command(assemble.assemble, argv=["--config", str(ROOT / "configs" / "sd15.yaml")])
     assert {name for name, given in seen.items() if given} == {"checkpoint", "motion_adapter", "vae", "speech", "face"}

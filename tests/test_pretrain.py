@@ -204,6 +204,11 @@ def test_parts_that_only_others_can_train_and_frames_of_another_size_are_refused
     [
         ({"held_out": "nowhere"}, "`--held_out` must be a folder of people. Got nowhere"),
         ({"devices": 3}, "must be 1, 2 or 4. Got 3"),
+        ({"devices": 0}, "must be 1, 2 or 4. Got 0"),
+        ({"devices": -2}, "must be 1, 2 or 4. Got -2"),
+        ({"learning_rate": -1.0}, "`--learning_rate` must be above 0. Got -1.0"),
+        ({"learning_rate": 0.0}, "`--learning_rate` must be above 0. Got 0.0"),
+        ({"learning_rate": float("nan")}, "`--learning_rate` must be above 0. Got nan"),
         ({"window": 0}, "`--window` must lie in 1 to 24 frames. Got 0"),
         ({"size": 50}, "`--size` must be a multiple of 8 pixels, 16 at least. Got 50"),
         ({"out": "."}, "`--out` is replaced whole, so it must be new or hold backbone.json"),

@@ -136,6 +136,15 @@ def test_a_device_that_is_not_there_is_refused():
         pick_device("toaster")
 
 
+def test_a_device_that_cannot_be_used_says_why(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA.")
+
+    monkeypatch.setattr(torch, "empty", fail)
+    with pytest.raises(ValueError, match=r"Got cuda:1: CUDA error: out of memory\.$"):
+        pick_device("cuda:1")
+
+
 @pytest.fixture
 def trained_whole(tiny_base, tmp_path) -> Backbone:
     """What a run trained that federated the whole denoiser; it lies in `global`."""
