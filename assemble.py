@@ -57,7 +57,7 @@ def assemble(
         zero_terminal_snr: Start from pure noise and predict velocities; makes nothing of use before it is trained.
         seed: Of the weights that are not trained yet.
     """
-    demand_options(parts, size)  # before imports that take seconds
+    demand_options(parts, size, window)  # before imports that take seconds
 
     import torch
 
@@ -81,10 +81,12 @@ def assemble(
     print(f"The base model is in {out}; {out}/README.md says what is untrained, and under which licences it stands.")
 
 
-def demand_options(parts: PartsArgs, size: int) -> None:
+def demand_options(parts: PartsArgs, size: int, window: int) -> None:
     """Raise ValueError if an option is out of range or contradicts another."""
     if size < 64 or size % 64:
         raise ValueError(f"`--size` must be a multiple of 64 pixels. Got {size}.")
+    if window < 1:
+        raise ValueError(f"`--window` must be at least 1 frame. Got {window}.")
     if parts.face_adapter and not parts.face:
         raise ValueError("`--parts.face_adapter` understands insightface's embeddings only. Pass `--parts.face`, too.")
 

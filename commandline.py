@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jsonargparse import auto_cli, set_parsing_settings
 from jsonargparse.typing import restricted_number_type
+from safetensors import SafetensorError
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**63)])
 DenoisingSteps = restricted_number_type("DenoisingSteps", int, [(">=", 1), ("<=", 1000)])
@@ -38,12 +39,12 @@ def run_command(
 def report_errors(name: str, command: Callable[[], object]) -> int:
     """Run a command and return its exit code.
 
-    Whatever the user can mend (a wrong flag, a missing or broken file) is one line on stderr and exit code 2; anything
-    else is a bug and keeps its traceback.
+    Whatever the user can mend (a wrong flag, a missing or broken file, a full disk, which safetensors tells by an error
+    of its own) is one line on stderr and exit code 2; anything else is a bug and keeps its traceback.
     """
     try:
         command()
-    except (ArgumentError, OSError, ValueError) as error:
+    except (ArgumentError, OSError, ValueError, SafetensorError) as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

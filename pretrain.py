@@ -7,6 +7,7 @@
 The same command continues where an interrupted one stopped; train.py takes it from there.
 """
 
+import math
 import os
 import sys
 from dataclasses import replace
@@ -77,7 +78,7 @@ def pretrain(
 
     drawn = data_root == PUBLIC
     held_out = held_out or (HELD_OUT if drawn else None)
-    demand_options(None if drawn else held_out, size, window, devices)
+    demand_options(None if drawn else held_out, size, window, devices, learning_rate)
     demand_replaceable(out, BASE_FILE)
     if accelerator == "cpu" and devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
@@ -114,7 +115,7 @@ def pretrain(
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
 
 
-def demand_options(held_out: str | None, size: int, window: int, devices: int) -> None:
+def demand_options(held_out: str | None, size: int, window: int, devices: int, learning_rate: float) -> None:
     """Raise ValueError, before hours of training, if an option is out of range or would be refused at their end."""
     if held_out is not None and not Path(held_out).is_dir():
         raise ValueError(f"`--held_out` must be a folder of people. Got {held_out}, which is none. Leave it out.")
@@ -122,7 +123,9 @@ def demand_options(held_out: str | None, size: int, window: int, devices: int) -
         raise ValueError(f"`--size` must be a multiple of 8 pixels, 16 at least. Got {size}.")
     if not 1 <= window <= LONGEST_WINDOW:
         raise ValueError(f"`--window` must lie in 1 to {LONGEST_WINDOW} frames. Got {window}.")
-    if LEAST_BATCH % devices:
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"`--learning_rate` must be above 0. Got {learning_rate}.")
+    if devices < 1 or LEAST_BATCH % devices:
         raise ValueError(
             f"`--devices` share batches of {LEAST_BATCH} windows, so they must be 1, 2 or 4. Got {devices}."
         )

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from diffusers import UNetMotionModel
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from lightning_modules.efficiency.merged_layers import MERGED
 from lightning_modules.mover import HeadMover
+from lightning_modules.weights import read_weights
 
 SHARED, IDENTITY = "shared", "identity"
 MOVER = "mover"
@@ -73,12 +74,12 @@ def load_adapter(model: Carrier, name: str, folder: Path) -> None:
 
     Raises:
         FileNotFoundError: If the folder holds no adapter.
-        ValueError: If the adapter's modules or ranks are not the model's.
+        ValueError: If the file is broken, or the adapter's modules or ranks are not the model's.
     """
     path = folder / "adapter_model.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"No adapter in {folder} (no adapter_model.safetensors).")
-    weights = {key.removeprefix(PREFIX): value for key, value in load_file(path).items()}
+    weights = {key.removeprefix(PREFIX): value for key, value in read_weights(path).items()}
     expected = get_peft_model_state_dict(model, adapter_name=name)
     fits = weights.keys() == expected.keys() and all(weights[key].shape == expected[key].shape for key in expected)
     if not fits:

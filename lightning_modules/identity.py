@@ -10,6 +10,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_modules.resizing import resize
+
 
 class IdentityEncoder(ModelMixin, ConfigMixin):
     """Convolutional face encoder, trained in stage 0 to tell public people apart."""
@@ -28,9 +30,7 @@ class IdentityEncoder(ModelMixin, ConfigMixin):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Embed frames (batch, 3, height, width) in [-1, 1] as unit vectors (batch, embedding_dim)."""
-        size = self.config.size
-        if frames.shape[-2:] != (size, size):
-            frames = F.interpolate(frames, (size, size), mode="bilinear", antialias=True)
+        frames = resize(frames, self.config.size)
         features = self.blocks(frames).flatten(2)
         pooled = features.mean(-1), features.amax(-1)
         return F.normalize(self.project(torch.cat(pooled, dim=-1)), dim=-1)

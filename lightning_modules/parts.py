@@ -8,7 +8,6 @@ from pathlib import Path
 
 from diffusers import AutoencoderKL, AutoencoderTiny, UNetMotionModel
 from diffusers.models.modeling_utils import ModelMixin
-from safetensors.torch import load_file
 from torch import nn
 
 from lightning_modules.adopted.arcface import ArcFace
@@ -20,6 +19,7 @@ from lightning_modules.copying import CopySpread
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.mover import HeadMover
 from lightning_modules.pose import PoseReader
+from lightning_modules.weights import read_weights
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -98,8 +98,8 @@ def load_part(name: str, folder: Path) -> nn.Module:
 
     Raises:
         FileNotFoundError: If it is not whole.
-        ValueError: If it is of no kind that is known, or weights are missing or unexpected (diffusers would go on with
-            a warning).
+        ValueError: If it is of no kind that is known, or weights are broken, missing or unexpected (diffusers would go
+            on with a warning).
     """
     kind = find_kind(name, folder)
     if not issubclass(kind, ModelMixin):  # in another library's layout, by its own loader
@@ -107,7 +107,7 @@ def load_part(name: str, folder: Path) -> nn.Module:
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"The base model lacks {folder / WEIGHTS}. Copy it whole, or run `python pretrain.py`.")
     module = build_part(kind, kind.load_config(folder))
-    weights = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
+    weights = {name: tensor.float() for name, tensor in read_weights(folder / WEIGHTS).items()}
     result = module.load_state_dict(weights, strict=False)
     if result.missing_keys or result.unexpected_keys:
         raise ValueError(

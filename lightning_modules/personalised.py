@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 
 from lightning_modules.adapters import IDENTITY, MOVER, SHARED, attach_adapter
 from lightning_modules.backbone import Backbone
@@ -32,10 +31,7 @@ def load_personalised(base: str | Path, adapter: str | Path | None = None) -> Ba
     folders = {} if adapter is None else find_adapters(Path(adapter))
     if SHARED in folders and (folders[SHARED] / BASE_FILE).is_file():
         base = folders.pop(SHARED)
-    try:
-        backbone = load_base(base).requires_grad_(False)
-    except SafetensorError as error:
-        raise ValueError(f"The base model in {base} is broken: {error}.") from error
+    backbone = load_base(base).requires_grad_(False)
     if folders:
         attach_all(backbone, folders, base)
     return backbone
@@ -82,7 +78,7 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
             _demand_base(folder, notes[name].get("base"), base, base_hash)
             if backbone.mover is not None:
                 attach_adapter(backbone.mover, name, folder / MOVER)
-        except (SafetensorError, json.JSONDecodeError) as error:
+        except json.JSONDecodeError as error:
             raise ValueError(f"The adapter in {folder} is broken: {error}.") from error
     if len({note.get("global_adapter") for note in notes.values()}) > 1:
         rounds = " and ".join(f"{name} of round {note.get('round')}" for name, note in notes.items())
@@ -98,13 +94,16 @@ def pick_device(name: str) -> torch.device:
     """Return the device of that name; `auto` is the first GPU, if there is one.
 
     Raises:
-        ValueError: If there is no such device.
+        ValueError: If there is no such device, or it cannot be used, as when another program has all of its memory.
     """
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
     try:
         return torch.empty(0, device=chosen).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"`--device` must be one of this machine's, e.g. auto, cpu or cuda. Got {name}.") from error
+        reason = str(error).partition("\n")[0][:200].rstrip(".")
+        raise ValueError(
+            f"`--device` must be one of this machine's, e.g. auto, cpu or cuda. Got {name}: {reason}."
+        ) from error
 
 
 def _demand_base(folder: Path, got: object, base: str | Path, expected: str) -> None:

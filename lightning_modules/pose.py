@@ -8,9 +8,9 @@ import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lightning_modules.conditioning import MOTION_CHANNELS
+from lightning_modules.resizing import resize
 
 
 class PoseReader(ModelMixin, ConfigMixin):
@@ -33,7 +33,5 @@ class PoseReader(ModelMixin, ConfigMixin):
 
         Units are those of `conditioning.MOTION_CHANNELS`.
         """
-        size = self.config.size
-        if frames.shape[-2:] != (size, size):
-            frames = F.interpolate(frames, (size, size), mode="bilinear", antialias=True)
+        frames = resize(frames, self.config.size)
         return torch.tanh(self.project(self.blocks(frames).flatten(1)))

@@ -168,8 +168,13 @@ class TalkingHead(LightningModule):
 
     @property
     def encoder_hash(self) -> str:
-        """Return what encodings are known by: the base, and what its frozen parts compute in."""
-        return f"{self.base_hash} {self.hparams.frozen_dtype} {'tiles' if self.hparams.memory.vae_tiling else 'whole'}"
+        """Return what encodings are known by: the base, and what its frozen parts compute in.
+
+        Sound that a speech model has heard with dropout, as it did in earlier versions, has another name.
+        """
+        heard = "" if self.backbone.speech is None else " heard without dropout"
+        tiles = "tiles" if self.hparams.memory.vae_tiling else "whole"
+        return f"{self.base_hash} {self.hparams.frozen_dtype} {tiles}{heard}"
 
     def encode_clip(self, clip: ClipLike) -> dict[str, Tensor]:
         """Return what training needs of a clip, computed once; see `Backbone.encode_clip`."""

@@ -69,7 +69,8 @@ def test_every_part_is_of_the_kind_that_was_given(backbone):
 @pytest.mark.slow
 def test_it_trains_and_speaks(tiny_assembled):
     """The whole way: encode a clip, take a step of both adapters, generate."""
-    head = TalkingHead(str(tiny_assembled), identity_rank=2)
+    head = TalkingHead(str(tiny_assembled), identity_rank=2).train()
+    assert head.encoder_hash != f"{head.base_hash} 32 whole", "Caches of before hold sound heard with dropout."
     batch = _batch(head.backbone)
     assert batch["mel"].shape == (1, 4, 10, 16)
     assert batch["identity"].shape == (1, 512)
@@ -235,6 +236,8 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tiny_models, tmp_path):
     ("flags", "message"),
     [
         (["--size=500"], "multiple of 64"),
+        (["--window=0"], "`--window` must be at least 1 frame. Got 0."),
+        (["--window=-4"], "Got -4."),
         (["--parts.face_adapter=x"], "--parts.face"),
         (["--beta_schedule=cosine"], "beta_schedule"),
     ],
@@ -253,7 +256,7 @@ def test_a_window_longer_than_the_motion_adapters_is_refused(tiny_models, tmp_pa
 
 def test_the_config_names_every_part(monkeypatch):
     seen = {}
-    monkeypatch.setattr(assemble, "demand_options", lambda parts, size: seen.update(vars(parts)) or _stop())
+    monkeypatch.setattr(assemble, "demand_options", lambda parts, *others: seen.update(vars(parts)) or _stop())
     with pytest.raises(Stopped):
         run_command(assemble.assemble, argv=["--config", str(ROOT / "configs" / "sd15.yaml")])
     assert {name for name, given in seen.items() if given} == {"checkpoint", "motion_adapter", "vae", "speech", "face"}

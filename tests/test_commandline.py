@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from commandline import Seed, end_on_signals, rename_flags, run_command
 
@@ -50,6 +51,14 @@ def test_what_the_user_can_mend_is_one_line(capsys):
 
     assert run_command(fail, argv=["--text", "long"]) == 2
     assert capsys.readouterr().err.endswith(": `--text` must be short. Got long.\n")
+
+
+def test_what_safetensors_cannot_read_or_write_is_one_line(capsys, tmp_path):
+    def save() -> None:
+        save_file({"x": torch.zeros(1)}, tmp_path / "nowhere" / "x.safetensors")
+
+    assert run_command(save, argv=[]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_bug_keeps_its_traceback():

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision
 from torch import nn
 
 import pretrain
@@ -47,13 +48,27 @@ def _draw(seed):
     return torch.randn(4, 2, generator=torch.Generator().manual_seed(seed))
 
 
-def _fit(folder, draw=_draw, steps=6, seed=0, **settings):
-    task = Line()
-    Stage(Fabric(accelerator="cpu", devices=1), folder, seed, settings, save_every=2).fit("line", task, draw, steps)
+def _fit(folder, draw=_draw, steps=6, seed=0, plugins=(), **settings):
+    task, fabric = Line(), Fabric(accelerator="cpu", devices=1, plugins=plugins)
+    Stage(fabric, folder, seed, settings, save_every=2).fit("line", task, draw, steps)
     return task.model.state_dict()
 
 
-def test_an_interrupted_stage_ends_like_an_uninterrupted_one(tmp_path):
+def _half(scale):
+    """Return 16-bit arithmetic on a CPU, whose gradients are scaled by much before they are taken."""
+    return [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=scale))]
+
+
+def test_a_step_that_overflows_is_skipped_and_the_next_ones_train(tmp_path):
+    trained = _fit(tmp_path / "half", plugins=_half(2.0**18))["weight"]
+    assert torch.isfinite(trained).all()
+    assert (trained - Line().model.weight).abs().max() > 0
+    with pytest.raises(RuntimeError, match="non-finite"):
+        _fit(tmp_path / "single", draw=lambda seed: torch.full((4, 2), float("nan")))
+
+
+@pytest.mark.parametrize("plugins", [list, lambda: _half(2.0**18)])
+def test_an_interrupted_stage_ends_like_an_uninterrupted_one(tmp_path, plugins):
     drawn = []
 
     def break_off(seed):
@@ -62,10 +77,10 @@ def test_an_interrupted_stage_ends_like_an_uninterrupted_one(tmp_path):
             raise Stopped
         return _draw(seed)
 
-    whole = _fit(tmp_path / "whole")
+    whole = _fit(tmp_path / "whole", plugins=plugins())
     with pytest.raises(Stopped):
-        _fit(tmp_path / "broken", break_off)
-    resumed = _fit(tmp_path / "broken")
+        _fit(tmp_path / "broken", break_off, plugins=plugins())
+    resumed = _fit(tmp_path / "broken", plugins=plugins())
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
@@ -189,6 +204,11 @@ def test_parts_that_only_others_can_train_and_frames_of_another_size_are_refused
     [
         ({"held_out": "nowhere"}, "`--held_out` must be a folder of people. Got nowhere"),
         ({"devices": 3}, "must be 1, 2 or 4. Got 3"),
+        ({"devices": 0}, "must be 1, 2 or 4. Got 0"),
+        ({"devices": -2}, "must be 1, 2 or 4. Got -2"),
+        ({"learning_rate": -1.0}, "`--learning_rate` must be above 0. Got -1.0"),
+        ({"learning_rate": 0.0}, "`--learning_rate` must be above 0. Got 0.0"),
+        ({"learning_rate": float("nan")}, "`--learning_rate` must be above 0. Got nan"),
         ({"window": 0}, "`--window` must lie in 1 to 24 frames. Got 0"),
         ({"size": 50}, "`--size` must be a multiple of 8 pixels, 16 at least. Got 50"),
         ({"out": "."}, "`--out` is replaced whole, so it must be new or hold backbone.json"),

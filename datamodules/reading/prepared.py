@@ -88,6 +88,7 @@ class PreparedClips:
         """Keep the clips of a recording, all of them or none; return why it cannot be used."""
         place, (person, path) = self._place(*recording), recording
         partial = place.with_name(f"{place.name}.{os.getpid()}.partial")  # several devices may read the same file
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed; containers give the same numbers
         partial.mkdir(parents=True)
         try:
             with noted_remarks() as remarks:

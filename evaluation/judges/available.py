@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from diffusers.models.modeling_utils import ModelMixin
-from safetensors.torch import load_file
 
 from datamodules.reading.cropping import INSIGHTFACE_MODELS
 from evaluation.judges.features import FrameFeatures, MouthMotion, PatchDistance
@@ -18,6 +17,7 @@ from evaluation.judges.landmarks import LandmarkNet
 from evaluation.judges.pretrained import ArcFace, Inception, load_lpips
 from evaluation.judges.sync import SyncNet
 from evaluation.protocols import Judges
+from lightning_modules.weights import read_weights
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 ARCFACE = ("*/glintr100.onnx", "*/w600k_r50.onnx", "*/w600k_mbf.onnx")
@@ -65,11 +65,11 @@ def load_judge(kind: type[Network], folder: Path) -> Network:
     """Load a judge of our own, computed in float32 whatever it is stored in.
 
     Raises:
-        ValueError: If the weights do not fit the config.
+        ValueError: If the weights are broken, or do not fit the config.
     """
     network = kind.from_config(kind.load_config(folder))
     try:
-        network.load_state_dict({name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()})
+        network.load_state_dict({name: tensor.float() for name, tensor in read_weights(folder / WEIGHTS).items()})
     except RuntimeError as error:
         raise ValueError(f"{folder / WEIGHTS} does not fit its config: use those of one network. ({error})") from error
     return network.eval().requires_grad_(False)

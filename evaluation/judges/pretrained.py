@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluation.judges.pictures import as_signed, cut_out
+from lightning_modules.weights import read_weights
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of red, green and blue that torchvision's networks expect."""
@@ -59,7 +59,7 @@ class Inception(nn.Module):
         from torchvision.models import inception_v3
 
         self.network = inception_v3(weights=None, init_weights=False, transform_input=False)
-        self.network.load_state_dict(load_file(weights))
+        self.network.load_state_dict(read_weights(weights))
         self.network.fc = nn.Identity()
         self.eval()
 
@@ -76,7 +76,7 @@ def load_lpips(weights: Path) -> nn.Module:
     from torchmetrics.functional.image.lpips import _LPIPS
 
     network = _LPIPS(pretrained=True, net="alex", pnet_rand=True)
-    stored = load_file(weights)
+    stored = read_weights(weights)
     layers = {
         name: layer
         for part in network.net.children()

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules.adopted.onnx_graph import Node, read_graph, run_graph
+from lightning_modules.resizing import resize
 
 SIZE, DIM = 112, 512
 """Of the pictures that these networks take, pixels, and of the embeddings they give."""
@@ -53,7 +54,7 @@ class ArcFace(ModelMixin, ConfigMixin):
         height, width = frames.shape[-2:]
         rows, columns = (round((1 - self.config.middle) / 2 * side) for side in (height, width))
         faces = frames[..., rows : height - rows, columns : width - columns]
-        return self.embed_faces(F.interpolate(faces, (SIZE, SIZE), mode="bilinear", antialias=True))
+        return self.embed_faces(resize(faces, SIZE))
 
     def embed_faces(self, faces: Tensor) -> Tensor:
         """Embed pictures (batch, 3, 112, 112) in [-1, 1] that are cut as the network has learned them."""

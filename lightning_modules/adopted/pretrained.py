@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from diffusers.models.modeling_utils import ModelMixin
+from safetensors import SafetensorError
 from torch import nn
 
 Part = TypeVar("Part")
@@ -80,7 +81,7 @@ def obtain(name: str, given: str, load: Callable[[str], Part]) -> Part:
         if not path.exists() and not HUB_ID.fullmatch(given):
             raise FileNotFoundError(f"there is no {path}")
         return load(str(path) if path.exists() else given)
-    except (OSError, ValueError, RuntimeError) as error:  # libraries say with all three what is missing or broken
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # libraries' words for missing or broken
         reason = str(error).strip().splitlines()[0][:200].rstrip(".")
         raise FileNotFoundError(
             f"`--parts.{name}` must name {source.what}. Got {given}: {reason}. Get one from {source.home} (licence: "

@@ -60,7 +60,7 @@ class StoredWeights:
                 layer._parameters[name] = self._widen(present) if present.dtype == EIGHT_BIT else present
 
     def _widen(self, weight: Tensor) -> Tensor:
-        return weight.to(self.dtype) * self.scale.to(weight.device, self.dtype)
+        return weight.to(self.dtype) * self.scale.to(self.dtype)  # where it is: as a copy, the host would wait for it
 
     def _put_back(self, layer: nn.Module, *_: object) -> None:
         layer._parameters.update(self.kept)
@@ -72,7 +72,11 @@ def store_weights(module: nn.Module, *, eight_bit: bool = False, on_host: bool =
 
 
 def _frozen_layers(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers whose weights may be stored; where a weight is worked out from others (`parametrize`), none is.
+
+    Such weights are no parameters of the layer, so that nothing would bring them back in.
+    """
     for name, layer in module.named_modules():
         trained = any(parameter.requires_grad for parameter in layer.parameters())
-        if isinstance(layer, LAYERS) and not trained and "lora_" not in name:
+        if isinstance(layer, LAYERS) and "weight" in layer._parameters and not trained and "lora_" not in name:
             yield layer

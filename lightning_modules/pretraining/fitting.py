@@ -54,8 +54,10 @@ class Stage:
         fabric.to_device(average)
         module, optimizer = fabric.setup(task, task.configure_optimizers())
         state = {"task": module, "optimizer": optimizer, "average": average, "step": 0, "losses": [], "seconds": 0.0}
+        state["precision"] = fabric.strategy.precision.state_dict()  # the gradient scaler's, where there is one
         if path.exists():
             state |= fabric.load(path, {k: state[k] for k in ("task", "optimizer", "average")}, weights_only=True)
+            fabric.strategy.precision.load_state_dict(state["precision"])
         began, recent = time.monotonic() - state["seconds"], []
         steps_left = range(state["step"], steps)
         bar = tqdm(
@@ -71,6 +73,7 @@ class Stage:
             if (step + 1) % self.save_every == 0 or step + 1 == steps:
                 state["losses"].append([step + 1, sum(recent) / len(recent)])
                 state |= {"step": step + 1, "seconds": time.monotonic() - began}
+                state["precision"] = fabric.strategy.precision.state_dict()
                 self._save(path, state)
                 bar.set_postfix(loss=f"{state['losses'][-1][1]:.4f}")
                 recent = []
@@ -83,7 +86,8 @@ class Stage:
         with self.fabric.autocast():
             loss = module.training_step(batch, step)
         self.fabric.backward(loss)
-        self.fabric.clip_gradients(module, optimizer, max_norm=1.0)
+        scaled = getattr(self.fabric.strategy.precision, "scaler", None) is not None  # it skips steps that overflow
+        self.fabric.clip_gradients(module, optimizer, max_norm=1.0, error_if_nonfinite=not scaled)
         optimizer.step()
         optimizer.zero_grad()
         return loss.item()

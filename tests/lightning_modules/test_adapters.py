@@ -47,6 +47,16 @@ def _output(backbone):
 
 
 @pytest.mark.slow
+def test_an_adapter_that_breaks_off_is_named(trained, tmp_path):
+    """As `--module.shared_start` loads it."""
+    trained.export_adapter("shared", tmp_path)
+    path = tmp_path / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"adapter_model\.safetensors is broken"):
+        trained.load_adapter("shared", tmp_path)
+
+
+@pytest.mark.slow
 def test_adapters_start_without_effect(tiny_base):
     torch.testing.assert_close(_output(TalkingHead(str(tiny_base)).backbone), _output(load_base(tiny_base)))
 

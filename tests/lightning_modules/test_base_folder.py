@@ -1,6 +1,7 @@
 """A base model comes back from disk as it went, or not at all."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -80,6 +81,15 @@ def test_unexpected_weights_are_refused(tiny_base, tmp_path):
     path = tmp_path / "base" / "audio" / WEIGHTS
     save_file(load_file(path) | {"stranger": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="unexpected"):
+        load_base(tmp_path / "base")
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, -1])
+def test_weights_that_break_off_are_named(tiny_base, tmp_path, length):
+    shutil.copytree(tiny_base, tmp_path / "base")
+    path = tmp_path / "base" / "audio" / WEIGHTS
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ValueError, match=f"{re.escape(str(path))} is broken"):
         load_base(tmp_path / "base")
 
 

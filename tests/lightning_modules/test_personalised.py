@@ -113,14 +113,14 @@ def test_adapters_of_different_rounds_are_refused(demo_run, tiny_base):
 def test_a_broken_adapter_is_named(demo_run, tiny_base, name):
     path = demo_run / "global" / name
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(ValueError, match="global is broken"):
+    with pytest.raises(ValueError, match=r"global.* is broken"):
         load_personalised(tiny_base, demo_run / "global")
 
 
 def test_a_broken_base_is_named(tiny_base, tmp_path):
     base = shutil.copytree(tiny_base, tmp_path / "base")
     (base / "unet" / "diffusion_pytorch_model.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(ValueError, match="base is broken"):
+    with pytest.raises(ValueError, match=r"base/unet/diffusion_pytorch_model\.safetensors is broken"):
         load_personalised(base)
 
 
@@ -134,6 +134,15 @@ def test_a_device_that_is_not_there_is_refused():
     assert pick_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match="Got toaster"):
         pick_device("toaster")
+
+
+def test_a_device_that_cannot_be_used_says_why(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA.")
+
+    monkeypatch.setattr(torch, "empty", fail)
+    with pytest.raises(ValueError, match=r"Got cuda:1: CUDA error: out of memory\.$"):
+        pick_device("cuda:1")
 
 
 @pytest.fixture

@@ -66,6 +66,16 @@ def test_the_second_run_finds_the_same_clips_and_says_the_same_of_them(people, t
         assert_same(second[person], without[person])
 
 
+def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(people, tmp_path):
+    clips = PreparedClips(tmp_path / "cache", 16, "none")
+    place = clips._place("bob", people / "bob/a.mp4")
+    left = place.with_name(f"{place.name}.{os.getpid()}.partial")
+    left.mkdir(parents=True)
+    (left / "00099.safetensors").write_text("half a clip")
+    assert_same(clips.read("bob", people / "bob/a.mp4"), list(read_recording("bob", people / "bob/a.mp4", 16, "none")))
+    assert list(place.parent.iterdir()) == [place]
+
+
 @pytest.mark.slow
 def test_other_processes_prepare_the_same_where_it_takes_long(people, tmp_path, monkeypatch, forbid_reading, caplog):
     monkeypatch.setattr(prepared, "PATIENCE", 0.0)

@@ -69,6 +69,13 @@ def test_weights_of_another_shape_are_refused(folder):
         find_judges(folder)
 
 
+def test_weights_that_break_off_are_named(folder):
+    path = folder / "sync" / available.WEIGHTS
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"sync/.* is broken"):
+        find_judges(folder)
+
+
 @pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is installed")
 def test_weights_that_cannot_be_used_are_named(folder, caplog):
     (folder / "alexnet.safetensors").touch()

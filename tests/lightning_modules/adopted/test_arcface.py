@@ -57,6 +57,13 @@ def test_gradients_are_the_slopes_of_the_embedding(encoder):
 
 
 @pytest.mark.slow
+def test_faces_are_seen_in_sixteen_bit_on_a_cpu(encoder):
+    frames = torch.rand(2, 3, 96, 96) * 2 - 1
+    near = copy.deepcopy(encoder).to(torch.bfloat16)(frames.to(torch.bfloat16))
+    torch.testing.assert_close(near.float(), encoder(frames), atol=0.05, rtol=0)
+
+
+@pytest.mark.slow
 def test_the_middle_of_a_frame_is_seen_and_not_its_rim(encoder):
     frames = torch.rand(1, 3, 64, 64)
     rim, middle = frames.clone(), frames.clone()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file
 
 from lightning_modules.adopted.pretrained import load_autoencoder, obtain
 from tests.tiny_checkpoint import make_autoencoder, make_tiny_autoencoder
@@ -33,6 +34,15 @@ def test_only_the_first_line_of_a_librarys_complaint_is_repeated():
     with pytest.raises(FileNotFoundError, match=r"It is not there\. Get one from") as caught:
         obtain("speech", "a/b", load)
     assert "Try this" not in str(caught.value)
+
+
+def test_a_part_that_breaks_off_is_one_line_too(tmp_path):
+    def load(given):
+        return load_file(tmp_path / "half")
+
+    (tmp_path / "half").write_bytes(b"version")
+    with pytest.raises(FileNotFoundError, match=r"--parts\.speech.*header"):
+        obtain("speech", str(tmp_path), load)
 
 
 @pytest.mark.slow

@@ -63,6 +63,20 @@ def test_every_setting_saves_what_it_says(configs):
     assert away.on_host > 0
 
 
+@pytest.mark.slow
+def test_a_base_of_others_parts_is_planned(tiny_assembled):
+    """It predicts noise, which asks the schedule's numbers, and hears by a speech model.
+
+    torch keeps a list of what obeys its meta device. Where transformers has loaded a model, the list was made while
+    `linspace` was another's, and schedules have numbers even there; in a process that only plans they have none.
+    """
+    torch.utils._device._device_constructors.cache_clear()
+    plan = plan_step({"base": str(tiny_assembled)}, clips=1, frames=4, size=64)
+    trained = [parameter for parameter in TalkingHead(str(tiny_assembled)).parameters() if parameter.requires_grad]
+    assert plan.trained == sum(parameter.numel() for parameter in trained)
+    assert plan.step.peak > 0
+
+
 @pytest.mark.gpu
 @pytest.mark.usefixtures("dearest_step")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

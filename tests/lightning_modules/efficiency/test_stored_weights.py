@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_modules.efficiency.stored_weights import EIGHT_BIT, store_weights
 
@@ -59,11 +61,41 @@ def test_a_layer_that_fails_puts_its_weights_back():
     assert layer.weight is weight
 
 
+class Crossings(TorchDispatchMode):
+    """Counts the copies from one device to another, for which the host waits."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.count += func is torch.ops.aten._to_copy.default and args[0].device != result.device
+        return result
+
+
+def test_the_scale_of_a_weight_on_a_device_is_not_copied_there():
+    layer = nn.Linear(4, 4).requires_grad_(False)
+    store_weights(layer, eight_bit=True)
+    layer.to("meta")
+    with Crossings() as crossings:
+        assert layer(torch.zeros(1, 4, device="meta")).is_meta
+    assert crossings.count == 0
+
+
 def test_no_weights_are_zero():
     layer = nn.Linear(4, 4).requires_grad_(False)
     nn.init.zeros_(layer.weight)
     store_weights(layer, eight_bit=True)
     assert torch.equal(layer(torch.ones(1, 4)), layer.bias[None])
+
+
+def test_a_weight_that_is_worked_out_from_others_stays_at_hand():
+    """As that of wav2vec's convolution over positions: its factors lie below the layer, where nothing fetches them."""
+    module = nn.Sequential(weight_norm(nn.Conv1d(2, 2, 3)), nn.Conv1d(2, 2, 1)).requires_grad_(False)
+    x = torch.randn(1, 2, 8)
+    expected = module(x)
+    stored = store_weights(module, eight_bit=False, on_host=True)
+    assert [weights.layer for weights in stored] == [module[1]]
+    assert torch.equal(module(x), expected)
 
 
 @pytest.mark.gpu
