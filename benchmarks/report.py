@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from evaluation.reporting.markdown import markdown_table
-from federation.whole_file import save_text
+from whole_files import save_text
 
 __all__ = ["RESULTS", "Bar", "bars_table", "describe_machine", "markdown_table", "save_results"]
 

@@ -19,7 +19,7 @@ from federation.privacy.ledger import HEAD_NOTE, RELEASED_NOTE, Ledger
 from federation.privacy.promise import Promise
 from federation.privacy.total_delta import total_delta
 from federation.update import RoundState
-from federation.whole_file import save_text
+from whole_files import save_text
 
 LEDGER = "privacy_ledger.jsonl"
 

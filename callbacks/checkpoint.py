@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,6 +13,7 @@ from typing_extensions import override
 
 from federation.hooks import FederationCallback
 from federation.update import RoundState
+from whole_files import whole_folder
 
 
 class ExportableModule(Protocol):
@@ -67,13 +67,12 @@ class Checkpoint(FederationCallback):
     def _export(self, state: RoundState, rounds_done: int) -> None:
         notes = {"global_adapter": hash_adapter(state.global_adapter), "round": rounds_done}
         state.load_adapters(None)
-        replace_folder(self.out_dir / "global", lambda folder: notes.update(self._export_global(folder, notes)))
+        with whole_folder(self.out_dir / "global") as folder:
+            notes |= self._export_global(folder, notes)
         for client in self.clients:
             state.load_adapters(client)
-            replace_folder(
-                self._own(client),
-                lambda folder, client=client: self.module.export_adapter("identity", folder, client=client, **notes),
-            )
+            with whole_folder(self._own(client)) as folder:
+                self.module.export_adapter("identity", folder, client=client, **notes)
 
     def _own(self, client: str) -> Path:
         return self.out_dir / "clients" / client / "identity"
@@ -94,16 +93,3 @@ def _read_notes(folder: Path) -> dict[str, object]:
     """Return the notes of an exported adapter, none if it is not there."""
     notes = folder / "adapter.json"
     return json.loads(notes.read_text()) if notes.is_file() else {}
-
-
-def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder beside the one it replaces, so that no half-written one is ever under its name."""
-    partial, old = folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.old")
-    for leftover in (partial, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir(parents=True)
-    write(partial)
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

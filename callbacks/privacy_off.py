@@ -13,7 +13,7 @@ from federation.hooks import FederationCallback
 from federation.privacy.card import no_privacy_card
 from federation.privacy.owner import OwnerLimits, Terms
 from federation.update import RoundState
-from federation.whole_file import save_text
+from whole_files import save_text
 
 
 class PrivacyOff(FederationCallback):

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from federation.hooks import FederationCallback
 from federation.update import RoundState
-from federation.whole_file import save_text
+from whole_files import save_text
 
 
 class SavedSettings(FederationCallback):

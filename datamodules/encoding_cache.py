@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from datamodules.audio import log_mel_windows
 from datamodules.clips import Clip
+from whole_files import whole_file
 
 Encoding = dict[str, Tensor]
 """A clip's frames, what the frozen parts of the model make of them, and the features of its sound."""
@@ -61,10 +61,8 @@ class EncodingCache:
 
     def _keep(self, clip: Clip, path: Path) -> None:
         encoding = {name: tensor.detach().cpu().contiguous() for name, tensor in self.encode(clip).items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # several devices may write the same clip
-        save_file(encoding, partial)
-        os.replace(partial, path)
+        with whole_file(path) as partial:  # several devices may write the same clip
+            save_file(encoding, partial)
 
 
 def content_hash(clip: Clip, fingerprint: str) -> str:

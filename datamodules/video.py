@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -14,6 +13,8 @@ import numpy as np
 import torch
 from av.container import OutputContainer
 from torch import Tensor
+
+from whole_files import whole_file
 
 
 def write_video(
@@ -38,20 +39,15 @@ def write_video(
     Raises:
         ValueError: When there is no frame, or a frame is not uint8 `(3, height, width)`, or its size changes.
     """
-    path = Path(path)
     pictures = iter(frames)
     first = next(pictures, None)
     if first is None:
         raise ValueError(f"A video needs at least one frame. Got none for {path}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
+    options = {"movflags": "+faststart"}
+    with whole_file(path) as partial:
         # FFmpeg takes a bare "a:b.mp4" for something of protocol a.
-        with av.open(str(partial.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        with av.open(str(partial.absolute()), "w", format="mp4", options=options) as container:
             _write_streams(container, chain([first], pictures), fps, waveform, sample_rate, crf)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_streams(

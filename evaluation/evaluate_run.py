@@ -27,6 +27,7 @@ from evaluation.systems import BASE, OWN, POSE, SHARED, SOUND, list_systems, mak
 from evaluation.table import Table, summarise
 from lightning_modules.personalised import load_personalised
 from lightning_modules.sampling import SamplingOptions
+from whole_files import save_text
 
 DRAWN = (
     *("PSNR", "mouth PSNR", "mouth r", "sound r", "LSE-C", "CSIM"),
@@ -70,7 +71,7 @@ def evaluate_run(
     figures = save_figures(out / "figures", cases, made, shown, table)
     save_videos(out / "videos", cases, shown)
     show_evaluation(out, table, figures, report)
-    return save_report(out / "report.md", report)
+    return save_text(out / "report.md", report)
 
 
 def choose_shown(systems: Sequence[str]) -> list[str]:
@@ -110,11 +111,3 @@ def drawable(table: Table) -> Table:
         if not (system == RECORDED and metric.endswith("PSNR"))
     }
     return replace(table, systems=systems, means=means)
-
-
-def save_report(path: Path, report: str) -> Path:
-    """Write the report by one rename."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(report)
-    partial.replace(path)
-    return path

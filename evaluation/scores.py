@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from whole_files import whole_file
+
 EVERYBODY = "everybody"
 """Stands for the person where a metric compares sets of frames, and for no single clip."""
 
@@ -26,15 +28,11 @@ class Score:
 
 
 def save_scores(path: str | Path, scores: Iterable[Score]) -> None:
-    """Write one row per score, by one rename."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", newline="") as file:
+    """Write one row per score."""
+    with whole_file(path) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Score)])
         writer.writerows(astuple(score) for score in scores)
-    partial.replace(path)
 
 
 def read_scores(path: str | Path) -> list[Score]:

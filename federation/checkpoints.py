@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from federation.server_state import ServerState
-from federation.whole_file import put_in_place, sync
+from whole_files import put_in_place, sync
 
 KEEP = 2
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from federation.whole_file import put_in_place
+from whole_files import whole_file
 
 
 @dataclass
@@ -76,7 +76,7 @@ class ClientState:
         return torch.cat([self.optimizer[position][name].flatten() for position in range(len(self.personal))])
 
     def save(self, path: Path) -> None:
-        """Write the state as safetensors, under a temporary name first."""
+        """Write the state as safetensors."""
         tensors = {f"personal.{position}": value.contiguous() for position, value in enumerate(self.personal)}
         numbers: dict[str, float] = {}
         for position, values in self.optimizer.items():
@@ -85,10 +85,8 @@ class ClientState:
                     tensors[f"optimizer.{position}.{name}"] = value.contiguous()
                 else:
                     numbers[f"optimizer.{position}.{name}"] = value
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        save_file(tensors, temporary, metadata={"numbers": json.dumps(numbers)})
-        put_in_place(temporary, path)
+        with whole_file(path) as partial:
+            save_file(tensors, partial, metadata={"numbers": json.dumps(numbers)})
 
     @classmethod
     def load(cls, path: Path) -> ClientState:

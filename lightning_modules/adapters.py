@@ -15,6 +15,7 @@ from torch import nn
 from lightning_modules.efficiency.merged_layers import MERGED
 from lightning_modules.mover import HeadMover
 from lightning_modules.weights import read_weights
+from whole_files import whole_file
 
 SHARED, IDENTITY = "shared", "identity"
 MOVER = "mover"
@@ -59,14 +60,12 @@ def save_adapter(model: Carrier, name: str, folder: Path, notes: dict[str, objec
 
     The weights include the frozen A, so the folder works without knowing the seed it was drawn from.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     weights = get_peft_model_state_dict(model, adapter_name=name)
     tensors = {PREFIX + key: value.detach().float().cpu().contiguous() for key, value in weights.items()}
-    partial = folder / "adapter_model.safetensors.partial"
-    save_file(tensors, partial, metadata={"format": "pt"})
-    model.peft_config[name].save_pretrained(folder)
-    (folder / "adapter.json").write_text(json.dumps(notes, indent=2) + "\n")
-    partial.rename(folder / "adapter_model.safetensors")
+    with whole_file(folder / "adapter_model.safetensors") as partial:  # which gets its name when all else is there
+        save_file(tensors, partial, metadata={"format": "pt"})
+        model.peft_config[name].save_pretrained(folder)
+        (folder / "adapter.json").write_text(json.dumps(notes, indent=2) + "\n")
 
 
 def load_adapter(model: Carrier, name: str, folder: Path) -> None:

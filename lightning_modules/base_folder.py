@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from torch import nn
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.diffusion import make_scheduler
-from lightning_modules.model_folder import BASE_FILE, demand_replaceable, replace_folder
+from lightning_modules.model_folder import BASE_FILE, demand_replaceable
 from lightning_modules.parts import OPTIONAL, PARTS, BackboneShape, build_part, design_part, load_part
+from whole_files import whole_folder
 
 
 def load_base(folder: str | Path) -> Backbone:
@@ -56,15 +56,13 @@ def save_base(backbone: Backbone, folder: str | Path, dtype: torch.dtype = torch
     """
     folder = Path(folder)
     demand_replaceable(folder, BASE_FILE)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    for name, module in backbone.parts():
-        stored = copy.deepcopy(module)
-        nn.Module.to(stored, dtype)  # diffusers' own `to` warns about parts it has none of
-        stored.save_pretrained(partial / name)
-    backbone.scheduler.save_pretrained(partial / "scheduler")
-    (partial / BASE_FILE).write_text(json.dumps(vars(backbone.shape), indent=2) + "\n")
-    replace_folder(partial, folder)
+    with whole_folder(folder) as partial:
+        for name, module in backbone.parts():
+            stored = copy.deepcopy(module)
+            nn.Module.to(stored, dtype)  # diffusers' own `to` warns about parts it has none of
+            stored.save_pretrained(partial / name)
+        backbone.scheduler.save_pretrained(partial / "scheduler")
+        (partial / BASE_FILE).write_text(json.dumps(vars(backbone.shape), indent=2) + "\n")
 
 
 def _open(folder: Path) -> tuple[BackboneShape, DDIMScheduler, list[str]]:

@@ -1,9 +1,8 @@
-"""The folder of a base model: what it is known by, and how it is replaced whole."""
+"""The folder of a base model: what it is known by, and what it may take the place of."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 
 from torch import nn
@@ -43,13 +42,3 @@ def demand_replaceable(folder: str | Path, mark: str) -> None:
         raise ValueError(
             f"`--out` is replaced whole, so it must be new or hold {mark}. Got {folder}, which is neither."
         )
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put a finished folder in place of an older one."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)  # of a replacement that was cut short
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -9,8 +9,8 @@ import yaml
 
 from benchmarks.suites.jobs import Bench
 from benchmarks.suites.plan import Plan
-from federation.whole_file import save_text
 from lightning_modules.model_folder import fingerprint
+from whole_files import save_text
 
 
 def describe_common_settings(plan: Plan, bench: Bench) -> str:

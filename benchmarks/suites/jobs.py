@@ -19,7 +19,7 @@ from benchmarks.suites.scores import Adapters, Scoring, score_losses
 from datamodules.pooled import EVERYONE
 from evaluation.scores import save_scores
 from federation.checkpoints import RoundFolders
-from lightning_modules.model_folder import replace_folder
+from whole_files import replace_folder
 
 SCORES, GENERATED = "scores.csv", "generated.csv"
 TOGETHER = "together"

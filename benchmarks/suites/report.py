@@ -16,7 +16,7 @@ from evaluation.scores import Score, save_scores
 from evaluation.statistics import Estimate
 from evaluation.systems import OWN, SHARED
 from evaluation.table import Cells
-from federation.whole_file import save_text
+from whole_files import save_text
 
 NOT_RUN = "not run"
 

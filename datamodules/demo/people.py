@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from datamodules.demo.recording import record
 from datamodules.process_pool import map_in_processes
 from datamodules.progress_bar import progress_bar
 from datamodules.video import write_video
+from whole_files import whole_file
 
 CRF = 8
 # Part of every truth file: files of another generator are rendered again.
@@ -70,9 +70,8 @@ def _make_clip(job: Job, size: int) -> None:
     truth.unlink(missing_ok=True)
     recording = record(draw_person(seed), clip, size)
     write_video(path, recording.frames, FPS, recording.waveform, SAMPLE_RATE, crf=CRF)
-    unfinished = truth.with_name(f".{truth.name}.{os.getpid()}.partial")
-    save_file({"motion": recording.motion, "mouth": recording.mouth}, unfinished, metadata=_make_marker(seed, size))
-    os.replace(unfinished, truth)
+    with whole_file(truth) as partial:
+        save_file({"motion": recording.motion, "mouth": recording.mouth}, partial, metadata=_make_marker(seed, size))
 
 
 def _make_marker(seed: int, size: int) -> dict[str, str]:

@@ -9,6 +9,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from whole_files import whole_file
+
 MARGIN = 4
 """Around the names, pixels."""
 
@@ -34,12 +36,9 @@ def save_sheet(path: str | Path, rows: Mapping[str, Sequence[Tensor]], moments: 
 
 
 def save_picture(path: str | Path, picture: Image.Image) -> None:
-    """Write a PNG by one rename; its folder is made if missing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    picture.save(partial, format="PNG", optimize=True)
-    partial.replace(path)
+    """Write a PNG; its folder is made if missing."""
+    with whole_file(path) as partial:
+        picture.save(partial, format="PNG", optimize=True)
 
 
 def _strip(frames: Tensor, moments: int) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from federation.secure_aggregation.errors import ProtocolError
 from federation.secure_aggregation.roster import Roster
 from federation.secure_aggregation.session import Session, SessionConfig
-from federation.whole_file import save_text
+from whole_files import save_text
 
 
 def write_session(path: Path, session: Session) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from federation.whole_file import sync
+from whole_files import sync
 
 GENESIS = "0" * 64
 """Head of an empty chain."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from federation.whole_file import put_in_place
+from whole_files import whole_file
 
 Position = tuple[int, int]
 """Round and attempt."""
@@ -126,6 +126,5 @@ def _answer_prefix(position: Position) -> str:
 
 def _write(path: Path, content: bytes) -> None:
     """Replace a file as a whole, and return when name and content are on disk."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    put_in_place(partial, path)
+    with whole_file(path) as partial:
+        partial.write_bytes(content)

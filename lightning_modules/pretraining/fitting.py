@@ -18,6 +18,8 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from whole_files import save_text
+
 SETTINGS = "settings.json"
 
 
@@ -118,9 +120,7 @@ def hold_settings(folder: Path, settings: Mapping[str, object], writes: bool) ->
     elif any(folder.glob("*.ckpt")):
         raise ValueError(f"{folder} holds a training of unknown settings. Name another `--work`.")
     elif writes:
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(settings, indent=2) + "\n")
-        partial.replace(path)
+        save_text(path, json.dumps(settings, indent=2) + "\n")
 
 
 def derive_seeds(seed: int, name: str, step: int, rank: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from callbacks.checkpoint import Checkpoint, hash_adapter, replace_folder
+from callbacks.checkpoint import Checkpoint, hash_adapter
 from tests.callbacks.parts import make_state
 
 
@@ -70,19 +70,6 @@ def test_a_resumed_run_exports_again_what_a_crash_left_behind(exported, lost):
 def test_a_new_run_has_nothing_to_export(tmp_path):
     Checkpoint(Exporter(), ["ann"], tmp_path).on_run_start(make_state())
     assert not list(tmp_path.iterdir())
-
-
-def test_a_failed_write_leaves_the_old_folder(tmp_path):
-    folder = tmp_path / "global"
-    replace_folder(folder, lambda path: (path / "weights").write_text("old"))
-
-    def fail(path):
-        (path / "weights").write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        replace_folder(folder, fail)
-    assert (folder / "weights").read_text() == "old"
 
 
 def test_other_devices_write_nothing(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightning_modules.model_folder import BASE_FILE, demand_replaceable, replace_folder
+from lightning_modules.model_folder import BASE_FILE, demand_replaceable
 
 
 def fill(folder, *names):
@@ -19,11 +19,3 @@ def test_only_what_is_new_empty_or_alike_is_replaced(tmp_path):
     for taken in (fill(tmp_path / "runs", "demo/precious"), fill(tmp_path, "file") / "file"):
         with pytest.raises(ValueError, match=r"must be new or hold backbone\.json"):
             demand_replaceable(taken, BASE_FILE)
-
-
-def test_what_a_replacement_that_was_cut_short_left_is_no_hindrance(tmp_path):
-    fill(tmp_path / "base.old", "unet/config.json")
-    older, new = fill(tmp_path / "base", BASE_FILE), fill(tmp_path / "base.partial", BASE_FILE)
-    replace_folder(new, older)
-    assert [path.name for path in tmp_path.iterdir()] == ["base"]
-    assert (older / BASE_FILE).read_text() == "base.partial"

@@ -9,7 +9,7 @@ from federation.privacy.audit.audit import Audit, largest_provable
 from federation.privacy.audit.battery import Outcome
 from federation.privacy.audit.picture import draw_audit
 from federation.privacy.audit.verdict import SIGNS, Verdict
-from federation.whole_file import save_text
+from whole_files import save_text
 
 FOLDER, REPORT, PICTURE = "audit", "report.md", "report.png"
 

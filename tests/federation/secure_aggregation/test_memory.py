@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +65,12 @@ def test_an_answer_left_by_a_crash_is_not_of_the_next_attempt(tmp_path, monkeypa
     memory = FileMemory(tmp_path)
     memory.begin(ANN, (0, 0))
     memory.keep(ANN, 1, ANSWER)
-    monkeypatch.setattr("pathlib.Path.unlink", lambda path: (_ for _ in ()).throw(OSError("crash")))
+
+    def crash(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith("answer"):
+            raise OSError("crash")
+
+    monkeypatch.setattr(Path, "unlink", crash)
     with pytest.raises(OSError, match="crash"):
         memory.begin(ANN, (0, 1))
     assert FileMemory(tmp_path).position(ANN) == (0, 1)
@@ -76,7 +82,7 @@ def test_everything_is_flushed_before_a_call_returns(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda file: (flushed.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file)))
     memory = FileMemory(tmp_path)
     memory.begin(ANN, (0, 0))
-    assert any(path.endswith("position.partial") for path in flushed)
+    assert any(".position." in path for path in flushed)
     assert flushed[-1].endswith(ANN.hex())
     flushed.clear()
     memory.keep(ANN, 1, ANSWER)
