@@ -74,7 +74,8 @@ def generate(
         output: The mp4 to write; its folder is made if missing.
         driving_audio: Sound or video file with the speech, of any length; that of --driving_video if left out. Also
             --audio_path, --driven_audio.
-        driving_video: Video whose head motion is followed. The motion is read from <name>.truth.safetensors beside it.
+        driving_video: Video whose head motion is followed, by a base model that knows such. The motion is read from
+            <name>.truth.safetensors beside it.
         adapter: runs/<run>/global, or runs/<run>/clients/<id>, which takes the global adapter along. None if left out.
         base: Folder of the base model.
         head_motion: Where no --driving_video gives it: natural turns and blinks, still, or free, which leaves it to the
@@ -97,7 +98,7 @@ def generate(
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
     from lightning_modules.efficiency.memory import place
-    from lightning_modules.natural_motion import choose_motion
+    from lightning_modules.natural_motion import choose_motion, demand_known_motion
     from lightning_modules.personalised import load_personalised, pick_device
     from lightning_modules.sampling import SamplingOptions
 
@@ -116,6 +117,8 @@ def generate(
         Path(output).parent.mkdir(parents=True, exist_ok=True)
         if driving.motion is None:
             driving = replace(driving, motion=choose_motion(backbone, portrait, driving.frames, head_motion, seed))
+        else:
+            demand_known_motion(backbone, "--driving_video", "pass its sound alone, as `--driving_audio`")
         if compile:
             backbone.unet.compile()
         options = SamplingOptions(steps, seed, temperature, guidance_scale, batch=memory.windows)

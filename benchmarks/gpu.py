@@ -5,6 +5,7 @@ are as fast as trained ones. A row that fails says why, and the others still run
 toy size, so that the command is known to work; those figures say nothing and need `--out`.
 """
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -49,6 +50,7 @@ def measure_gpu(out: str | None = None, minutes: float = 8.5, only: list[str] | 
             continue
         rows.append(take_row(name, measure) if time.monotonic() < end else Row(name, [], 0.0, "not begun: out of time"))
         print(f"{name}: {rows[-1].seconds:.0f} s. {rows[-1].failure or 'Done.'}", flush=True)
+        gc.collect()  # models are parts of cycles: what a row left would count as memory of the next one
         if device.type == "cuda":
             torch.cuda.empty_cache()
     write_rows(path, rows, toy=device.type == "cpu")

@@ -21,6 +21,7 @@ from lightning_modules.identity import IdentityEncoder
 from lightning_modules.mover import HeadMover
 from lightning_modules.parts import BackboneShape
 from lightning_modules.pose import PoseReader
+from lightning_modules.precision import at_least_float32
 from lightning_modules.reference import Conditions, Reference
 
 
@@ -113,7 +114,8 @@ class Backbone(nn.Module):
     def look_at(self, portrait: Tensor) -> Reference:
         """Return what is known of a portrait, RGB uint8 (3, H, W), as a batch of one."""
         frame = portrait.to(self.device, self.vae.dtype) / 127.5 - 1
-        return Reference(frame[None], self.encode(frame[None]), self.embed(frame[None]), self.pose(frame[None]))
+        motion = at_least_float32(self.pose(frame[None]))
+        return Reference(frame[None], self.encode(frame[None]), self.embed(frame[None]), motion)
 
     def conditions(
         self,

@@ -72,7 +72,8 @@ class HeadMover(ModelMixin, ConfigMixin, PeftAdapterMixin):
         surfaces = [face_surface(one.unsqueeze(1), height, width).squeeze(1) for one in (motion, own)]
         motions = torch.cat([motion, own], dim=1)[..., None, None].expand(-1, -1, height, width)
         pictures = [F.pixel_unshuffle(one, FOLD) for one in (laid, reference)]
-        seen = self.first(self.enter(torch.cat([*pictures, *surfaces, motions], dim=1).to(self.enter.weight.dtype)))
+        given = [one.to(self.enter.weight.dtype) for one in (*pictures, *surfaces, motions)]
+        seen = self.first(self.enter(torch.cat(given, dim=1)))
         passed = [seen]
         for block in self.down:
             passed.append(block(passed[-1]))

@@ -41,15 +41,18 @@ def choose_motion(backbone: Backbone, portrait: Tensor, frames: int, kind: HeadM
     """
     if kind == "free" or (kind == "auto" and not backbone.shape.knows_motion):
         return None
-    if not backbone.shape.knows_motion:
-        raise ValueError(
-            f"`--head_motion {kind}` needs a base model that has seen known head motion. This one has not; use free."
-        )
+    demand_known_motion(backbone, f"--head_motion {kind}", "use free")
     frame = portrait.to(backbone.device, backbone.vae.dtype) / 127.5 - 1
     own = backbone.pose(frame[None])[0].cpu().float()
     if kind == "still":
         return torch.cat([own[:5], own.new_zeros(1)]).expand(frames, -1)
     return move_naturally(own, frames, seed)
+
+
+def demand_known_motion(backbone: Backbone, flag: str, instead: str) -> None:
+    """Raise ValueError, with what to do instead, where a flag gives head motion to a model that knows nothing of it."""
+    if not backbone.shape.knows_motion:
+        raise ValueError(f"`{flag}` needs a base model that has seen known head motion. This one has not; {instead}.")
 
 
 def move_naturally(own: Tensor, frames: int, seed: int) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from lightning_modules.precision import at_least_float32
 
 
 def resize(pictures: Tensor, size: int) -> Tensor:
@@ -14,5 +15,5 @@ def resize(pictures: Tensor, size: int) -> Tensor:
     """
     if pictures.shape[-2:] == (size, size):
         return pictures
-    wide = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
-    return F.interpolate(wide, (size, size), mode="bilinear", antialias=True).to(pictures.dtype)
+    scaled = F.interpolate(at_least_float32(pictures), (size, size), mode="bilinear", antialias=True)
+    return scaled.to(pictures.dtype)

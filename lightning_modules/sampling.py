@@ -15,6 +15,7 @@ from lightning_modules.conditioning import MOTION_CHANNELS
 from lightning_modules.denoised import Denoised, decode_stream
 from lightning_modules.details import MovedReference
 from lightning_modules.diffusion import sampling_times, step_down
+from lightning_modules.precision import at_least_float32
 from lightning_modules.reference import Conditions, Reference, copied_latents
 from lightning_modules.windowing import Group, group_windows, step_groups
 
@@ -139,7 +140,7 @@ def _prepare_group(
     has_motion = like.new_full((1,), float(motion is not None))
     moves = mel.new_zeros(len(mel), MOTION_CHANNELS) if motion is None else motion
     posed = torch.arange(int(motion is not None), device=like.device)
-    shown = moves[None, first : group.end].to(like)
+    shown = moves[None, first : group.end].to(at_least_float32(like))
     frames = None if motion is None else backbone.move(reference, shown)
     extra_channels = backbone.make_extra_channels(reference, shown, posed, frames)
     cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (mel, moves)]

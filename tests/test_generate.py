@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -116,6 +118,15 @@ def command(inputs, tiny_base, tmp_path) -> Command:
     return Command(inputs, tiny_base, tmp_path / "new" / "out.mp4")
 
 
+@pytest.fixture
+def moving_base(tiny_base, tmp_path) -> Path:
+    """A base model that says it knows head motion."""
+    base = shutil.copytree(tiny_base, tmp_path / "moving")
+    shape = json.loads((base / "backbone.json").read_text())
+    (base / "backbone.json").write_text(json.dumps(shape | {"knows_motion": True}))
+    return base
+
+
 @pytest.fixture(scope="module")
 def plain(inputs, tiny_base, tmp_path_factory) -> bytes:
     """The video that is made without any further flag."""
@@ -167,13 +178,19 @@ def test_every_adapter_acts(command, demo_run, plain):
 
 
 @pytest.mark.slow
-def test_head_motion_of_the_driving_video_is_followed(command, inputs, plain):
-    assert command.make(driving_video=inputs / "known.mp4") != plain
+def test_head_motion_of_the_driving_video_is_followed(command, inputs, moving_base):
+    followed = command.make(driving_video=inputs / "known.mp4", base=moving_base)
+    assert followed != command.make(head_motion="still", base=moving_base)
+
+
+def test_a_base_that_knows_no_head_motion_follows_no_video(command, inputs, capsys):
+    said = "`--driving_video` needs a base model that has seen known head motion"
+    assert_refused(command, capsys, said, driving_video=inputs / "known.mp4")
 
 
 @pytest.mark.slow
-def test_without_a_sound_file_the_driving_video_is_heard(command, inputs):
-    command.make(driving_audio=None, driving_video=inputs / "known.mp4")
+def test_without_a_sound_file_the_driving_video_is_heard(command, inputs, moving_base):
+    command.make(driving_audio=None, driving_video=inputs / "known.mp4", base=moving_base)
     with av.open(str(command.output)) as container:
         assert container.streams.video[0].frames == FRAMES
         assert container.streams.audio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -50,6 +51,7 @@ def peak_memory(work: Callable[[], object], device: torch.device) -> Memory:
     if device.type != "cuda":
         work()
         return Memory(None, None)
+    gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     work()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import pytest
 import torch
@@ -37,6 +39,29 @@ def test_figures_and_failures_are_written(tmp_path, capsys):
     assert "MISSED" in table
     assert "FAILED: OutOfMemoryError: no memory" in table
     assert table == capsys.readouterr().out
+
+
+def test_what_a_row_leaves_in_a_cycle_is_gone_before_the_next(tmp_path, monkeypatch):
+    class Model:
+        def __init__(self) -> None:
+            self.itself = self
+
+    left: list[weakref.ref] = []
+
+    def first() -> list[Bar]:
+        left.append(weakref.ref(Model()))
+        return []
+
+    def second() -> list[Bar]:
+        return [Bar.at_most("models left", float(left[0]() is not None), 0.0)]
+
+    monkeypatch.setattr("benchmarks.on_gpu.rows.make_rows", lambda device: {"first": first, "second": second})
+    gc.disable()
+    try:
+        rows = measure_gpu(out=str(tmp_path / "rows.json"))
+    finally:
+        gc.enable()
+    assert rows[1].bars[0].met
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, whose figures are results")

@@ -13,7 +13,7 @@ from datamodules.demo.folders import PUBLIC_SEEDS
 from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
 from datamodules.demo.sketch import Pose, Sketch
-from lightning_modules.head_motion import HEAD_SIZE, face_surface, lay_on, project, unproject
+from lightning_modules.head_motion import HEAD_SIZE, face_surface, find_sources, lay_on, project, unproject
 from lightning_modules.losses import peak_signal_to_noise
 
 POSES = [(0.0, 0, 0, 0, 0, 0), (0.6, 0, 0, 0, 0, 0), (0, -0.4, 0, 0, 0, 0), (0.3, 0.2, -0.4, 0.08, -0.06, 0)]
@@ -46,6 +46,17 @@ def test_the_same_pose_changes_nothing():
     assert same.float().mean() > 0.99  # at its rim a turned head hides a little of itself
     other = lay_on(picture, pose + 0.2, pose.unsqueeze(1))
     assert ((other - picture.unsqueeze(1)).abs() < 0.02).float().mean() < 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_places_are_exact_whatever_a_model_is_stored_in(dtype):
+    own, motion = 0.2 * torch.randn(1, 6).to(dtype), 0.4 * torch.randn(1, 3, 6).to(dtype)
+    assert torch.equal(find_sources(own, motion, 64, 64), find_sources(own.float(), motion.float(), 64, 64))
+    assert torch.equal(face_surface(motion, 64, 64), face_surface(motion.float(), 64, 64))
+    picture = torch.rand(1, 3, 64, 64).to(dtype)
+    moved = lay_on(picture, own, motion)
+    assert moved.dtype == dtype
+    torch.testing.assert_close(moved, lay_on(picture.float(), own.float(), motion.float()).to(dtype))
 
 
 def test_a_shift_carries_the_face_along_and_leaves_the_corners():

@@ -40,6 +40,13 @@ def test_weights_of_16_bit_are_given_what_they_can_read():
     torch.testing.assert_close(half, whole, atol=0.1, rtol=0)
 
 
+def test_a_reference_of_16_bit_is_moved_to_exact_places():
+    reference, own, motion = torch.rand(1, 3, 64, 64), 0.2 * torch.randn(1, 6), 0.4 * torch.randn(1, 2, 6)
+    half = HeadMover((8, 8)).to(torch.bfloat16)(reference.to(torch.bfloat16), own, motion)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), lay_on(reference, own, motion), atol=0.02, rtol=0)
+
+
 @pytest.mark.slow
 def test_it_learns_how_a_head_turns_that_is_no_ellipsoid():
     """Shoulders, ears, lids: after fifty steps it is nearer to another clip of the person than the ellipsoid."""

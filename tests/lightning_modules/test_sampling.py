@@ -101,6 +101,19 @@ def test_frames_come_with_the_reference_moved_onto_their_own_motion(tiny_base):
 
 
 @pytest.mark.slow
+def test_head_motion_is_not_rounded_in_16_bit(tiny_base, monkeypatch):
+    backbone, given = load_base(tiny_base).to(torch.bfloat16), []
+    move = backbone.move
+    monkeypatch.setattr(backbone, "move", lambda *how: given.append(how) or move(*how))
+    portrait, motion = torch.randint(256, (3, 64, 64), dtype=torch.uint8), 0.3 * torch.randn(4, 6)
+    pieces = stream_denoised(backbone, portrait, torch.randn(4, 20, 80), SamplingOptions(steps=1), motion=motion)
+    assert {piece.latents.dtype for piece in pieces} == {torch.bfloat16}
+    ((reference, shown),) = given
+    assert torch.equal(shown[0], motion)
+    assert reference.motion.dtype == torch.float32
+
+
+@pytest.mark.slow
 def test_without_known_motion_or_a_mover_frames_come_without_one(tiny_base):
     backbone = load_base(tiny_base)
     portrait, mel = torch.zeros(3, backbone.shape.size, backbone.shape.size, dtype=torch.uint8), torch.randn(3, 20, 80)
