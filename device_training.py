@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from compute import make_fabric
 from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.client_training import ClientTrainer
@@ -18,7 +19,7 @@ from federation.deployment.signed_settings import demand_signed
 from federation.preparation import prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.seeding import seed_training
-from launching import make_fabric, read_clients
+from launching import read_clients
 from train import make_parser
 
 

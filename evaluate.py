@@ -43,10 +43,10 @@ def evaluate(
         out: Folder of the report, new or of an earlier evaluation; RUN/local/evaluation if left out.
         device: auto, cpu, cuda or cuda:1.
     """
+    from compute import pick_device
     from evaluation.evaluate_run import evaluate_run
     from evaluation.finished_run import demand_own_folder, open_finished
     from evaluation.judges.available import find_judges
-    from lightning_modules.personalised import pick_device
     from lightning_modules.sampling import SamplingOptions
 
     folder = Path(out) if out else Path(run) / "local" / "evaluation"

@@ -94,12 +94,13 @@ def generate(
         precision: 16 and bf16 halve memory and are faster on a GPU; 16 needs one.
         memory: What else saves memory.
     """
+    from compute import pick_device
     from datamodules.driving import read_driving
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
     from lightning_modules.efficiency.memory import place
     from lightning_modules.natural_motion import choose_motion, demand_known_motion
-    from lightning_modules.personalised import load_personalised, pick_device
+    from lightning_modules.personalised import load_personalised
     from lightning_modules.sampling import SamplingOptions
 
     playback = Playback(fps, size)

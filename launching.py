@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from lightning import LightningDataModule
 from lightning.fabric import Fabric
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from callbacks.adapter_worth import AdapterWorth
 from callbacks.args import ObserverArgs
@@ -27,7 +26,6 @@ from federation.checkpoints import RoundFolders
 from federation.folder_lock import lock_folder
 from federation.hooks import FederationCallback
 from federation.protocols import FederatedData, FederatedModule
-from federation.strategy import register_strategies
 from federation.vectors import read_vector, write_vector
 from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.model_folder import fingerprint
@@ -62,27 +60,6 @@ def lock_run_folder(folder: Path) -> AbstractContextManager[None]:
     if not is_first_device():
         return nullcontext()
     return lock_folder(folder, f"A run's folder is one process's at a time. Another works in {folder}. Wait for it.")
-
-
-def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -> Fabric:
-    """Return Fabric, not yet launched; several devices take clients each, unless another strategy is named.
-
-    Raises:
-        ValueError: On an accelerator or a number of devices that this machine does not have, or 16-mixed without a GPU,
-            which Fabric would silently replace by bf16-mixed.
-    """
-    register_strategies()
-    has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
-    if precision == "16-mixed" and (accelerator == "cpu" or not has_gpu):
-        raise ValueError("`--precision 16-mixed` needs a GPU. Got the CPU. Use 32-true.")
-    if devices < 1:
-        raise ValueError(f"`--devices` must be at least 1. Got {devices}.")
-    if strategy == "auto" and devices > 1:
-        strategy = "client_parallel"
-    try:
-        return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
-    except (MisconfigurationException, RuntimeError) as error:
-        raise ValueError(f"`--accelerator {accelerator} --devices {devices}` cannot be had here: {error}") from error
 
 
 def read_clients(data: FederatedData, module: FederatedModule, processes: int) -> FederatedData:

@@ -64,10 +64,10 @@ def pretrain(
     """
     import torch
 
+    from compute import make_fabric
     from datamodules.encoding_cache import hash_clips
     from datamodules.public import PublicPeople
     from datamodules.reading.frames import load_people
-    from launching import make_fabric
     from lightning_modules.base_folder import load_base, new_base, save_base
     from lightning_modules.model_folder import BASE_FILE, demand_replaceable, fingerprint
     from lightning_modules.parts import BackboneShape

@@ -100,13 +100,13 @@ def train(
         The folder of the run.
     """
     from callbacks.saved_settings import SavedSettings
+    from compute import make_fabric
     from federation.agreed_settings import AgreedSettings
     from federation.group_training import demand_groups
     from federation.rounds import FederatedRounds
     from launching import (
         choose_run_folder,
         lock_run_folder,
-        make_fabric,
         make_observers,
         read_clients,
         read_public_people,

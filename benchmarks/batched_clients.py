@@ -69,8 +69,8 @@ def measure_batched_clients(
         out: Where the figures go; nowhere if not given.
     """
     from benchmarks.synthetic import SyntheticClients
+    from compute import make_fabric
     from federation.preparation import prepare_module
-    from launching import make_fabric
     from lightning_modules.talking_head import TalkingHead
 
     fabric = make_fabric(accelerator, 1, "auto", precision)

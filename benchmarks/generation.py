@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.report import RESULTS, Bar, bars_table, markdown_table, save_results
 from commandline import run_command
+from compute import pick_device
 from datamodules.audio import log_mel_windows
 from datamodules.clips import FPS, SAMPLE_RATE
 from datamodules.driving import Driving
@@ -32,7 +33,7 @@ from generate import film
 from lightning_modules.backbone import Backbone
 from lightning_modules.denoised import decode_stream
 from lightning_modules.natural_motion import choose_motion
-from lightning_modules.personalised import load_personalised, pick_device
+from lightning_modules.personalised import load_personalised
 from lightning_modules.sampling import SamplingOptions, stream_denoised
 
 How = Literal["stage by stage", "streamed", "streamed, compiled"]

@@ -11,12 +11,13 @@ from lightning.fabric import Fabric
 
 from benchmarks.stopwatch import Stopwatch
 from callbacks.held_out_loss import DenoisingModule, HeldOutData
+from compute import make_fabric
 from datamodules.clients import ClientDataModule
 from federation.agreed_settings import AgreedSettings
 from federation.hooks import FederationCallback
 from federation.privacy.keys import OperatingSystemKeys
 from federation.rounds import FederatedRounds
-from launching import make_fabric, read_clients
+from launching import read_clients
 from pipeline import build_pipeline
 from train import make_parser
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
-
 from lightning_modules.adapters import IDENTITY, MOVER, SHARED, attach_adapter
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base
@@ -88,22 +86,6 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
         model.fuse_lora()
         model.unload_lora()
     backbone.requires_grad_(False).eval()
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device of that name; `auto` is the first GPU, if there is one.
-
-    Raises:
-        ValueError: If there is no such device, or it cannot be used, as when another program has all of its memory.
-    """
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-    try:
-        return torch.empty(0, device=chosen).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0][:200].rstrip(".")
-        raise ValueError(
-            f"`--device` must be one of this machine's, e.g. auto, cpu or cuda. Got {name}: {reason}."
-        ) from error
 
 
 def _demand_base(folder: Path, got: object, base: str | Path, expected: str) -> None:

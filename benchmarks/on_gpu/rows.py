@@ -20,7 +20,7 @@ from benchmarks.on_gpu.training import (
 )
 from benchmarks.report import Bar
 from benchmarks.synthetic import SD15, Size
-from launching import make_fabric
+from compute import make_fabric
 from lightning_modules.pretraining.small import SMALL
 
 DEMO = Size(SMALL, pixels=64, frames=8)

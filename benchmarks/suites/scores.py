@@ -12,11 +12,12 @@ from lightning.fabric import Fabric
 
 from benchmarks.suites.args import Settings
 from callbacks.held_out_loss import HeldOutLoss
+from compute import make_fabric
 from datamodules.clients import ClientDataModule
 from evaluation.scores import Score
 from evaluation.systems import OWN, SHARED
 from federation.client_states import ClientState
-from launching import make_fabric, read_clients
+from launching import read_clients
 from lightning_modules.talking_head import TalkingHead
 from train import make_parser
 

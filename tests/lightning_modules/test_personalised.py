@@ -11,7 +11,7 @@ import torch
 from lightning_modules.adapters import attach_adapter
 from lightning_modules.backbone import Backbone
 from lightning_modules.base_folder import load_base, save_base
-from lightning_modules.personalised import find_adapters, load_personalised, pick_device
+from lightning_modules.personalised import find_adapters, load_personalised
 from lightning_modules.sampling import SamplingOptions, stream_denoised
 from lightning_modules.talking_head import TalkingHead
 
@@ -128,21 +128,6 @@ def test_a_broken_base_is_named(tiny_base, tmp_path):
 def test_nothing_is_said_about_two_adapters(demo_run, tiny_base, recwarn):
     load_personalised(tiny_base, demo_run / "clients/alice")
     assert not [str(warning.message) for warning in recwarn if "peft" in str(warning.message)]
-
-
-def test_a_device_that_is_not_there_is_refused():
-    assert pick_device("cpu") == torch.device("cpu")
-    with pytest.raises(ValueError, match="Got toaster"):
-        pick_device("toaster")
-
-
-def test_a_device_that_cannot_be_used_says_why(monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA.")
-
-    monkeypatch.setattr(torch, "empty", fail)
-    with pytest.raises(ValueError, match=r"Got cuda:1: CUDA error: out of memory\.$"):
-        pick_device("cuda:1")
 
 
 @pytest.fixture
