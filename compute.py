@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from lightning.fabric import Fabric
-from lightning.fabric.utilities.exceptions import MisconfigurationException
+from typing import TYPE_CHECKING
 
-from federation.strategy import register_strategies
+import torch
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -> Fabric:
@@ -16,6 +17,11 @@ def make_fabric(accelerator: str, devices: int, strategy: str, precision: str) -
         ValueError: On an accelerator or a number of devices that this machine does not have, or 16-mixed without a GPU,
             which Fabric would silently replace by bf16-mixed.
     """
+    from lightning.fabric import Fabric  # half a second, for which a command that only generates should not wait
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from federation.strategy import register_strategies
+
     register_strategies()
     has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     if precision == "16-mixed" and (accelerator == "cpu" or not has_gpu):
