@@ -24,6 +24,9 @@ from lightning_modules.pose import PoseReader
 from lightning_modules.precision import at_least_float32
 from lightning_modules.reference import Conditions, Reference
 
+PIXELS_AT_ONCE = 32 * 256**2
+"""The autoencoder is given no more at once: 32 frames of 256 x 256, or 8 of 512 x 512, which take 4 GB to encode."""
+
 
 class ClipLike(Protocol):
     """What the backbone reads of a clip (`datamodules.clips.Clip` is one)."""
@@ -73,16 +76,21 @@ class Backbone(nn.Module):
         """Pixels per side folded into channels before the autoencoder (1 for Stable Diffusion's)."""
         return int((self.vae.config.in_channels / 3) ** 0.5)
 
+    @property
+    def frames_at_once(self) -> int:
+        """Return how many frames the autoencoder is given at once at most."""
+        return max(1, PIXELS_AT_ONCE // self.shape.size**2)
+
     def encode(self, frames: Tensor) -> Tensor:
         """Return scaled posterior means (..., C, h, w) of frames (..., 3, H, W) in [-1, 1]."""
         folded = F.pixel_unshuffle(frames.flatten(0, -4), self.unshuffle)
-        encoded = self.vae.encode(folded)
-        latents = encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mean
+        latents = torch.cat([self._encode(some) for some in folded.split(self.frames_at_once)])
         return (latents * self.vae.config.scaling_factor).unflatten(0, frames.shape[:-3])
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return frames (..., 3, H, W), about [-1, 1], of scaled latents (..., C, h, w)."""
-        folded = self.vae.decode(latents.flatten(0, -4) / self.vae.config.scaling_factor).sample
+        flat = latents.flatten(0, -4) / self.vae.config.scaling_factor
+        folded = torch.cat([self.vae.decode(some).sample for some in flat.split(self.frames_at_once)])
         return F.pixel_shuffle(folded, self.unshuffle).unflatten(0, latents.shape[:-3])
 
     def embed(self, frames: Tensor) -> Tensor:
@@ -182,6 +190,10 @@ class Backbone(nn.Module):
         spread = self.spread(conditions.posed).to(z_t)
         expected, deviation = expect_copy(z_t, conditions.copy, a_t, s_t, spread)
         return expected + deviation * predicted
+
+    def _encode(self, folded: Tensor) -> Tensor:
+        encoded = self.vae.encode(folded)
+        return encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mean
 
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield the folder name and module of each part."""

@@ -13,7 +13,7 @@ from lightning_modules.backbone import Backbone
 from lightning_modules.details import MovedReference, give_back
 
 DECODED = 32
-"""Frames of 256 x 256 pixels, or as many pixels in larger ones, that are decoded at once at most."""
+"""Frames that are handed on at once at most, and fewer of large ones (`backbone.PIXELS_AT_ONCE`)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Denoised:
 @torch.no_grad()
 def decode_stream(backbone: Backbone, denoised: Iterable[Denoised]) -> Iterator[Tensor]:
     """Yield RGB frames, uint8 (frames, 3, height, width), with the details that the autoencoder would lose."""
-    most = max(1, min(DECODED, DECODED * 256**2 // backbone.shape.size**2))
+    most = min(DECODED, backbone.frames_at_once)
     for piece in chain.from_iterable(some.split(most) for some in denoised):
         frames = backbone.decode(piece.latents)
         if piece.moved is not None:

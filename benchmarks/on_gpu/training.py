@@ -14,6 +14,7 @@ from benchmarks.report import Bar
 from benchmarks.synthetic import Size, SyntheticClients, draw_batch
 from federation.args import FederationArgs
 from federation.local_optimizer import LocalOptimizer
+from lightning_modules.args import MemoryArgs
 from lightning_modules.draws import with_draws
 from lightning_modules.talking_head import TalkingHead
 
@@ -48,9 +49,10 @@ def make_step(
 
 
 def measure_step_memory(size: Size, device: torch.device, dtype: torch.dtype) -> list[Bar]:
-    """Measure the peak memory of a step with checkpointing, with the draws that need the most."""
+    """Measure the peak memory of a step as in configs/low_memory.yaml, with the draws that need the most."""
     draws = draw_step(size, everything=True)
-    head = size.build_head(device, frozen_dtype=FROZEN[dtype], gradient_checkpointing=True)
+    settings = {"frozen_dtype": FROZEN[dtype], "gradient_checkpointing": True, "memory": MemoryArgs(vae_slicing=True)}
+    head = size.build_head(device, **settings)
     step = make_step(head, draws, device, dtype)
     step()  # optimizer states are there from now on
     memory = peak_memory(step, device)

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,6 +52,25 @@ def test_frames_hear_only_their_own_window(backbone):
     changed = (_predict(backbone, inputs) - before).abs().amax(dim=(0, 2, 3, 4))
     assert changed[2] > 0
     assert changed[[0, 1, 3]].max() == 0
+
+
+@pytest.mark.parametrize(("size", "most"), [(64, 512), (256, 32), (512, 8), (1024, 2), (2048, 1)])
+def test_the_autoencoder_is_given_few_large_frames_at_once(backbone, monkeypatch, size, most):
+    monkeypatch.setattr(backbone, "shape", replace(backbone.shape, size=size))
+    assert backbone.frames_at_once == most
+
+
+@torch.no_grad()
+def test_frames_are_encoded_and_decoded_some_at_a_time(backbone, monkeypatch):
+    backbone, frames, sizes = copy.deepcopy(backbone), torch.rand(2, 5, 3, 64, 64) * 2 - 1, []
+    latents = backbone.encode(frames)
+    decoded = backbone.decode(latents)
+    for coder in (backbone.vae.encoder, backbone.vae.decoder):
+        coder.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    monkeypatch.setattr("lightning_modules.backbone.PIXELS_AT_ONCE", 4 * 64**2)
+    torch.testing.assert_close(backbone.encode(frames), latents, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(backbone.decode(latents), decoded, atol=1e-5, rtol=1e-4)
+    assert sizes == [4, 4, 2] * 2
 
 
 @pytest.mark.slow
