@@ -32,8 +32,8 @@ def test_groups_hold_every_window_once_and_settle_every_frame(frames, batch):
     starts = [rows.start for rows in chain.from_iterable(group.rows for group in groups)]
     assert starts == window_starts(frames, min(8, frames), min(3, min(8, frames) - 1))
     assert all(len(group.rows) <= batch for group in groups)
-    assert groups[-1].agreed == groups[-1].end == frames
-    assert all(one.agreed == later.rows[0].start for one, later in pairwise(groups))
+    assert groups[-1].settled == groups[-1].end == frames
+    assert all(one.settled == later.rows[0].start for one, later in pairwise(groups))
 
 
 def predict(z: Tensor, _: object) -> Tensor:
