@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python kn
 from benchmarks.base_scores import BASE_FEW, BASE_NATURAL, BASE_POSED, BASE_SOUND
 from benchmarks.report import RESULTS, Bar, bars_table, save_results
 from commandline import run_command
-from evaluation.anchors import RECORDED, STATIC
+from evaluation.anchors import AUTOENCODER, CLEAN, RECORDED, STATIC
 from evaluation.catalogue import LOCAL
 from evaluation.metrics.likeness import IS_OWNER
 from evaluation.scores import Score, read_scores
@@ -32,6 +32,9 @@ from evaluation.table import Table, summarise
 POSED, HEARD, SHUFFLED = f"{OWN}, {POSE}", f"{OWN}, {SOUND}", f"{OWN}, {OTHER_SOUND}"
 BY_BASE = (BASE_POSED, BASE_FEW, BASE_SOUND, BASE_NATURAL)
 """Kinds of frames that the base makes of held-out people."""
+SHOWN = (STATIC, f"{BASE}, {POSE}", POSED, HEARD, AUTOENCODER, CLEAN)
+FRAMES = ("PSNR", "SSIM", "mouth PSNR", "mouth r")
+"""Means that are kept of these systems."""
 LEAST_CLIPS = 100
 """Generated clips over which likeness is judged."""
 
@@ -63,9 +66,21 @@ def measure_quality(
         *demand_motion(table),
     ]
     bars += [*demand_personal(scores), *demand_few_steps(scores, fewer)]
-    save_results(out, {"run": run, "bars": bars, "people": len(people_of(scores))})
+    save_results(out, {"run": run, "bars": bars, **count(scores), "frames": average(table)})
     print(bars_table(bars))
     return bars
+
+
+def count(scores: Sequence[Score]) -> dict[str, int]:
+    """Return how many people and clips were evaluated."""
+    clips = {(score.person, score.clip) for score in scores if score.clip}
+    return {"people": len({person for person, _ in clips}), "clips": len(clips)}
+
+
+def average(table: Table) -> dict[str, dict[str, float]]:
+    """Return the means of what is shown, those that there are."""
+    found = {system: {metric: table.mean(system, metric) for metric in FRAMES} for system in SHOWN}
+    return {system: {metric: at.mean for metric, at in row.items() if at is not None} for system, row in found.items()}
 
 
 def demand_picture(table: Table) -> list[Bar]:
@@ -150,11 +165,6 @@ def difference(first: Sequence[Score], one: str, second: Sequence[Score], other:
     return paired_difference(
         [rows[0][key] for key in shared], [rows[1][key] for key in shared], [person for person, _ in shared]
     )
-
-
-def people_of(scores: Sequence[Score]) -> set[str]:
-    """Return who was evaluated."""
-    return {score.person for score in scores if score.clip}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
+from subprocess import DEVNULL, CalledProcessError, check_output
 
 import torch
 
@@ -63,6 +64,16 @@ def save_results(path: str | Path, figures: dict[str, object]) -> None:
     save_text(Path(path), json.dumps(figures | {"machine": describe_machine()}, indent=1, default=_plain) + "\n")
 
 
+def find_commit() -> str | None:
+    """Return the commit of this checkout, with `+` where files differ from it; None where git knows of none."""
+    try:
+        asked = [["git", "rev-parse", "--short", "HEAD"], ["git", "status", "--porcelain", "--untracked-files=no"]]
+        commit, changes = (check_output(question, cwd=RESULTS, text=True, stderr=DEVNULL) for question in asked)
+    except (OSError, CalledProcessError):
+        return None
+    return commit.strip() + "+" * bool(changes.strip())
+
+
 def describe_machine() -> dict[str, object]:
     """Return what figures of time depend on."""
     return {
@@ -70,6 +81,7 @@ def describe_machine() -> dict[str, object]:
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "code": find_commit(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 

@@ -29,8 +29,10 @@ are generated from the same start noise, with the pose given where it is known. 
 difference is paired, on the people, clips and seeds that both rows have: its first brackets hold the 95 % bootstrap
 interval over people, those after `t` Student's. `*` marks a difference whose intervals exclude 0; nothing is corrected
 for the number of rows. Three people or fewer are listed one by one, without an interval. Lower losses are better.
-Intervals say how far a result holds for other people like these; with another base model it may be another. Noise to
-signal is `>=` where a sum shows no signal: beyond that figure none could be told from the noise's own ups and downs.
+Intervals say how far a result holds for other people like these. Nothing in them tells of another seed, other noise or
+another base model. Where rows have different seeds, means say which: they may differ by the seeds alone, and paired
+differences do not. Noise to signal is `>=` where a sum shows no signal: beyond that figure none could be told from the
+noise's own ups and downs.
 """
 
 
@@ -102,8 +104,20 @@ def _make_table(results: Results, title: str, metric: str, means: Cells, differe
             continue
         reference = results.comparison.reference(cell) or ""
         mark = "*" if difference is not None and difference.excludes_zero else ""
-        rows.append([cell, describe(mean), describe(difference) if reference else "", mark, reference])
+        rows.append(
+            [cell, _tell(results, cell, mean, means), describe(difference) if reference else "", mark, reference]
+        )
     return markdown_table([title, "mean", "difference", "", "to"], rows)
+
+
+def _tell(results: Results, cell: str, mean: Estimate | None, means: Cells) -> str:
+    """Return a mean, and what there is less of in it than in other rows: seeds, and people with a score."""
+    seeds = results.seeds(cell)
+    others = {tuple(results.seeds(other)) for other in results.comparison.cells} - {()}
+    less = [f"seed {', '.join(map(str, seeds))}"] if mean is not None and len(others) > 1 else []
+    most = max((len(other.people) for other in means.values()), default=0)
+    less += [f"{len(mean.people)} of {most} people"] if mean is not None and len(mean.people) < most else []
+    return " ".join([describe(mean), *([f"({', '.join(less)})"] if less else [])])
 
 
 def _draw_pictures(folder: Path, stem: str, results: Results, differences: Cells) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 
 from benchmarks.suites.args import Comparison
 from benchmarks.suites.jobs import GENERATED, SCORES, TOGETHER
@@ -16,13 +17,13 @@ from evaluation.table import Cells, summarise
 
 SECONDS, NOISE, BYTES = "released/seconds", "released/noise_to_signal", "released/upload_bytes"
 FIGURES = {
-    SECONDS: "seconds of rounds",
+    SECONDS: "seconds of rounds, by their median",
     "released/epsilon": "epsilon",
     NOISE: "noise to signal",
     BYTES: "upload, bytes",
 }
-"""What is told of the runs of all clients, by tag of their `metrics.csv`; seconds are of all rounds, the rest of the
-last one."""
+"""What is told of the runs of all clients, by tag of their `metrics.csv`: of the last round. Seconds are the median
+round's, times the rounds: jobs run beside others, and some rounds were held up."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,10 @@ def _hides_signal(figures: Mapping[str, float]) -> bool:
 def _read_figures(folder: Path) -> dict[str, float]:
     """Return the figures of a job's common run; a client that trains alone has none to compare."""
     path = folder / "runs" / TOGETHER / "metrics.csv"
-    figures: dict[str, float] = {}
+    values: dict[str, list[float]] = {}
     if path.is_file():
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
-                earlier = figures.get(SECONDS, 0.0) if row["tag"] == SECONDS else 0.0
-                figures[row["tag"]] = earlier + float(row["value"])
-    return figures
+                values.setdefault(row["tag"], []).append(float(row["value"]))
+    figures = {tag: row[-1] for tag, row in values.items()}
+    return figures | {tag: median(row) * len(row) for tag, row in values.items() if tag == SECONDS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,5 +82,8 @@ def score_losses(scoring: Scoring, adapters: Mapping[str, Adapters], batches: in
         clips, theirs = loss.batches(person), adapters[person]
         for given in (SHARED, OWN) if theirs.is_federated else (OWN,):
             scoring.load(theirs, personal=given == OWN)
-            scores.append(Score(given, person, "", HELD_OUT_LOSS, loss.measure(person, clips)))
+            value = loss.measure(person, clips)
+            if not math.isfinite(value):  # left out, the others' mean would look the better for it
+                raise ValueError(f"The held-out loss of {person} must be a number. Got {value}, by the {given}.")
+            scores.append(Score(given, person, "", HELD_OUT_LOSS, value))
     return scores

@@ -64,16 +64,21 @@ def missed(
 
 def test_all_bars_can_be_met(tmp_path):
     assert missed(tmp_path) == []
-    assert (tmp_path / "quality.json").is_file()
+    kept = json.loads((tmp_path / "quality.json").read_text())
+    assert (kept["people"], kept["clips"]) == (8, 40)
+    assert kept["frames"][POSED]["PSNR"] == pytest.approx(28.0035)
+    assert kept["frames"][STATIC] == pytest.approx({"PSNR": 19.0035, "SSIM": 0.7035, "mouth PSNR": 17.0035})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "names"),
     [
+        ({POSED: {"PSNR": 26.5}}, ["PSNR in dB, pose given"]),
         ({POSED: {"SSIM": 0.8}}, ["SSIM, pose given"]),
         ({STATIC: {"PSNR": 26}}, ["PSNR above the static copy in dB, pose given"]),
         ({STATIC: {"mouth PSNR": 19}}, ["mouth PSNR above the static copy in dB, pose given"]),
+        ({POSED: {"mouth r": 0.89}}, [f"mouth r, {POSED}"]),
         ({HEARD: {"mouth r": 0.5}}, [f"mouth r, {HEARD}"]),
         ({HEARD: {"nearest is the owner-local": 0.8}}, ["generated clips nearest to their owner"]),
         ({RECORDED: {"nearest is the owner-local": 0.8}}, ["recorded clips nearest to their owner"]),
@@ -81,6 +86,7 @@ def test_all_bars_can_be_met(tmp_path):
         ({POSED: {"change ratio to VAE": 0.5}}, ["frame-to-frame change, relative to the truth through the VAE"]),
         ({POSED: {"change ratio to VAE": 1.5}}, ["the same"]),
         ({POSED: {"change error": 4.0}}, ["error of the change, levels of 255, against the static copy's"]),
+        ({f"{BASE}, {POSE}": {"mouth PSNR": 24.1}}, ["mouth PSNR above the base's, lower end of the interval"]),
         ({POSED: {"CSIM-local": 0.79}}, ["CSIM above the base's, lower end of the interval"]),
     ],
 )
@@ -104,3 +110,9 @@ def test_few_steps_can_cost_too_much(tmp_path, fewer, name):
 @pytest.mark.slow
 def test_held_out_people_count_for_likeness(tmp_path):
     assert missed(tmp_path, base=0.9) == ["generated clips nearest to their owner"]
+
+
+@pytest.mark.slow
+def test_likeness_over_few_clips_is_no_likeness(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.quality.LEAST_CLIPS", 1000)
+    assert missed(tmp_path) == ["of so many clips"]
