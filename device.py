@@ -58,6 +58,7 @@ def serve(
     with place.lock(), closing(TrainingProcess(client, load)) as training:
         device = make_device(settings, place, session, client, training)
         device.half.warm_up(device.size, device.norm.first)
+        device.books.warm_up()
         training.wait_until_loaded()
         allowed = {os.getuid()} if users is None else set(users)
         path = Path(socket) if socket else place.socket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -80,7 +81,8 @@ def load_training(
         ValueError: If the settings or the model are not those that the session was signed for.
     """
     folder = Path(home)
-    own = ["--data.root", clips, "--data.people", f'["{client}"]', "--data.cache_dir", str(folder / "cache")]
+    person = json.dumps([client], ensure_ascii=False)
+    own = ["--data.root", clips, "--data.people", person, "--data.cache_dir", str(folder / "cache")]
     settings = read_settings(config, own)
     session = read_session(folder / "session.json")
     demand_signed(session, settings.module, settings.seed, settings.agreed)

@@ -14,7 +14,7 @@ from callbacks.adapter_worth import AdapterWorth
 from callbacks.args import ObserverArgs
 from callbacks.checkpoint import Checkpoint
 from callbacks.contributions import Contributions
-from callbacks.monitor import Monitor
+from callbacks.monitor import EarlyLog, Monitor
 from callbacks.progress import Progress
 from callbacks.samples import Samples, Speaker
 from datamodules.clients import ClientDataModule
@@ -104,6 +104,7 @@ def make_observers(
     clips_are_here = isinstance(data, LightningDataModule)
     if not clips_are_here:  # a simulation shows all that clients do
         observers.insert(0, Contributions(agreed.aggregation.beta))
+    observers.append(EarlyLog(monitor))
     if hasattr(module, "export_adapter"):  # before what takes long: a crash should leave the newest adapters
         clients = data.clients if module.personal_parameters() and clips_are_here else []
         whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None

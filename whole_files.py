@@ -46,9 +46,11 @@ def replace_folder(new: Path, folder: Path) -> None:
     """Put a finished folder in place of an older one."""
     old = folder.with_name(f"{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)  # of a replacement that was cut short
+    for path in new.rglob("*"):
+        sync(path)
     if folder.exists():
         folder.rename(old)
-    new.rename(folder)
+    put_in_place(new, folder)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -92,4 +92,7 @@ def hash_adapter(vector: Tensor) -> str:
 def _read_notes(folder: Path) -> dict[str, object]:
     """Return the notes of an exported adapter, none if it is not there."""
     notes = folder / "adapter.json"
-    return json.loads(notes.read_text()) if notes.is_file() else {}
+    try:
+        return json.loads(notes.read_text())
+    except (FileNotFoundError, ValueError):  # not there, or cut short: it is exported again
+        return {}

@@ -39,9 +39,14 @@ class Monitor(FederationCallback):
 
     @override
     def on_round_end(self, state: RoundState) -> None:
-        self.rounds_done = state.index + 1
         if state.is_main:
             state.metrics["local/peak_memory_mb"] = peak_memory()
+        self.log_round(state)
+
+    def log_round(self, state: RoundState) -> None:
+        """Log what is measured of a round so far."""
+        self.rounds_done = state.index + 1
+        if state.is_main:
             self._log(state)
 
     @override
@@ -73,6 +78,17 @@ class Monitor(FederationCallback):
         if folder not in self.loggers:
             self.loggers[folder] = TensorBoardLogger(self.out_dir, name="", version=str(folder))
         return self.loggers[folder]
+
+
+class EarlyLog(FederationCallback):
+    """Has a monitor log a round before what takes long: a run that is stopped there has lost none of its figures."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.monitor = monitor
+
+    @override
+    def on_round_end(self, state: RoundState) -> None:
+        self.monitor.log_round(state)
 
 
 def place(kind: Literal["released", "local"], tag: str) -> tuple[Path, str]:

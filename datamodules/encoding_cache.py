@@ -12,6 +12,7 @@ from torch import Tensor
 
 from datamodules.audio import log_mel_windows
 from datamodules.clips import Clip
+from datamodules.reading.clip_files import mapping
 from whole_files import whole_file
 
 Encoding = dict[str, Tensor]
@@ -55,7 +56,8 @@ class EncodingCache:
         try:
             if not path.is_file():
                 self._keep(clip, path)
-            return load_file(path)
+            with mapping(path):
+                return load_file(path)
         except SafetensorError as error:
             raise OSError(f"An encoded clip cannot be kept in {path}: {error}. If it is there, delete it.") from error
 

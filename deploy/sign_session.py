@@ -21,6 +21,7 @@ from device_home import read_key, write_key
 from federation.deployment.session_file import write_session
 from federation.secure_aggregation.roster import Roster
 from federation.secure_aggregation.session import Session
+from whole_files import save_text
 
 
 def sign_session(settings: str, authority: str, roster: str, output: str, edition: int = 0) -> None:
@@ -58,11 +59,21 @@ def read_roster(path: Path) -> dict[str, Ed25519PublicKey]:
 
 
 def open_authority(path: Path) -> Ed25519PrivateKey:
-    """Return the offline key, made if it is missing, with its public half in a file beside it."""
+    """Return the offline key, made if it is missing, with its public half in a file beside it.
+
+    Raises:
+        ValueError: If the file is that of a public half, or another key's lies beside it.
+    """
+    beside = path.with_suffix(".pub")
+    if path == beside:
+        raise ValueError(f"`--authority` must be the file of the offline key. Got {path}, a public half.")
     if not path.exists():
         write_key(path, Ed25519PrivateKey.generate())
     key = Ed25519PrivateKey.from_private_bytes(read_key(path))
-    path.with_suffix(".pub").write_text(key.public_key().public_bytes_raw().hex() + "\n")
+    public = key.public_key().public_bytes_raw()
+    if beside.exists() and read_key(beside) != public:
+        raise ValueError(f"`--authority` must be the key whose public half is in {beside}. Got {path}, another one.")
+    save_text(beside, public.hex() + "\n")
     return key
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch.distributed import distributed_c10d
 
-from federation.exchange import is_parallel
+from federation.exchange import is_parallel, meeting
 
 Item = TypeVar("Item")
 
@@ -50,4 +50,9 @@ def _shared_counter() -> Callable[[], int]:
     """Return a function that gives 0, 1, 2, ... over all devices; each hand-out of the process has its own counter."""
     store = distributed_c10d._get_default_store()
     key = f"federation/hand_out/{next(_hand_outs)}"
-    return lambda: store.add(key, 1) - 1
+
+    def take() -> int:
+        with meeting():
+            return store.add(key, 1) - 1
+
+    return take

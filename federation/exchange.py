@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import TypeVar
 
@@ -15,6 +17,8 @@ from torch.nn import Module
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 RESIDUES = 0xFFFFFFFF
+SIGNS_OF_AN_END = ("gloo/transport", "closed by peer", "reset by peer", "DistStoreError", "NCCL", "failed to recv")
+"""What collectives say where another device has gone."""
 
 Item = TypeVar("Item")
 
@@ -29,19 +33,36 @@ def _over_gpus() -> bool:
     return distributed.get_backend() == "nccl"
 
 
+@contextmanager
+def meeting() -> Iterator[None]:
+    """Meet other devices; one that has ended is told of in one line: its own says why.
+
+    Raises:
+        ValueError: If another device is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in SIGNS_OF_AN_END):
+            raise
+        raise ValueError("Another device of this run has ended; what it said last says why.") from error
+
+
 def gather(item: Item) -> list[Item]:
     """Return every device's item, in rank order."""
     if not is_parallel():
         return [item]
     items: list[Item | None] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(items, item)
+    with meeting():
+        distributed.all_gather_object(items, item)
     return items
 
 
 def wait_for_all() -> None:
     """Return when every device has come this far."""
     if is_parallel():
-        distributed.barrier()
+        with meeting():
+            distributed.barrier()
 
 
 def exchange_messages(messages: dict[str, bytes]) -> dict[str, bytes]:
@@ -76,7 +97,8 @@ def _is_shared(decision: str) -> bool:
     mine = torch.frombuffer(bytearray(hashlib.sha256(decision.encode()).digest()), dtype=torch.uint8)
     mine = mine.cuda() if _over_gpus() else mine
     everybody = [torch.empty_like(mine) for _ in range(distributed.get_world_size())]
-    distributed.all_gather(everybody, mine)
+    with meeting():
+        distributed.all_gather(everybody, mine)
     return all(torch.equal(other, mine) for other in everybody)
 
 
@@ -92,7 +114,8 @@ def synchronise(module: Module) -> None:
     for tensor in chain(module.parameters(), module.buffers()):
         value = tensor.detach().contiguous().flatten().view(torch.uint8)
         value = value.cuda() if over_gpus else value
-        distributed.broadcast(value, src=0)
+        with meeting():
+            distributed.broadcast(value, src=0)
         tensor.copy_(value.view(tensor.dtype).view_as(tensor))
 
 
@@ -119,7 +142,8 @@ class WireSum:
         total, clients = self.total, len(self.state.clients)
         if is_parallel():  # only then on the GPU: some know no float64
             total = total.to(fabric.device)
-            distributed.all_reduce(total)
+            with meeting():
+                distributed.all_reduce(total)
             total = total.cpu()
         if self.state.masked:
             return Aggregate((total & RESIDUES).numpy().astype(np.uint32), clients)

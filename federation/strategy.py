@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from lightning.fabric.strategies.registry import _StrategyRegistry
 from torch import distributed
 from torch.nn import Module
 from typing_extensions import override
+
+PATIENCE = timedelta(days=7)
+"""For which devices wait for each other: one may read clips or train a client for hours. One that ends is noticed."""
 
 
 class ClientParallelStrategy(DDPStrategy):
@@ -61,4 +65,5 @@ def register_strategies(registry: _StrategyRegistry = STRATEGY_REGISTRY) -> None
                 ClientParallelStrategy,
                 description=f"One client per device at a time, `start_method={start_method!r}`",
                 start_method=start_method,
+                timeout=PATIENCE,
             )

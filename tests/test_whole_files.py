@@ -62,3 +62,15 @@ def test_what_a_replacement_that_was_cut_short_left_is_no_hindrance(tmp_path):
     with whole_folder(tmp_path / "base") as partial:
         assert not names(partial)
     assert names(tmp_path) == ["base"]
+
+
+def test_a_folder_is_on_disk_before_the_older_one_is_gone(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file)))
+    with whole_folder(tmp_path / "base") as partial:
+        save_text(partial / "unet" / "config.json", "{}")
+        (partial / "weights").write_text("new")
+        synced.clear()
+    held = {partial, partial / "unet", partial / "unet" / "config.json", partial / "weights"}
+    assert set(synced[:-1]) == {str(path) for path in held}
+    assert synced[-1] == str(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import safe_open
@@ -17,13 +19,28 @@ def save_clip(clip: Clip, path: Path) -> None:
     save_file(known, path, metadata={"name": clip.name, "start": repr(clip.start)})
 
 
+@contextmanager
+def mapping(path: Path) -> Iterator[None]:
+    """Map a file; raises OSError where this process holds as many as a machine lets it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "mmap" not in str(error):
+            raise
+        raise OSError(
+            f"{path} cannot be mapped into memory: {error}. A process may hold so many files: raise it by `sysctl -w "
+            "vm.max_map_count=1000000`, or train without `--data.cache_dir`."
+        ) from error
+
+
 def load_clip(path: Path, person: str, recording: Path) -> Clip:
     """Return the clip of a file by `save_clip`.
 
     Raises:
         SafetensorError: the file is broken.
+        OSError: no more files can be mapped.
     """
-    with safe_open(path, "pt") as file:
+    with mapping(path), safe_open(path, "pt") as file:
         said, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
     return Clip(
         person=person,

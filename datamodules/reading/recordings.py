@@ -94,8 +94,9 @@ def _find_boxes(stream: VideoStream, pieces: list[np.ndarray], crop: Crop) -> li
     boxes: list[Box | None] = []
     for _ in pieces:
         last = next((box for box in reversed(boxes) if box), None)
+        looks = list(islice(frames, LOOKS))  # a frame that cannot be decoded is another matter than one without a face
         try:
-            boxes.append(crop_box(list(islice(frames, LOOKS)), crop, str(stream.path), fallback=last))
+            boxes.append(crop_box(looks, crop, str(stream.path), fallback=last))
         except UnusableFile:
             boxes.append(None)
     if not any(boxes):

@@ -19,7 +19,7 @@ from federation.secure_aggregation.stages import Stage
 LOGGER = logging.getLogger(__name__)
 
 BEGIN_SECONDS = 0.25
-"""Between an order to begin and its answer; whether a late training had to be ended must not be seen from outside."""
+"""Between the start of training and the answer to its order; that a late training had to be ended must not be seen."""
 WORK_SECONDS = 1.0
 """Between the end of training and the masked vector; what clip, noise and masks take must not be seen from outside."""
 
@@ -49,7 +49,7 @@ class Device:
         self._lock = Lock()
         self._begin: Begin | None = None
         self._context = b""
-        self._due, self._survivors, self._over = 0.0, 0, Event()
+        self._begun, self._due, self._survivors, self._over = 0.0, 0.0, 0, Event()
         self._masked: tuple[bytes, bytes] = (b"", b"")
 
     def answer(self, order: bytes) -> bytes:
@@ -61,10 +61,9 @@ class Device:
             OwnerRefusalError: If the owner does not allow what it asks for.
         """
         if order[:4] == Begin.TAG:
-            received = self.clock.now()
             with self._lock:
-                message = self._start(Begin.decode(order, self.size))
-            self.clock.sleep_until(received + BEGIN_SECONDS)
+                message, begun = self._start(Begin.decode(order, self.size)), self._begun
+            self.clock.sleep_until(begun + BEGIN_SECONDS)
             return message
         if order[:4] == Continue.TAG:
             later = Continue.decode(order, self.size)
@@ -104,8 +103,9 @@ class Device:
         """Keep room in the budget, and begin to train; a refusal leaves the device without an attempt."""
         self._over.set()  # who waits for the end of an earlier attempt would hold one of few connections
         self._context, self._survivors, self._over = b"", 0, Event()
-        self._due, self._masked = self.clock.now() + begin.training, (b"", b"")
-        self.books.reserve(begin)
+        self.books.reserve(begin)  # may take a while, of which training should lose nothing
+        self._begun = self.clock.now()
+        self._due, self._masked = self._begun + begin.training, (b"", b"")
         self.trainer.start(begin)
         self._begin, self._context = begin, context
 

@@ -21,6 +21,12 @@ class DeviceBooks:
     release: Release
     """One round as planned."""
 
+    def warm_up(self) -> None:
+        """Ask the accountant once: what it imports takes seconds, which a first round should not show."""
+        if self.ledger.allowed_epsilon < float("inf"):
+            cost = (self.release.noise_multiplier, self.release.sample_rate)
+            self.ledger.epsilon(Answer(self.session.id.hex(), 0, 0, *cost))
+
     def reserve(self, begin: Begin) -> None:
         """Keep room for an attempt; raises OwnerRefusalError where the owner allows no more."""
         self.ledger.reserve(self._answer(begin, self.session.config.clients))

@@ -13,7 +13,11 @@ class FrameError(ValueError):
 
 
 def send_frame(connection: socket.socket, content: bytes) -> None:
-    """Send one frame."""
+    """Send one frame; raises FrameError if it is longer than its length can tell, 4 GiB."""
+    if len(content) >= 1 << 8 * LENGTH.size:
+        raise FrameError(
+            f"A frame has fewer than 4 GiB. Got {len(content):,} bytes: fewer devices, or a smaller adapter."
+        )
     connection.sendall(LENGTH.pack(len(content)) + content)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST = 4_000_000
+"""Seconds; orders tell milliseconds in 32 bits."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -16,7 +19,7 @@ class Patience:
 
     def __post_init__(self) -> None:
         for name in ("answer", "training"):
-            if not 0 < getattr(self, name) < float("inf"):
+            if not 0 < getattr(self, name) <= LONGEST:
                 raise ValueError(
-                    f"`--deployment.{name}_seconds` must be a positive number of seconds. Got {getattr(self, name)}."
+                    f"`--deployment.{name}_seconds` must be above 0 and at most {LONGEST:,}. Got {getattr(self, name)}."
                 )

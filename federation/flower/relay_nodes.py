@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from typing_extensions import override
@@ -12,6 +13,7 @@ from typing_extensions import override
 from federation.deployment.frames import receive_frame, send_frame
 from federation.deployment.nodes import Nodes
 from federation.deployment.socket_service import bind_socket
+from federation.folder_lock import lock_folder
 
 SECONDS = struct.Struct(">d")
 ORDER = struct.Struct(">QI")
@@ -32,10 +34,16 @@ class RelayNodes(Nodes):
     Args:
         path: Of the Unix socket for the relay; in a folder that only this user can enter.
         launch: Has Flower run the relay, which connects to the socket; raises OSError if it cannot.
+
+    Raises:
+        ValueError: If another run has its socket there.
     """
 
     def __init__(self, path: Path, launch: Callable[[], None]) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._held = ExitStack()
+        refusal = f"Another run has its relay in {path.parent}. Wait for its end, or use another `--deployment.socket`."
+        self._held.enter_context(lock_folder(path.parent, refusal))
         self.path, self.launch = path, launch
         self._relay: socket.socket | None = None
         self._listener = bind_socket(path)
@@ -66,6 +74,7 @@ class RelayNodes(Nodes):
         self._drop()
         self._listener.close()
         self.path.unlink(missing_ok=True)
+        self._held.close()
 
     def _exchange(self, request: bytes, seconds: float) -> bytes:
         """Return the relay's first frame after a request."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from callbacks.adapter_worth import AdapterWorth, summary
+from callbacks.adapter_worth import STRANGERS, AdapterWorth, summary
 from federation.vectors import write_vector
 from tests.callbacks.parts import make_state
 from tests.callbacks.speakers import TinyPeople, TinySpeaker
@@ -71,7 +71,7 @@ def test_the_summary_counts_who_is_best_served_by_the_own_adapter(capsys):
     module = TinySpeaker()
     observer, state = AdapterWorth(tiny_fabric(), module, TinyPeople(PEOPLE)), make_state()
     observer.on_run_end(state)
-    assert "beats every stranger's for 0 of 3 clients" in capsys.readouterr().out
+    assert "beats every stranger's that was tried for 0 of 3 clients" in capsys.readouterr().out
 
 
 def test_rounds_between_are_not_evaluated():
@@ -85,3 +85,16 @@ def test_who_is_alone_beats_no_stranger():
     said = summary(metrics, ["ann"])
     assert said.startswith("Held-out denoising loss: base 1.0000")
     assert "stranger" not in said
+
+
+def test_of_many_strangers_a_few_are_tried_and_always_the_same():
+    people = [f"person{number}" for number in range(30)]
+    worth = AdapterWorth(tiny_fabric(), TinySpeaker(), TinyPeople(people))
+    tried = worth._strangers("person3")
+    assert len(set(tried)) == STRANGERS
+    assert tried == worth._strangers("person3") != worth._strangers("person4")
+    assert "person3" not in tried
+    few = AdapterWorth(tiny_fabric(), TinySpeaker(), TinyPeople(people[:4]))
+    assert sorted(few._strangers("person3")) == people[:3]
+    few.module.personal_parameters = list
+    assert few._strangers("person3") == []

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from callbacks.monitor import Monitor
+from callbacks.monitor import EarlyLog, Monitor
 from tests.callbacks.parts import make_state
 
 
@@ -72,3 +72,16 @@ def test_other_devices_write_nothing(tmp_path):
     monitor.on_round_end(state)
     monitor.on_run_end(state)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_round_is_logged_before_what_takes_long_and_the_rest_after_it(tmp_path):
+    monitor = Monitor(tmp_path)
+    monitor.on_run_start(make_state())
+    state = make_state(0)
+    state.metrics = {"released/epsilon": 1.0}
+    EarlyLog(monitor).on_round_end(state)
+    assert ["1", "released/epsilon", "1.0"] in rows(tmp_path / "metrics.csv")
+    state.metrics["local/held_out_own"] = 0.25
+    monitor.on_round_end(state)
+    assert len(rows(tmp_path / "metrics.csv")) == 2
+    assert ["1", "local/held_out_own", "0.25"] in rows(tmp_path / "local" / "metrics.csv")

@@ -68,3 +68,12 @@ def test_a_broken_file_is_named_with_what_to_do(tmp_path, make_clip):
     file.write_bytes(b"broken")
     with pytest.raises(OSError, match=f"{file.name}: .* delete it"):
         EncodingCache(tmp_path, Encoder(), "a")(make_clip("bob"))
+
+
+def test_too_many_mapped_files_are_one_line(tmp_path, make_clip, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("unable to mmap 920 bytes: Cannot allocate memory (12)")
+
+    monkeypatch.setattr("datamodules.encoding_cache.load_file", refuse)
+    with pytest.raises(OSError, match=r"sysctl -w vm\.max_map_count"):
+        EncodingCache(tmp_path, lambda clip: {"latents": clip.frames.float()}, "f")(make_clip())

@@ -6,7 +6,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import nn
 
-from federation.exchange import WireSum, agree, exchange_messages, synchronise
+from federation.exchange import WireSum, agree, exchange_messages, meeting, synchronise
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
 from tests.tiny import run_on, tiny_fabric
 
@@ -119,3 +119,14 @@ def test_only_residues_leave_a_private_client(wire):
     update.vector = np.zeros(SIZE)
     with pytest.raises(RuntimeError, match=r"must leave uint32 \(5,\) in `wire` of ann"):
         sum_wires(tiny_fabric(), make_state(), [update])
+
+
+@pytest.mark.parametrize("said", ["[../gloo/transport/tcp/pair.cc:534] Connection closed by peer", "NCCL error"])
+def test_a_device_that_is_gone_is_one_line(said):
+    with pytest.raises(ValueError, match="Another device of this run has ended"), meeting():
+        raise RuntimeError(said)
+
+
+def test_what_is_wrong_here_keeps_its_traceback():
+    with pytest.raises(RuntimeError, match="Cannot pickle"), meeting():
+        raise RuntimeError("Cannot pickle")

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import STRATEGY_REGISTRY
 from torch import nn
 
-from federation.strategy import ClientParallelStrategy, register_strategies
+from federation.strategy import PATIENCE, ClientParallelStrategy, register_strategies
 from tests.tiny import TinyModule, run_on, tiny_rounds
 
 
@@ -91,3 +93,9 @@ def test_plain_ddp_is_refused_on_several_devices(tmp_path):
 def test_adapters_in_16_bit_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"Adapters must be float32\. Got torch\.bfloat16\. Use `--precision` 32-true"):
         tiny_rounds(Fabric(accelerator="cpu", devices=1, precision="bf16-true"), tmp_path, module=TinyModule())
+
+
+def test_devices_wait_for_each_other_for_days():
+    """Lightning's half an hour is over before another device has read its clips, or trained a client on a CPU."""
+    register_strategies()
+    assert STRATEGY_REGISTRY["client_parallel"]["init_params"]["timeout"] == PATIENCE > timedelta(days=1)

@@ -115,3 +115,17 @@ def test_a_piece_without_a_face_is_left_out_by_name_where_one_is_demanded(record
     assert caplog.messages == [f"{path} is used without long-02, long-03: no face was found there."]
     looks = count()
     assert [clip.name for clip in read_recording("ada", path, 16, "auto")] == ["long-01", "long-02", "long-03"]
+
+
+@pytest.mark.parametrize("crop", ["auto", "face"])
+def test_a_frame_that_cannot_be_decoded_is_not_taken_for_one_without_a_face(record, monkeypatch, crop):
+    path, decode = record("long.mp4", seconds=11.0), recordings.decode_frames
+
+    def damaged(stream, indices):
+        yield from decode(stream, indices[: LOOKS + 1])
+        raise UnusableFile("a frame of it is damaged")
+
+    monkeypatch.setattr(recordings, "decode_frames", damaged)
+    monkeypatch.setattr(cropping, "_largest_face", lambda *_: Face(32, 24, 20))
+    with pytest.raises(UnusableFile, match="is damaged"):
+        list(read_recording("ada", path, 16, crop))

@@ -12,6 +12,7 @@ from federation.deployment import device as device_file
 from federation.deployment.client_half import ClientHalf
 from federation.deployment.clock import Clock
 from federation.deployment.device import BEGIN_SECONDS, WORK_SECONDS
+from federation.deployment.device_books import DeviceBooks
 from federation.deployment.orders import Begin, Continue
 from federation.deployment.signed_norm import SignedNorm
 from federation.privacy.composition import Epsilon
@@ -375,3 +376,25 @@ def test_an_owner_who_allows_no_more_falls_silent_in_a_later_round(session, tmp_
     monkeypatch.setattr(DeviceLedger, "epsilon", lambda self, *further: Epsilon(2.0, "prv"))
     assert attempt.enter(make_order(1)) == session.roster.clients[1:]
     assert device.trainer.started == [(0, 0)]
+
+
+def test_what_the_accountant_takes_is_not_taken_from_training(session, tmp_path, monkeypatch):
+    nodes, reserve = make_nodes(session, tmp_path), DeviceBooks.reserve
+
+    def take_a_while(self, begin):
+        nodes.devices[0].clock.time += 6.0
+        reserve(self, begin)
+
+    monkeypatch.setattr(DeviceBooks, "reserve", take_a_while)
+    device = nodes.devices[0]
+    device.answer(make_order().encode())
+    assert device._due == 6.0 + TRAINING
+    assert device.clock.woken == [6.0 + BEGIN_SECONDS]
+
+
+def test_the_accountant_is_asked_before_the_first_round_where_there_is_a_limit(session, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(DeviceLedger, "epsilon", lambda self, *further: asked.append(further))
+    make_device("client-0000", session, tmp_path, epsilon=8.0).books.warm_up()
+    make_device("client-0001", session, tmp_path).books.warm_up()
+    assert len(asked) == 1

@@ -103,3 +103,12 @@ def test_a_superlink_that_is_not_there_is_one_line(tmp_path):
         nodes.everybody()
     nodes.close()
     assert not nodes.path.exists()
+
+
+def test_another_runs_socket_is_not_taken_away(make):
+    nodes, relay = make([b"N" + NODE.pack(7)], [b"N" + NODE.pack(8)])
+    with pytest.raises(ValueError, match="Another run has its relay in"):
+        RelayNodes(relay.path, relay)
+    assert nodes.everybody() == [7]
+    nodes.close()
+    RelayNodes(relay.path, relay).close()
