@@ -54,14 +54,15 @@ def test_nothing_unfinished_is_left(exported):
     assert not [path for path in exported.rglob("*") if path.suffix in {".partial", ".old"}]
 
 
+@pytest.mark.parametrize("left", ["older", ""])
 @pytest.mark.parametrize("lost", [None, "global", "clients/bob/identity"])
-def test_a_resumed_run_exports_again_what_a_crash_left_behind(exported, lost):
-    """`exported` is of two rounds; a crash came before `lost` was written in the second."""
+def test_a_resumed_run_exports_again_what_a_crash_left_behind(exported, lost, left):
+    """`exported` is of two rounds; a crash came before `lost` was written in the second, or left its note empty."""
     module, state = Exporter(), make_state(2)
     state.load_adapters, state.global_adapter = module.load, torch.ones(3)
     if lost:
         notes = exported / lost / "adapter.json"
-        notes.write_text(notes.read_text().replace('"round": 2', '"round": 1'))
+        notes.write_text(notes.read_text().replace('"round": 2', '"round": 1') if left else "")
     Checkpoint(module, ["ann", "bob"], exported).on_run_start(state)
     assert {json.loads(path.read_text())["round"] for path in exported.rglob("adapter.json")} == {2}
     assert module.loaded == ("bob" if lost else "nobody yet")
