@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python kn
 
 from benchmarks.report import RESULTS, Bar, bars_table, markdown_table, save_results
 from commandline import run_command
-from datamodules.demo.folders import PRIVATE_SEEDS
 from datamodules.demo.people import make_demo_people
+from datamodules.demo.seeds import PRIVATE_SEEDS
 from datamodules.first_device import is_first_device
 
 CLIPS = 2

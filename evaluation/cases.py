@@ -12,9 +12,9 @@ from torch import Tensor
 from datamodules.audio import Hear, log_mel_windows
 from datamodules.clients import ClientDataModule
 from datamodules.clips import SAMPLES_PER_FRAME, Clip
-from datamodules.demo.folders import HELD_OUT_SEEDS
 from datamodules.demo.people import make_demo_people
 from datamodules.demo.person import name_of
+from datamodules.demo.seeds import HELD_OUT_SEEDS
 from datamodules.reading.frames import load_people
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-PUBLIC_SEEDS = range(1000, 2000)
-HELD_OUT_SEEDS = range(2000, 2010)
-PRIVATE_SEEDS = range(3000, 3008)
+from datamodules.demo.seeds import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS
 
 PUBLIC, HELD_OUT = "data/public", "data/held_out"
 """Whom base model and judges are trained on, and whom they are scored with."""

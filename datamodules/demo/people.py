@@ -10,9 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from datamodules.clips import FPS, SAMPLE_RATE, truth_of
-from datamodules.demo.folders import PRIVATE_SEEDS
 from datamodules.demo.person import draw_person, name_of, number_of_clips
 from datamodules.demo.recording import record
+from datamodules.demo.seeds import PRIVATE_SEEDS
 from datamodules.process_pool import map_in_processes
 from datamodules.progress_bar import progress_bar
 from datamodules.video import write_video

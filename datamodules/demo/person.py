@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datamodules.demo.folders import PRIVATE_SEEDS
+from datamodules.demo.seeds import PRIVATE_SEEDS
 from datamodules.demo.speech import Voice
 
 Colour = tuple[int, int, int]

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.demo.folders import PUBLIC_SEEDS
 from datamodules.demo.person import draw_person
+from datamodules.demo.seeds import PUBLIC_SEEDS
 from datamodules.demo.sketch import Pose, Sketch
 from evaluation.metrics.pixels import psnr
 

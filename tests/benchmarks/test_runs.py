@@ -11,8 +11,8 @@ import yaml
 from benchmarks.personalisation import measure_personalisation
 from benchmarks.real_people import measure_real_people
 from benchmarks.runs import open_run
-from datamodules.demo.folders import HELD_OUT_SEEDS
 from datamodules.demo.people import make_demo_people
+from datamodules.demo.seeds import HELD_OUT_SEEDS
 from lightning_modules.talking_head import TalkingHead
 from tests.tiny_model import make_tiny_base
 

@@ -11,8 +11,8 @@ from benchmarks.suite import choose, run_suite
 from benchmarks.suites.args import Cell, Comparison
 from benchmarks.suites.plan import merge
 from commandline import run_command
-from datamodules.demo.folders import PRIVATE_SEEDS
 from datamodules.demo.people import make_demo_people
+from datamodules.demo.seeds import PRIVATE_SEEDS
 from evaluation.scores import read_scores
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from datamodules.clips import Clip
-from datamodules.demo.folders import HELD_OUT_SEEDS
 from datamodules.demo.person import draw_person, name_of
 from datamodules.demo.recording import record
+from datamodules.demo.seeds import HELD_OUT_SEEDS
 from evaluation.cases import Case, make_cases
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from datamodules.demo.folders import HELD_OUT_SEEDS
 from datamodules.demo.people import make_demo_people
+from datamodules.demo.seeds import HELD_OUT_SEEDS
 from lightning_modules.talking_head import TalkingHead
 from tests.tiny_model import make_tiny_base
 

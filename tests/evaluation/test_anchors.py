@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from datamodules.demo.folders import HELD_OUT_SEEDS
 from datamodules.demo.people import make_demo_people
+from datamodules.demo.seeds import HELD_OUT_SEEDS
 from datamodules.reading.frames import load_people
 from evaluation.anchors import clean_render, drawn_seed, noise, static_copy, through_autoencoder
 from evaluation.cases import make_cases

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.demo.folders import PUBLIC_SEEDS
 from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
+from datamodules.demo.seeds import PUBLIC_SEEDS
 from datamodules.demo.sketch import Pose, Sketch
 from lightning_modules.head_motion import HEAD_SIZE, face_surface, find_sources, lay_on, project, unproject
 from lightning_modules.losses import peak_signal_to_noise

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.optim import AdamW
 
-from datamodules.demo.folders import PUBLIC_SEEDS
 from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
+from datamodules.demo.seeds import PUBLIC_SEEDS
 from lightning_modules.head_motion import lay_on
 from lightning_modules.losses import peak_signal_to_noise
 from lightning_modules.mover import HeadMover

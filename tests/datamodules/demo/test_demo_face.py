@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from datamodules.demo.face import Portrait
-from datamodules.demo.folders import PRIVATE_SEEDS
 from datamodules.demo.person import draw_person
+from datamodules.demo.seeds import PRIVATE_SEEDS
 from datamodules.demo.sketch import Pose
 
 

@@ -5,17 +5,8 @@ from __future__ import annotations
 import pytest
 
 from datamodules.demo import people
-from datamodules.demo.folders import (
-    DEMO_CLIENTS,
-    DEMO_PUBLIC,
-    HELD_OUT,
-    HELD_OUT_SEEDS,
-    PRIVATE_SEEDS,
-    PUBLIC,
-    PUBLIC_SEEDS,
-    fill_demo_folder,
-    fill_if_demo,
-)
+from datamodules.demo.folders import DEMO_CLIENTS, DEMO_PUBLIC, HELD_OUT, PUBLIC, fill_demo_folder, fill_if_demo
+from datamodules.demo.seeds import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from datamodules.demo.face import Portrait
-from datamodules.demo.folders import PRIVATE_SEEDS, PUBLIC_SEEDS
 from datamodules.demo.opening import mouth_opening
 from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
+from datamodules.demo.seeds import PRIVATE_SEEDS, PUBLIC_SEEDS
 from datamodules.demo.sketch import Pose
 
 SOME_SEEDS = [

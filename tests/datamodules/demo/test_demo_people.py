@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 
 from datamodules.clips import SAMPLES_PER_FRAME
 from datamodules.demo import people
-from datamodules.demo.folders import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS
 from datamodules.demo.opening import mouth_opening
 from datamodules.demo.people import make_demo_people
 from datamodules.demo.person import CLIENTS, draw_person, name_of, number_of_clips
 from datamodules.demo.recording import record
+from datamodules.demo.seeds import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS
 from datamodules.reading.recordings import read_recording
 
 

@@ -6,8 +6,8 @@ from dataclasses import astuple
 
 import pytest
 
-from datamodules.demo.folders import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS
 from datamodules.demo.person import draw_person
+from datamodules.demo.seeds import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS
 
 
 def test_people_are_repeatable_and_differ():

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from datamodules.audio import log_mel_windows
-from datamodules.demo.folders import HELD_OUT_SEEDS
 from datamodules.demo.person import name_of
+from datamodules.demo.seeds import HELD_OUT_SEEDS
 from evaluation.judges.accuracy import score_faces, score_points, score_sync
 from evaluation.judges.augmentation import soften
 from evaluation.judges.available import LOCAL, load_judge

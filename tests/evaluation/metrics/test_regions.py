@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from datamodules.demo.folders import HELD_OUT_SEEDS
 from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
+from datamodules.demo.seeds import HELD_OUT_SEEDS
 from evaluation.metrics.regions import EYES, MOUTH, aligned_mouth_psnr, lower_centre, mouth_psnr
 
 
