@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
+import numpy as np
+
 from federation.deployment.client_half import ClientHalf
 from federation.deployment.clock import Clock
 from federation.deployment.device_books import DeviceBooks
@@ -22,6 +24,8 @@ BEGIN_SECONDS = 0.25
 """Between the start of training and the answer to its order; that a late training had to be ended must not be seen."""
 WORK_SECONDS = 1.0
 """Between the end of training and the masked vector; what clip, noise and masks take must not be seen from outside."""
+
+NO_VECTOR = np.empty(0, np.uint32)
 
 
 @dataclass
@@ -50,7 +54,7 @@ class Device:
         self._begin: Begin | None = None
         self._context = b""
         self._begun, self._due, self._survivors, self._over = 0.0, 0.0, 0, Event()
-        self._masked: tuple[bytes, bytes] = (b"", b"")
+        self._masked = b""
 
     def answer(self, order: bytes) -> bytes:
         """Return the message that an order asks for.
@@ -105,7 +109,7 @@ class Device:
         self._context, self._survivors, self._over = b"", 0, Event()
         self.books.reserve(begin)  # may take a while, of which training should lose nothing
         self._begun = self.clock.now()
-        self._due, self._masked = self._begun + begin.training, (b"", b"")
+        self._due, self._masked = self._begun + begin.training, b""
         self.trainer.start(begin)
         self._begin, self._context = begin, context
 
@@ -119,17 +123,18 @@ class Device:
         self.clock.sleep_until(start, over)
         with self._lock:
             self._demand_current(order)
-            if self._masked[0] != order:  # a repeated one, at which no other vector is to be made
-                self._masked = order, self._encode(order)
-            message = self._masked[1]
+            # For a repeated order no other vector is made: the client gives its stored reply, or none if it gave up.
+            vector = NO_VECTOR if order == self._masked else self._encode()
+            message = self.client.mask_input(order, vector)
+            self._masked = order
         self.clock.sleep_until(start + WORK_SECONDS)
         return message
 
-    def _encode(self, order: bytes) -> bytes:
+    def _encode(self) -> np.ndarray:
         trained = self.trainer.take(self._begin)
         if trained is None:
             LOGGER.warning("Round %d: training left nothing in time. The update is zero.", self._begin.round + 1)
-        return self.client.mask_input(order, self.half.encode(self._begin, trained))
+        return self.half.encode(self._begin, trained)
 
     def _continue(self, stage: Stage, order: bytes) -> bytes:
         """Answer a request that needs no training."""

@@ -283,6 +283,17 @@ def test_another_request_of_the_same_stage_ends_the_attempt(session, tmp_path):
         device.answer(request)
 
 
+def test_a_device_that_gave_up_does_not_repeat_its_vector(session, tmp_path):
+    nodes = make_nodes(session, tmp_path)
+    begin_attempt(session, nodes).collect()
+    device, request = nodes.devices[0], nodes.orders[2][0]
+    assert device.answer(request)[:4] == b"MSK3"
+    with pytest.raises(ChangedRequestError):
+        device.answer(request + b"x")
+    with pytest.raises(OrderError, match="gave this attempt up"):
+        device.answer(request)
+
+
 def test_the_noise_is_prepared_before_the_first_round(session, tmp_path):
     device = make_device("client-0000", session, tmp_path)
     device.half.warm_up(device.size, device.norm.first)
