@@ -16,13 +16,19 @@ from federation.deployment.signed_settings import demand_signed
 from federation.flower.launch import demand_connection, run_relay
 from federation.flower.relay_nodes import RelayNodes
 from federation.protocols import FederatedModule
+from federation.secure_aggregation.session import Session
 
 
 @dataclass(frozen=True)
 class EnrolledClients:
     """All that a server knows of the clients' data: whose it is."""
 
-    clients: list[str]
+    session: Session
+
+    @property
+    def clients(self) -> list[str]:
+        """Return the names in the roster."""
+        return list(self.session.roster.clients)
 
     def splits(self, client: str) -> dict[str, list[Any]]:
         """Return no clips: none are here."""

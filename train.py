@@ -121,8 +121,7 @@ def train(
     fabric = make_fabric(accelerator, devices, strategy, precision)
     agreed = AgreedSettings(privacy, federation, aggregation, security, clipping)
     remote = join_devices(deployment, module, seed, agreed) if transport == "flower" else None
-    enrolled = [] if remote is None else list(remote.session.roster.clients)
-    people = read_clients(data, module, processes=devices) if remote is None else EnrolledClients(enrolled)
+    people = read_clients(data, module, processes=devices) if remote is None else EnrolledClients(remote.session)
     public = read_public_people(observers.public_root, data, module)
     pipeline = build_pipeline(
         agreed.keys(seed), agreed, owner, clients=len(people.clients), out_dir=folder, remote=remote is not None

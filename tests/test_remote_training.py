@@ -26,7 +26,7 @@ from federation.privacy.composition import Epsilon
 from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.session import SessionConfig
 from pipeline import build_pipeline, client_steps
-from remote_training import demand_remote, join_devices
+from remote_training import EnrolledClients, demand_remote, join_devices
 from tests.federation.secure_aggregation.parties import DIGEST, make_session
 from tests.tiny import NAMES
 from tests.tiny_command import CONFIG, CommandModule
@@ -63,7 +63,9 @@ def test_a_server_joins_the_session_that_was_signed_for_its_settings(tmp_path, m
     deployment = make_deployment(tmp_path, module, agreed=agreed)
     cohort = join_devices(deployment, module, 0, agreed)
     assert cohort.epoch_rounds == 2
-    assert cohort.session.roster.clients == NAMES[:4]
+    enrolled = EnrolledClients(cohort.session)
+    assert enrolled.clients == list(NAMES[:4])
+    assert enrolled.splits("ann") == {"train": [], "val": [], "test": []}
     cohort.nodes.close()
 
 

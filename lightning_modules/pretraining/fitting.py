@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from whole_files import save_text
+from whole_files import put_in_place, save_text
 
 SETTINGS = "settings.json"
 
@@ -99,7 +99,7 @@ class Stage:
         partial = path.with_suffix(".partial")
         self.fabric.save(partial, state)
         if self.fabric.is_global_zero:
-            partial.rename(path)
+            put_in_place(partial, path)
 
 
 def hold_settings(folder: Path, settings: Mapping[str, object], writes: bool) -> None:
