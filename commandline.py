@@ -7,7 +7,7 @@ from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from jsonargparse import auto_cli, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace, auto_cli, set_parsing_settings
 from jsonargparse.typing import restricted_number_type
 from safetensors import SafetensorError
 
@@ -51,6 +51,13 @@ def report_errors(name: str, command: Callable[[], object]) -> int:
         print(f"{name}: interrupted.", file=sys.stderr)
         return 130
     return 0
+
+
+def demand_named_settings(parser: ArgumentParser, chosen: Namespace) -> None:
+    """Raise ValueError where a group of settings is one value, as in `privacy: 3`, which jsonargparse lets pass."""
+    for name in parser.groups:
+        if name in chosen and not isinstance(chosen[name], Namespace):
+            raise ValueError(f"`{name}` must hold settings by name. Got {chosen[name]}.")
 
 
 def end_on_signals() -> None:

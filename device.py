@@ -10,13 +10,14 @@ import sys
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from commandline import end_on_signals, run_command
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from device_home import DeviceHome
     from federation.deployment.device import Device
+    from federation.deployment.local_training import LocalTraining
     from federation.deployment.training_process import TrainingProcess
     from federation.secure_aggregation.session import Session
 
@@ -45,7 +46,6 @@ def serve(
             takes fewer by itself, as many as there is time for.
     """
     from device_home import DeviceHome
-    from device_training import load_training
     from federation.deployment.orders import longest_order
     from federation.deployment.socket_service import SocketService
     from federation.deployment.training_process import TrainingProcess
@@ -54,7 +54,7 @@ def serve(
     end_on_signals()
     place = DeviceHome(Path(home))
     session, client = place.open_session()
-    load = partial(load_training, settings, str(place.folder), clips, client, accelerator, local_steps)
+    load = partial(load_model, settings, str(place.folder), clips, client, accelerator, local_steps)
     with place.lock(), closing(TrainingProcess(client, load)) as training:
         device = make_device(settings, place, session, client, training)
         device.half.warm_up(device.size, device.norm.first)
@@ -68,6 +68,13 @@ def serve(
             service.serve()
 
 
+def load_model(*arguments: Any) -> "LocalTraining":
+    """Return what `device_training.load_training` does; imported only in the process that trains."""
+    from device_training import load_training
+
+    return load_training(*arguments)
+
+
 def make_device(
     config: str, place: "DeviceHome", session: "Session", client: str, training: "TrainingProcess"
 ) -> "Device":
@@ -79,7 +86,6 @@ def make_device(
         OwnerRefusalError: If they do not.
         ValueError: If the session counts on others than the settings do.
     """
-    from device_training import read_agreed
     from federation.deployment.client_half import ClientHalf
     from federation.deployment.device import Device
     from federation.deployment.device_books import DeviceBooks
@@ -87,6 +93,7 @@ def make_device(
     from federation.deployment.signed_settings import demand_provision
     from federation.secure_aggregation.client import SecureClient
     from pipeline import client_steps
+    from settings import read_agreed
 
     (agreed, seed), clients = read_agreed(config), len(session.roster.clients)
     limits = place.owner_limits()

@@ -1,67 +1,23 @@
-"""A person's own training: the settings of its session, the model they name, and the clips of one client."""
+"""A person's own training: the model that the settings of its session name, and the clips of one client."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from compute import make_fabric
 from federation.agreed_settings import AgreedSettings
-from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.client_training import ClientTrainer
 from federation.deployment.local_training import LocalTraining
 from federation.deployment.personal_states import PersonalStates
 from federation.deployment.session_file import read_session
 from federation.deployment.signed_settings import demand_signed
 from federation.preparation import prepare_module
-from federation.protocols import FederatedData, FederatedModule
-from federation.seeding import seed_training
 from launching import read_clients
-from train import make_parser
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a config says, with the module and the data it names."""
-
-    module: FederatedModule
-    data: FederatedData
-    privacy: PrivacyArgs
-    federation: FederationArgs
-    aggregation: AggregationArgs
-    security: SecurityArgs
-    clipping: ClippingArgs
-    seed: int
-    accelerator: str
-    precision: str
-
-    @property
-    def agreed(self) -> AgreedSettings:
-        """Return what server and devices must have alike, beside seed and model."""
-        return AgreedSettings(self.privacy, self.federation, self.aggregation, self.security, self.clipping)
-
-
-def read_settings(config: str, overrides: Sequence[str] = ()) -> Settings:
-    """Return the settings that `train.py` would read, with its module and data, made from the same seed."""
-    parser = make_parser([])
-    chosen = parser.parse_args(["--config", config, *overrides])
-    seed_training(chosen.seed)
-    made = parser.instantiate(chosen)
-    return Settings(**{field.name: made[field.name] for field in fields(Settings)})
-
-
-def read_agreed(config: str) -> tuple[AgreedSettings, int]:
-    """Return what server and devices must have alike, and the seed, without making a module or data."""
-    parser = make_parser([])
-    chosen = parser.parse_args(["--config", config])
-    for part in ("module", "data"):
-        chosen.pop(part)
-    made = parser.instantiate(chosen)
-    return AgreedSettings(*(made[name] for name in AgreedSettings._fields)), made.seed
+from settings import read_settings
 
 
 def load_training(
@@ -83,9 +39,9 @@ def load_training(
     folder = Path(home)
     person = json.dumps([client], ensure_ascii=False)
     own = ["--data.root", clips, "--data.people", person, "--data.cache_dir", str(folder / "cache")]
-    settings = read_settings(config, own)
+    settings = read_settings(config, *own)
     session = read_session(folder / "session.json")
-    demand_signed(session, settings.module, settings.seed, settings.agreed)
+    demand_signed(session, settings.module, settings.seed, AgreedSettings.of(settings))
     states = PersonalStates.of(folder / "states", settings.module, session)
     fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)
     if fabric.device.type == "cpu":

@@ -32,7 +32,7 @@ from lightning_modules.model_folder import fingerprint
 from lightning_modules.talking_head import TalkingHead
 
 
-def choose_run_folder(out_dir: str | None, resume: str | None) -> Path:
+def choose_run_folder(out_dir: str, resume: str | None) -> Path:
     """Return the folder of the run, without making it.
 
     Raises:
@@ -43,7 +43,7 @@ def choose_run_folder(out_dir: str | None, resume: str | None) -> Path:
         if not RoundFolders(Path(resume) / "checkpoints").committed():
             raise FileNotFoundError(f"`--resume` must name the folder of a run. Got {resume}, which holds no round.")
         return Path(resume)
-    folder = Path(out_dir or "runs/train")
+    folder = Path(out_dir)
     if RoundFolders(folder / "checkpoints").committed():
         raise ValueError(
             f"`--out_dir` must hold no run. Got {folder}. Go on with `--resume {folder}`, or name another folder."
@@ -97,27 +97,35 @@ def make_observers(
     args: ObserverArgs,
     agreed: AgreedSettings,
     folder: Path,
+    remote: bool,
 ) -> list[FederationCallback]:
-    """Return what shows and keeps a run; a module without `denoising_error` or `generate` is not asked for them."""
+    """Return what shows and keeps a run; a module without `denoising_error` or `generate` is not asked for them.
+
+    Where clients' devices are elsewhere (`remote`), nothing of their clips is shown: none are here.
+    """
     monitor, federation = Monitor(folder), agreed.federation
     observers: list[FederationCallback] = [Progress(federation.rounds, federation.local_steps, fabric.world_size)]
-    clips_are_here = isinstance(data, LightningDataModule)
-    if not clips_are_here:  # a simulation shows all that clients do
+    if remote:  # a simulation shows all that clients do
         observers.insert(0, Contributions(agreed.aggregation.beta))
     observers.append(EarlyLog(monitor))
     if hasattr(module, "export_adapter"):  # before what takes long: a crash should leave the newest adapters
-        clients = data.clients if module.personal_parameters() and clips_are_here else []
+        clients = data.clients if module.personal_parameters() and not remote else []
         whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None
         observers.append(Checkpoint(module, clients, folder, whole))
-    if hasattr(module, "denoising_error") and args.evaluation_batches and clips_are_here:
+    if hasattr(module, "denoising_error") and args.evaluation_batches and not remote:
         observers.append(AdapterWorth(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:
-        speakers = [Speaker(client, data, is_client=True) for client in data.clients if data.splits(client)["test"]]
-        shown = [person for person in public.clients if public.splits(person)["test"]] if public is not None else []
-        speakers[:0] = [Speaker(person, public, is_client=False) for person in shown[:1]]
+        speakers = [Speaker(person, public, is_client=False) for person in find_tested(public)[:1]]
+        if not remote:
+            speakers += [Speaker(client, data, is_client=True) for client in find_tested(data)]
         options = {"every": args.samples_every, "frames": args.sample_frames, "steps": args.sample_steps}
         observers.append(Samples(fabric, module, speakers, write_video, monitor, folder, **options))
     return [*observers, monitor]
+
+
+def find_tested(data: ClientDataModule | None) -> list[str]:
+    """Return who has clips that were not trained on."""
+    return [] if data is None else [person for person in data.clients if data.splits(person)["test"]]
 
 
 def export_denoiser(module: TalkingHead, folder: Path) -> dict[str, str]:

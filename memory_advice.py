@@ -114,7 +114,7 @@ def advise_run(chosen: Settings, error: Exception) -> OutOfMemory:
     from federation.checkpoints import RoundFolders
 
     print(file=sys.stderr)  # ends the line of the progress bar
-    folder = Path(chosen.get("resume") or chosen.get("out_dir") or "runs/train")
+    folder = Path(chosen.get("resume") or chosen.get("out_dir"))
     goes_on = f"add the flag to `--resume {folder}`" if RoundFolders(folder / "checkpoints").committed() else None
     return advise(TRAINING, chosen, on_gpu=isinstance(error, torch.OutOfMemoryError), goes_on=goes_on)
 

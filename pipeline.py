@@ -28,7 +28,7 @@ SMALLEST_SHARE = 0.25
 
 
 def build_pipeline(
-    keys: KeySource, agreed: AgreedSettings, owner: OwnerArgs, *, clients: int, out_dir: Path, remote: bool = False
+    keys: KeySource, agreed: AgreedSettings, owner: OwnerArgs, clients: int, out_dir: Path, *, remote: bool = False
 ) -> list[FederationCallback]:
     """Return what happens to an update between client and server, in the one order that is private.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from federation.agreed_settings import AgreedSettings
 from federation.args import DeploymentArgs, FederationArgs, OwnerArgs, PrivacyArgs
@@ -29,10 +28,6 @@ class EnrolledClients:
     def clients(self) -> list[str]:
         """Return the names in the roster."""
         return list(self.session.roster.clients)
-
-    def splits(self, client: str) -> dict[str, list[Any]]:
-        """Return no clips: none are here."""
-        return {"train": [], "val": [], "test": []}
 
 
 def demand_remote(

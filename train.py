@@ -6,7 +6,7 @@ unmask, decode, weighted mean on the server.
 
 import sys
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from callbacks.args import ObserverArgs
-from commandline import Seed, report_errors
+from commandline import Seed, demand_named_settings, report_errors
 from datamodules.first_device import is_first_device
 from federation.args import (
     AggregationArgs,
@@ -114,30 +114,32 @@ def train(
     from pipeline import build_pipeline
     from remote_training import EnrolledClients, demand_remote, join_devices
 
-    if transport == "flower":
+    is_remote = transport == "flower"
+    if is_remote:
         demand_remote(privacy, federation, owner, devices, clients_at_once)
     demand_groups(module, federation, clients_at_once)
     folder = choose_run_folder(out_dir, resume)
     fabric = make_fabric(accelerator, devices, strategy, precision)
     agreed = AgreedSettings(privacy, federation, aggregation, security, clipping)
-    remote = join_devices(deployment, module, seed, agreed) if transport == "flower" else None
-    people = read_clients(data, module, processes=devices) if remote is None else EnrolledClients(remote.session)
-    public = read_public_people(observers.public_root, data, module)
-    pipeline = build_pipeline(
-        agreed.keys(seed), agreed, owner, clients=len(people.clients), out_dir=folder, remote=remote is not None
-    )
-    with lock_run_folder(folder), nullcontext() if remote is None else closing(remote.nodes):
-        fabric.launch()
+    with ExitStack() as opened:
+        if is_remote:
+            remote = join_devices(deployment, module, seed, agreed)
+            opened.callback(remote.nodes.close)
+            people = EnrolledClients(remote.session)
+        else:
+            remote, people = None, read_clients(data, module, processes=devices)
+        public = read_public_people(observers.public_root, data, module)
+        pipeline = build_pipeline(agreed.keys(seed), agreed, owner, len(people.clients), folder, remote=is_remote)
+        opened.enter_context(lock_run_folder(folder))  # which makes it: a mistake up to here leaves nothing behind
+        fabric.launch()  # further devices begin only now: they find the demo people drawn and the clips in the cache
+        shown = make_observers(fabric, module, people, public, observers, agreed, folder, remote=is_remote)
         rounds = FederatedRounds(
             fabric,
             module,
             people,
             agreed,
             pipeline=pipeline,
-            observers=[
-                SavedSettings(folder, settings),
-                *make_observers(fabric, module, people, public, observers, agreed, folder),
-            ],
+            observers=[SavedSettings(folder, settings), *shown],
             checkpoint_dir=folder / "checkpoints",
             seed=seed,
             resume=resume is not None,
@@ -162,25 +164,13 @@ def make_parser(argv: Sequence[str]) -> ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> Path | None:
-    """Parse the command line and train; a run that is resumed starts from its own settings.
+    """Parse the command line and train.
 
     Returns:
         The folder of the run; None if it was only planned.
     """
     parser = make_parser(argv)
-    chosen = parser.parse_args(argv)
-    if chosen.resume and not chosen.config:
-        if chosen.out_dir:
-            raise ValueError(f"`--resume` goes on in {chosen.resume}. Leave `--out_dir` out. Got {chosen.out_dir}.")
-        config = Path(chosen.resume) / "config.yaml"
-        if not config.is_file():
-            raise FileNotFoundError(f"`--resume` must name the folder of a run. Got {chosen.resume}: no config.yaml.")
-        argv = ["--config", str(config), *argv]
-        chosen = parser.parse_args(argv)
-    if chosen.config and not chosen.out_dir:
-        chosen.out_dir = str(Path("runs") / Path(str(chosen.config[0])).stem)
-    chosen.pop("config")
-    demand_precision(chosen)
+    chosen = parse_settings(parser, argv)
     if chosen.pop("plan"):
         from planning import plan_run
 
@@ -194,6 +184,24 @@ def run(argv: Sequence[str]) -> Path | None:
     seed_training(chosen.seed)  # weights that are drawn, not loaded, follow from the seed, too
     with advised(partial(advise_run, chosen)):
         return train(**parser.instantiate(chosen), settings=settings)
+
+
+def parse_settings(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
+    """Return what the command line asks for; a run that is resumed starts from its own settings."""
+    chosen = parser.parse_args(argv)
+    if chosen.resume and not chosen.config:
+        if chosen.out_dir:
+            raise ValueError(f"`--resume` goes on in {chosen.resume}. Leave `--out_dir` out. Got {chosen.out_dir}.")
+        config = Path(chosen.resume) / "config.yaml"
+        if not config.is_file():
+            raise FileNotFoundError(f"`--resume` must name the folder of a run. Got {chosen.resume}: no config.yaml.")
+        chosen = parser.parse_args(["--config", str(config), *argv])
+    demand_named_settings(parser, chosen)
+    config = chosen.pop("config")
+    if not chosen.out_dir:
+        chosen.out_dir = str(Path("runs") / (Path(str(config[0])).stem if config else "train"))
+    demand_precision(chosen)
+    return chosen
 
 
 def demand_precision(chosen: Namespace) -> None:

@@ -89,7 +89,8 @@ def start_run(settings: str, devices: int, options: list[str]) -> float:
 
 def take_time(settings: str, devices: int, options: list[str], file: Path) -> None:
     """Run and write the seconds of each round but the first; further devices start here, too."""
-    from benchmarks.runs import read_settings, run_timed
+    from benchmarks.runs import run_timed
+    from settings import read_settings
 
     chosen = [f"--devices={devices}", "--strategy=client_parallel", "--accelerator=cpu", *options]
     watch = run_timed(read_settings(settings, *chosen), file.parent)

@@ -16,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, Python kn
 
 
 from benchmarks.report import RESULTS, Bar, bars_table, markdown_table, save_results
-from benchmarks.runs import Pipeline, read_settings, run_timed
+from benchmarks.runs import Pipeline, run_timed
 from commandline import run_command
 from federation.hooks import FederationCallback
 from federation.vectors import read_vector
+from settings import read_settings
 
 Seconds = dict[tuple[str, str], float]
 """By stage and hook."""

@@ -19,7 +19,7 @@ from federation.privacy.keys import OperatingSystemKeys
 from federation.rounds import FederatedRounds
 from launching import read_clients
 from pipeline import build_pipeline
-from train import make_parser
+from settings import read_settings
 
 Pipeline = Sequence[FederationCallback]
 
@@ -64,13 +64,6 @@ def open_run(folder: str | Path, *overrides: str) -> Run:
     return Run(folder, fabric, chosen.module, chosen.data)
 
 
-def read_settings(config: str | Path, *overrides: str) -> Any:
-    """Return the arguments of `train.train`, objects built, from a config and further options."""
-    argv = [f"--config={config}", *overrides]
-    parser = make_parser(argv)
-    return parser.instantiate(parser.parse_args(argv))
-
-
 def run_timed(settings: Any, folder: Path, wrap: Callable[[Pipeline], Pipeline] = list) -> Stopwatch:
     """Run the rounds of `train.py` with its pipeline, nobody watching, and return the time each took.
 
@@ -82,13 +75,13 @@ def run_timed(settings: Any, folder: Path, wrap: Callable[[Pipeline], Pipeline] 
         wrap: Called with the pipeline; returns what takes its place.
     """
     fabric = make_fabric(settings.accelerator, settings.devices, settings.strategy, settings.precision)
-    module, data, federation, privacy = settings.module, settings.data, settings.federation, settings.privacy
+    module, data = settings.module, settings.data
     read_clients(data, module, processes=settings.devices)
     fabric.launch()
     if isinstance(data, ClientDataModule):
         for client in data.clients:
             data.encoded(client, "train")
-    agreed = AgreedSettings(privacy, federation, settings.aggregation, settings.security, settings.clipping)
+    agreed = AgreedSettings.of(settings)
     pipeline = build_pipeline(OperatingSystemKeys(), agreed, settings.owner, clients=len(data.clients), out_dir=folder)
     watch = Stopwatch()
     FederatedRounds(

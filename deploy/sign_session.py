@@ -34,12 +34,13 @@ def sign_session(settings: str, authority: str, roster: str, output: str, editio
         output: The session to write.
         edition: Of the roster; rises with every change, or devices refuse it.
     """
-    from device_training import read_settings
+    from federation.agreed_settings import AgreedSettings
     from federation.deployment.signed_settings import plan_session
+    from settings import read_settings
 
     clients, key = read_roster(Path(roster)), open_authority(Path(authority))
     chosen = read_settings(settings)
-    config = plan_session(chosen.module, chosen.seed, chosen.agreed, len(clients))
+    config = plan_session(chosen.module, chosen.seed, AgreedSettings.of(chosen), len(clients))
     write_session(Path(output), Session.sign(Roster.sign(clients, key, edition), config, os.urandom(32), key))
     print(f"{output}: {len(clients)} clients, {config.threshold} shares open a secret, {config.colluders} may collude.")
 

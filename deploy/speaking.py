@@ -26,8 +26,8 @@ def make_video(released: Path, home: Path, client: str, clips: Path, config: str
     Raises:
         FileNotFoundError: If the device's session has trained no personal adapter for these settings.
     """
-    from device_training import read_settings
     from generate import generate
+    from settings import read_settings
 
     voice, module = home / "voice", read_settings(config).module
     shutil.copytree(released, voice / "global", dirs_exist_ok=True)

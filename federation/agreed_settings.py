@@ -23,6 +23,11 @@ class AgreedSettings(NamedTuple):
     security: SecurityArgs
     clipping: ClippingArgs
 
+    @classmethod
+    def of(cls, settings: object) -> AgreedSettings:
+        """Return the part of the settings of `train.py` that is agreed on."""
+        return cls(*(getattr(settings, name) for name in cls._fields))
+
     @property
     def sample_rate(self) -> float:
         """Return the probability that a client's data is in a round."""

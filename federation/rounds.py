@@ -17,9 +17,10 @@ from federation.client_states import ClientState
 from federation.client_training import ClientTrainer
 from federation.cohort import Cohort, RoundRefusedError
 from federation.exchange import agree, exchange_messages, wait_for_all
+from federation.fingerprint import fingerprint_frozen
 from federation.hooks import FederationCallback, Hooks
 from federation.local_cohort import LocalCohort
-from federation.preparation import fingerprint_frozen, prepare_module
+from federation.preparation import prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.server_state import ServerState
 from federation.update import RoundState

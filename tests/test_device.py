@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +44,7 @@ class LocalNodes(DeviceNodes):
     """Stands in for the relay; a server that dies in the middle of a round does so here."""
 
     dies_after: int | None = None
+    closed = False
 
     def ask(self, orders, seconds):
         if self.dies_after == len(self.orders):
@@ -50,7 +53,7 @@ class LocalNodes(DeviceNodes):
         return super().ask(orders, seconds)
 
     def close(self):
-        pass
+        self.closed = True
 
 
 def make_nodes(place: Path, config: Path, **own: object) -> LocalNodes:
@@ -219,3 +222,33 @@ def test_devices_with_and_without_a_gpu_take_part_alike(deploy, tmp_path):
     nodes.devices[1].trainer = AtOnce(load_training(str(config), str(home), str(place), "bela", accelerator="cuda"))
     run(config, tmp_path / "run")
     assert figures(tmp_path / "run", "released/survivors") == ["3.0"] * 3
+
+
+def test_the_front_of_a_device_holds_no_model(deploy, tmp_path):
+    """It is there all day: what trains is imported in a process of its own, and counts for nothing in this one."""
+    _, config = deploy()
+    script = """
+import sys
+from pathlib import Path
+from device import make_device, serve
+from device_home import DeviceHome
+from federation.deployment.socket_service import SocketService
+from federation.deployment.training_process import TrainingProcess
+
+place = DeviceHome(Path(sys.argv[2]))
+device = make_device(sys.argv[1], place, *place.open_session(), training=None)
+device.half.warm_up(device.size, device.norm.first)
+device.books.warm_up()
+print(*sorted({"lightning", "diffusers", "peft", "transformers", "av"} & set(sys.modules)))
+"""
+    home = tmp_path / "place" / "devices" / "bela"
+    shown = subprocess.run([sys.executable, "-c", script, config, home], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == []
+
+
+def test_the_relay_is_closed_where_the_run_does_not_begin(deploy, tmp_path):
+    nodes, config = deploy()
+    (tmp_path / "run").write_text("a file where the folder would be")
+    with pytest.raises(OSError):
+        run(config, tmp_path / "run")
+    assert nodes.closed

@@ -116,6 +116,12 @@ def test_a_config_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys):
     assert "none.yaml" in complain(monkeypatch, capsys, "--config", "none.yaml")
 
 
+def test_a_config_with_a_value_for_a_group_of_settings_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(CONFIG.replace("privacy: {key_source: seeded}", "privacy: 3"))
+    assert "`privacy` must hold settings by name. Got 3." in complain(monkeypatch, capsys, "--config", "tiny.yaml")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["train", "generate", "evaluate", "pretrain", "device"])
 def test_help_needs_no_torch(script):

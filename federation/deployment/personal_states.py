@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from federation.client_states import ClientState
-from federation.preparation import fingerprint_frozen
+from federation.fingerprint import fingerprint_frozen
 from federation.protocols import FederatedModule
 from federation.secure_aggregation.framing import digest
 from federation.secure_aggregation.session import Session

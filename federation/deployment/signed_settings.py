@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from federation.agreed_settings import AgreedSettings
-from federation.preparation import fingerprint_frozen
+from federation.fingerprint import fingerprint_frozen
 from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.protocols import FederatedModule
 from federation.secure_aggregation.framing import digest

@@ -6,14 +6,17 @@ import logging
 from collections.abc import Callable
 from multiprocessing import get_context
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from federation.deployment.local_training import LocalTraining
 from federation.deployment.orders import Begin
 from federation.deployment.trainer import Trainer, decode_update
 from federation.deployment.training_worker import TrainingWorker
 from federation.update import ClientUpdate
+
+if TYPE_CHECKING:  # who holds the process has no need of what trains in it
+    from federation.deployment.local_training import LocalTraining
 
 LOGGER = logging.getLogger(__name__)
 

@@ -10,11 +10,14 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from threading import Condition, Thread
+from typing import TYPE_CHECKING
 
 import torch
 
-from federation.deployment.local_training import LocalTraining
 from federation.deployment.orders import Begin
+
+if TYPE_CHECKING:  # who holds the process has no need of what trains in it
+    from federation.deployment.local_training import LocalTraining
 
 READY = b"ready"
 FAILED = b"failed: "

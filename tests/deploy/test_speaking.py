@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 
 from datamodules.video import write_video
 from deploy.speaking import make_video
-from device_training import read_settings
 from federation.client_states import ClientState
 from federation.deployment.personal_states import PersonalStates
 from federation.deployment.session_file import read_session, write_session
 from federation.secure_aggregation.session import Session
 from lightning_modules.talking_head import TalkingHead
+from settings import read_settings
 from tests.federation.secure_aggregation.parties import make_session, plan
 
 FRAMES = 8
