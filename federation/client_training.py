@@ -29,7 +29,19 @@ SIGNAL_BATCHES = 2
 UNKNOWN = ClientSignals(identity=0.0, stability=0.0)
 
 
-@dataclass
+@dataclass(frozen=True)
+class LocalSteps:
+    """What a client's local steps leave, not yet scored."""
+
+    delta: Tensor
+    """Local minus global adapter, float32, shape (d,)."""
+    personal: ClientState
+    losses: list[dict[str, Tensor]]
+    """Of each step, by name."""
+    seconds: float
+
+
+@dataclass(frozen=True)
 class TrainedClient:
     """What training leaves: the update, for the pipeline, and the personal state, which stays on the client."""
 
@@ -66,16 +78,15 @@ class ClientTrainer:
             before: Its personal state.
             seconds: How long all of it may take. A client that is slower takes fewer local steps, at least one.
         """
-        start, limit = time.perf_counter(), TimeLimit(seconds)
+        start = time.perf_counter()
+        limit = TimeLimit(seconds)
         write_vector(self.module.shared_parameters(), state.global_adapter)
         optimizers = self.module.configure_optimizers()
         before.restore(self.module.personal_parameters(), optimizers.get("personal"))
         losses = self._take_steps(state, client, self.local_optimizer(optimizers), limit)
         delta = read_vector(self.module.shared_parameters()).sub_(state.global_adapter)
         after = ClientState.capture(self.module.personal_parameters(), optimizers.get("personal"))
-        update = ClientUpdate(client, delta, self.data.num_examples(client), UNKNOWN)
-        update.seconds = time.perf_counter() - start
-        return self.conclude(state, TrainedClient(update, after), before, losses)
+        return self.conclude(state, client, before, LocalSteps(delta, after, losses, time.perf_counter() - start))
 
     def load(self, global_adapter: Tensor, personal: ClientState) -> None:
         """Put a client's two adapters into the module."""
@@ -97,26 +108,25 @@ class ClientTrainer:
         scaler = getattr(self.fabric.strategy.precision, "scaler", None)
         return LocalOptimizer(optimizers, self.federation, self.aggregation.proximal_mu, scaler)
 
-    def conclude(
-        self, state: RoundState, trained: TrainedClient, before: ClientState, losses: list[dict[str, Tensor]]
-    ) -> TrainedClient:
-        """Score what a client has trained, while it is in the module, and describe its training.
+    def conclude(self, state: RoundState, client: str, before: ClientState, steps: LocalSteps) -> TrainedClient:
+        """Score what a client has trained and describe its training; the module must hold the client's adapters.
 
         Fails closed: where a loss, the update or the personal adapter is not finite, the update is zero and the
-        personal state stays as it was.
+        personal state is the one from before.
         """
-        update, start = trained.update, time.perf_counter()
-        history, norm = read_losses(losses), float(update.delta.norm())
-        update.contributes = math.isfinite(norm) and all_finite([*trained.personal.personal, history["loss"]])
-        if update.contributes:
-            update.signals = self._measure(update.client)
+        start = time.perf_counter()
+        history = read_losses(steps.losses)
+        delta, personal, signals = steps.delta, steps.personal, UNKNOWN
+        is_finite = all_finite([delta, *personal.personal, history["loss"]])
+        if is_finite:
+            signals = self._measure(client)
         else:
-            who = f"Client {update.client}, round {state.index}"
-            print(f"{who}: training was not finite. Its update is zero.", flush=True)
-            update.delta, trained.personal, norm = torch.zeros_like(update.delta), before, 0.0
-        update.seconds += time.perf_counter() - start
-        update.metrics = describe_training(update, history, norm)
-        return trained
+            print(f"{_name(client, state)}: training was not finite. Its update is zero.", flush=True)
+            delta, personal = torch.zeros_like(delta), before
+        update = ClientUpdate(client, delta, self.data.num_examples(client), signals, contributes=is_finite)
+        update.seconds = steps.seconds + time.perf_counter() - start
+        update.metrics = describe_training(update, history)
+        return TrainedClient(update, personal)
 
     def demand_batches(self, client: str, got: int) -> None:
         """Raise ValueError unless a client's data gave a batch for every local step."""
@@ -130,7 +140,9 @@ class ClientTrainer:
 
         They are read when all are taken, unless time is limited: then the device is waited for in every step.
         """
-        losses, batches, steps = [], self.batches(state, client), self.federation.local_steps
+        losses = []
+        batches = self.batches(state, client)
+        steps = self.federation.local_steps
         after = SIGNAL_BATCHES if self.federation.aggregation == "isfa" else 0
         self.seed_draws(state, client)
         self.module.train()
@@ -146,7 +158,7 @@ class ClientTrainer:
             if limit.is_set and step + 1 < steps:
                 loss.item()
                 if not limit.has_room(after):
-                    print(f"Client {client}, round {state.index}: time for {step + 1} of {steps} steps.", flush=True)
+                    print(f"{_name(client, state)}: time for {step + 1} of {steps} steps.", flush=True)
                     return losses
         self.demand_batches(client, len(losses))
         return losses
@@ -162,3 +174,8 @@ class ClientTrainer:
         self.module.eval()
         with self.fabric.autocast():
             return ClientSignals(*self.module.signals([self.fabric.to_device(batch) for batch in batches]))
+
+
+def _name(client: str, state: RoundState) -> str:
+    """Return what a client's part of a round is called in messages, which count rounds from 1."""
+    return f"Client {client}, round {state.index + 1}"

@@ -15,10 +15,10 @@ from torch.nn import Parameter
 
 from federation.args import FederationArgs
 from federation.client_states import ClientState
-from federation.client_training import UNKNOWN, ClientTrainer, TrainedClient
+from federation.client_training import ClientTrainer, LocalSteps, TrainedClient
 from federation.local_optimizer import LocalOptimizer
 from federation.protocols import FederatedModule, GroupedModule
-from federation.update import ClientUpdate, RoundState
+from federation.update import RoundState
 
 
 def demand_groups(module: FederatedModule, federation: FederationArgs, clients_at_once: int) -> None:
@@ -75,7 +75,8 @@ class GroupTrainer:
 
     def _admit(self, state: RoundState, client: str, before: ClientState) -> Member:
         """Give a client vectors of its own, and all that it would start from alone."""
-        device, joined = self.alone.fabric.device, before.joined()
+        device = self.alone.fabric.device
+        joined = before.joined()
         shared = Parameter(state.global_adapter.to(device, copy=True))
         personal = [Parameter(vector.to(device, copy=True)) for vector in joined.personal]
         optimizers = self.alone.module.configure_optimizers({"shared": [shared], "personal": personal})
@@ -120,8 +121,5 @@ class GroupTrainer:
         joined = ClientState.capture(own, member.local.optimizers.get("personal"))
         after = joined.split([value.shape for value in before.personal])
         self.alone.load(shared, after)
-        update = ClientUpdate(
-            member.client, shared - state.global_adapter, self.alone.data.num_examples(member.client), UNKNOWN
-        )
-        update.seconds = seconds
-        return self.alone.conclude(state, TrainedClient(update, after), before, member.losses)
+        steps = LocalSteps(shared - state.global_adapter, after, member.losses, seconds)
+        return self.alone.conclude(state, member.client, before, steps)

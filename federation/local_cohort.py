@@ -29,15 +29,16 @@ class LocalCohort(Cohort):
     """The personal state of whoever has none yet."""
     hooks: Hooks
     clients_at_once: int = 1
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict, init=False)
     """How long each client took when it last trained."""
-    _sum: WireSum | None = None
-    _masked: list[ClientUpdate] = field(default_factory=list)
+    _sum: WireSum | None = field(default=None, init=False)
+    _masked: list[ClientUpdate] = field(default_factory=list, init=False)
     """What may join the sum only when it is paid for."""
 
     def collect(self, state: RoundState) -> None:
         """Train the clients this device is handed and take their updates through the client half; masks come last."""
-        updates, self._sum = [], WireSum(state)
+        updates = []
+        self._sum = WireSum(state)
         ordered = longest_first(state.clients, self.seconds, self.trainer.data.num_examples)
         for group in hand_out(form_groups(ordered, self.clients_at_once, self.trainer.fabric.world_size)):
             for trained in self._train(state, group):
@@ -69,7 +70,8 @@ class LocalCohort(Cohort):
         """Train one client, or several at once."""
         before = {client: self._personal(client, state.index) for client in group}
         if len(group) == 1:
-            return [self.trainer.train(state, *one) for one in before.items()]
+            (client,) = group
+            return [self.trainer.train(state, client, before[client])]
         return GroupTrainer(self.trainer).train(state, before)
 
     def _personal(self, client: str, rounds_done: int) -> ClientState:

@@ -80,7 +80,7 @@ def test_a_slow_client_takes_the_steps_it_has_time_for(tmp_path, monkeypatch, ca
     monkeypatch.setattr("federation.client_training.TimeLimit", partial(TimeLimit, now=map(float, count()).__next__))
     rounds, state = make(tmp_path, federation=FederationArgs(local_steps=12))
     slow = rounds.local.trainer.train(state, "ann", rounds.local.newcomer, seconds=10.0)
-    assert "Client ann, round 0: time for 7 of 12 steps." in capsys.readouterr().out
+    assert "Client ann, round 1: time for 7 of 12 steps." in capsys.readouterr().out
     rounds, state = make(tmp_path, federation=FederationArgs(local_steps=7))
     assert same(slow, rounds.local.trainer.train(state, "ann", rounds.local.newcomer))
     assert slow.update.contributes
@@ -103,7 +103,7 @@ def test_what_is_not_finite_becomes_a_zero_update(tmp_path, capsys):
     assert not trained.update.contributes
     assert trained.update.metrics["failed"] == 1.0
     assert trained.personal is rounds.local.newcomer
-    assert "Client ann, round 0: training was not finite. Its update is zero." in capsys.readouterr().out
+    assert "Client ann, round 1: training was not finite. Its update is zero." in capsys.readouterr().out
 
 
 def test_a_gradient_that_is_not_finite_becomes_a_zero_update(tmp_path):
