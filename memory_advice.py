@@ -75,17 +75,27 @@ GENERATION = (
 """Of `generate.py`, cheapest first."""
 
 
+SIGNS_OF_A_FULL_GPU = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What CUDA and its libraries say where it is they, not torch, who ask for memory in vain."""
+
+
 class OutOfMemory(ValueError):
     """Memory ran out; the message says what to turn."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether torch or the system had no memory left; torch says so on a CPU in a plain RuntimeError."""
-    import torch
-
     said = str(error)
     on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in said and "memory" in said
-    return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return on_cpu or isinstance(error, MemoryError) or is_full_gpu(error)
+
+
+def is_full_gpu(error: Exception) -> bool:
+    """Whether a GPU had no memory left; where CUDA's libraries asked for it, that is a plain RuntimeError, too."""
+    import torch
+
+    by_cuda = isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS_OF_A_FULL_GPU)
+    return by_cuda or isinstance(error, torch.OutOfMemoryError)
 
 
 def advise(knobs: Sequence[Knob], settings: Settings, *, on_gpu: bool, goes_on: str | None = None) -> OutOfMemory:
@@ -109,14 +119,12 @@ def advise(knobs: Sequence[Knob], settings: Settings, *, on_gpu: bool, goes_on: 
 
 def advise_run(chosen: Settings, error: Exception) -> OutOfMemory:
     """Return what to turn where memory ran out in `train.py`, and how to go on."""
-    import torch
-
     from federation.checkpoints import RoundFolders
 
     print(file=sys.stderr)  # ends the line of the progress bar
     folder = Path(chosen.get("resume") or chosen.get("out_dir"))
     goes_on = f"add the flag to `--resume {folder}`" if RoundFolders(folder / "checkpoints").committed() else None
-    return advise(TRAINING, chosen, on_gpu=isinstance(error, torch.OutOfMemoryError), goes_on=goes_on)
+    return advise(TRAINING, chosen, on_gpu=is_full_gpu(error), goes_on=goes_on)
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """Checks and times everything that a GPU is for: `python benchmarks/gpu.py`, under nine minutes on one GPU.
 
 First what must be right, then training and generation at the scale of Stable Diffusion 1.5 with random weights, which
-are as fast as trained ones. A row that fails says why, and the others still run. Without a GPU the same paths run at
-toy size, so that the command is known to work; those figures say nothing and need `--out`.
+are as fast as trained ones. What was measured is written after every row: one that fails says why, and the others still
+run, unless it broke the GPU. Without a GPU the same paths run at toy size, so that the command is known to work; those
+figures say nothing and need `--out`.
 """
 
 import gc
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import torch
 
 from benchmarks.report import RESULTS, Bar, markdown_table, save_results
 from commandline import run_command
+from whole_files import save_text
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,22 @@ def measure_gpu(out: str | None = None, minutes: float = 8.5, only: list[str] | 
     if out is None and device.type == "cpu":
         raise ValueError("`--out` must name a file where there is no GPU: toy figures belong into no result. Got none.")
     path = Path(out) if out is not None else RESULTS / f"{torch.cuda.get_device_name().replace(' ', '_')}.json"
-    end, rows = time.monotonic() + 60 * minutes, []
+    end = time.monotonic() + 60 * minutes
+    rows: list[Row] = []
+    broken = False
     for name, measure in make_rows(device).items():
         if only and name not in only:
             continue
-        rows.append(take_row(name, measure) if time.monotonic() < end else Row(name, [], 0.0, "not begun: out of time"))
+        if broken:
+            rows.append(Row(name, [], 0.0, "not begun: an earlier row broke the GPU"))
+        elif time.monotonic() >= end:
+            rows.append(Row(name, [], 0.0, "not begun: out of time"))
+        else:
+            rows.append(take_row(name, measure))
+            broken = not is_usable(device)
         print(f"{name}: {rows[-1].seconds:.0f} s. {rows[-1].failure or 'Done.'}", flush=True)
-        gc.collect()  # models are parts of cycles: what a row left would count as memory of the next one
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-    write_rows(path, rows, toy=device.type == "cpu")
+        write_rows(path, rows, toy=device.type == "cpu")
+    print(path.with_suffix(".md").read_text(), end="")
     return rows
 
 
@@ -63,20 +72,32 @@ def take_row(name: str, measure: Callable[[], list[Bar]]) -> Row:
     try:
         bars, failure = measure(), None
     except Exception as error:
+        traceback.print_exc()
         bars, failure = [], f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     return Row(name, bars, time.monotonic() - start, failure)
 
 
+def is_usable(device: torch.device) -> bool:
+    """Free what a row has left, and return whether the device still works: some errors of CUDA end all use of it."""
+    gc.collect()  # models are parts of cycles: what a row left would count as memory of the next one
+    try:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+    except RuntimeError:
+        return False
+    return True
+
+
 def write_rows(path: Path, rows: list[Row], toy: bool) -> None:
-    """Write the figures and their table, and print the table."""
+    """Write the figures, and their table beside them."""
     title = "Toy size on a CPU: these figures say nothing.\n\n" if toy else ""
     bars = [bar for row in rows for bar in row.bars]
     entries = [[bar.name, show_figure(bar.value), bar.bar, bar.verdict if bar.bar else ""] for bar in bars]
     entries += [[row.name, "", "", f"FAILED: {row.failure}"] for row in rows if row.failure]
     table = title + markdown_table(["figure", "value", "asked", ""], entries)
     save_results(path, {"toy": toy, "rows": [asdict(row) for row in rows]})
-    path.with_suffix(".md").write_text(table + "\n")
-    print(table)
+    save_text(path.with_suffix(".md"), table + "\n")
 
 
 def show_figure(value: float | None) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import os
+import time
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import torch
@@ -15,6 +18,8 @@ from typing_extensions import override
 
 PATIENCE = timedelta(days=7)
 """For which devices wait for each other: one may read clips or train a client for hours. One that ends is noticed."""
+WATCH_SECONDS = 5.0
+"""Between two looks at whether the first device is still there."""
 
 
 class ClientParallelStrategy(DDPStrategy):
@@ -41,6 +46,8 @@ class ClientParallelStrategy(DDPStrategy):
     def setup_environment(self) -> None:
         super().setup_environment()
         atexit.register(leave_process_group)
+        if self.global_rank > 0:
+            end_with_parent()
         if self.threads_per_device is not None and self.root_device.type == "cpu":
             torch.set_num_threads(self.threads_per_device)
 
@@ -54,6 +61,21 @@ def leave_process_group() -> None:
     """Leave the process group, if there is one; gloo's threads would abort or block a process that just ends."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def end_with_parent() -> None:
+    """End this process, from now on, when the one that started it has ended.
+
+    Further devices are started by the first. One that waits for it inside of a GPU's collective would never notice.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def register_strategies(registry: _StrategyRegistry = STRATEGY_REGISTRY) -> None:

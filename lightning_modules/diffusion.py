@@ -15,18 +15,19 @@ from torch import Tensor
 
 
 def make_scheduler() -> DDIMScheduler:
-    """Return the schedule of a base trained from scratch."""
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_schedule="scaled_linear",
-        beta_start=0.00085,
-        beta_end=0.012,
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-        clip_sample=False,
-        set_alpha_to_one=True,
-    )
+    """Return the schedule of a base trained from scratch; it is kept on the host, which reads it at every step."""
+    with torch.device("cpu"):
+        return DDIMScheduler(
+            num_train_timesteps=1000,
+            beta_schedule="scaled_linear",
+            beta_start=0.00085,
+            beta_end=0.012,
+            prediction_type="v_prediction",
+            rescale_betas_zero_snr=True,
+            timestep_spacing="trailing",
+            clip_sample=False,
+            set_alpha_to_one=True,
+        )
 
 
 def velocity_of(scheduler: DDIMScheduler, predicted: Tensor, z_t: Tensor, a_t: Tensor, s_t: Tensor) -> Tensor:

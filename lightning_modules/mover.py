@@ -53,14 +53,17 @@ class HeadMover(ModelMixin, ConfigMixin, PeftAdapterMixin):
         """Move a reference frame to where the head of each frame is: (batch, frames, 3, H, W), about [-1, 1].
 
         Args:
-            reference: The reference frame (batch, 3, H, W) in [-1, 1]; height and width are multiples of 8.
-            own: The head motion it shows itself (batch, 6).
+            reference: The reference frame (batch, 3, H, W) in [-1, 1], or one for each frame (batch, frames, 3, H, W);
+                height and width are multiples of 8.
+            own: The head motion it shows itself (batch, 6), or (batch, frames, 6).
             motion: That of the frames (batch, frames, 6).
         """
         batch, frames = motion.shape[:2]
-        sources = find_sources(own, motion, *reference.shape[-2:]).flatten(0, 1)
-        reference, own = (one.repeat_interleave(frames, dim=0) for one in (reference, own))
-        laid, motion = sample(reference, sources), motion.flatten(0, 1)
+        if own.ndim == 2:
+            reference, own = (one.unsqueeze(1).expand(-1, frames, *one.shape[1:]) for one in (reference, own))
+        reference, own, motion = (one.flatten(0, 1) for one in (reference, own, motion))
+        sources = find_sources(own, motion.unsqueeze(1), *reference.shape[-2:]).squeeze(1)
+        laid = sample(reference, sources)
         flow, paint, change = self._look(reference, laid, own, motion).split([2, 1, 3], dim=1)
         moved = sample(reference, sources + REACH * flow.movedim(1, -1))
         painted = torch.sigmoid(paint + RARELY)

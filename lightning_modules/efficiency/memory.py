@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lightning_modules.args import MemoryArgs, Precision
@@ -21,6 +22,9 @@ SENSITIVE = ("conv_in", "conv_out", "time_embedding")
 
 ENCODERS = ("vae.encoder", "pose", "mover", "speech")
 """Parts that only encode, with no gradient through them. The face encoder is none: the identity loss needs its."""
+
+MOVED_PIXELS = 2**20
+"""Pixels that the mover recomputes at once: four frames of 512 x 512."""
 
 
 def save_memory(backbone: Backbone, args: MemoryArgs) -> list[StoredWeights]:
@@ -69,13 +73,15 @@ def place(backbone: Backbone, device: torch.device, precision: Precision, args: 
 
 
 def recompute_activations(backbone: Backbone) -> None:
-    """Have the backward pass recompute what happens inside of every residual block and transformer.
+    """Have the backward pass recompute what happens inside of every residual block and transformer, and in the mover.
 
     diffusers' own switch for the denoiser leaves out the motion modules, and within transformers all but their blocks,
     which is most of the memory at 512 x 512 pixels.
     """
     backbone.unet.enable_gradient_checkpointing()
     backbone.vae.enable_gradient_checkpointing()
+    if backbone.mover is not None:
+        backbone.mover.forward = partial(_recomputed_in_pieces, backbone.mover.forward)
     for module in backbone.unet.modules():
         if isinstance(module, Transformer2DModel | AnimateDiffTransformer3D):
             module.gradient_checkpointing = False
@@ -86,3 +92,12 @@ def _recomputed(forward: nn.Module, *args: object, **kwargs: object) -> object:
     if torch.is_grad_enabled():
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)
     return forward(*args, **kwargs)
+
+
+def _recomputed_in_pieces(mover: Callable[..., Tensor], reference: Tensor, own: Tensor, motion: Tensor) -> Tensor:
+    """Have a few frames at a time of what the mover does recomputed, of all clips: each frame is for itself."""
+    frames = max(1, MOVED_PIXELS // (len(motion) * reference.shape[-2] * reference.shape[-1]))
+    if own.ndim == 2 or not torch.is_grad_enabled():
+        return _recomputed(mover, reference, own, motion)
+    pieces = zip(*(one.split(frames, dim=1) for one in (reference, own, motion)), strict=True)
+    return torch.cat([_recomputed(mover, *piece) for piece in pieces], dim=1)

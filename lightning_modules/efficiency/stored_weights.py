@@ -44,12 +44,13 @@ class StoredWeights:
     def settle(self) -> None:
         """Send what is kept in host memory back there, after the whole model was moved to a device.
 
-        A model on the meta device, which is only planned, has no memory to send.
+        A model on the meta device, which is only planned, has no memory to send. Memory is pinned once CUDA is in use,
+        and not before: that would open the first GPU, whichever one the model goes to.
         """
         for parameter in self.layer.parameters() if self.on_host else ():
             if not parameter.is_meta:
                 host = parameter.data.cpu()
-                parameter.data = host.pin_memory() if torch.cuda.is_available() else host
+                parameter.data = host.pin_memory() if torch.cuda.is_initialized() else host
 
     def _bring_in(self, layer: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
         device = next(chain(args, kwargs.values())).device

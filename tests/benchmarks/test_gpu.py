@@ -28,7 +28,7 @@ def test_a_row_that_fails_says_why():
     assert take_row("small", lambda: bars).bars == bars
 
 
-def test_figures_and_failures_are_written(tmp_path, capsys):
+def test_figures_and_failures_are_written(tmp_path):
     rows = [Row("small", [Bar.at_least("rate", 0.5, 1.0)], 1.0), Row("large", [], 2.0, "OutOfMemoryError: no memory")]
     write_rows(tmp_path / "device.json", rows, toy=True)
     written = json.loads((tmp_path / "device.json").read_text())
@@ -38,7 +38,28 @@ def test_figures_and_failures_are_written(tmp_path, capsys):
     assert table.startswith("Toy size")
     assert "MISSED" in table
     assert "FAILED: OutOfMemoryError: no memory" in table
-    assert table == capsys.readouterr().out
+
+
+def test_what_was_measured_is_kept_where_a_later_row_ends_the_command(tmp_path, monkeypatch):
+    def stop() -> list[Bar]:
+        raise KeyboardInterrupt
+
+    rows = {"first": lambda: [Bar.at_least("rate", 2.0, 1.0)], "second": stop}
+    monkeypatch.setattr("benchmarks.on_gpu.rows.make_rows", lambda device: rows)
+    with pytest.raises(KeyboardInterrupt):
+        measure_gpu(out=str(tmp_path / "rows.json"))
+    kept = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["name"] for row in kept] == ["first"]
+    assert "met" in (tmp_path / "rows.md").read_text()
+
+
+def test_no_row_is_begun_on_a_device_that_an_earlier_one_broke(tmp_path, monkeypatch):
+    rows = {"first": lambda: [Bar.at_least("rate", 2.0, 1.0)], "second": lambda: pytest.fail("it was begun")}
+    monkeypatch.setattr("benchmarks.on_gpu.rows.make_rows", lambda device: rows)
+    monkeypatch.setattr("benchmarks.gpu.is_usable", lambda device: False)
+    first, second = measure_gpu(out=str(tmp_path / "rows.json"))
+    assert first.bars[0].met
+    assert second.failure == "not begun: an earlier row broke the GPU"
 
 
 def test_what_a_row_leaves_in_a_cycle_is_gone_before_the_next(tmp_path, monkeypatch):

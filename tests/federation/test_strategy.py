@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -99,3 +101,23 @@ def test_devices_wait_for_each_other_for_days():
     """Lightning's half an hour is over before another device has read its clips, or trained a client on a CPU."""
     register_strategies()
     assert STRATEGY_REGISTRY["client_parallel"]["init_params"]["timeout"] == PATIENCE > timedelta(days=1)
+
+
+def test_a_device_ends_with_the_process_that_started_it():
+    """The output has an end only when both processes are gone."""
+    script = """
+import os, time
+from federation import strategy
+
+strategy.WATCH_SECONDS = 0.05
+reading, writing = os.pipe()
+if os.fork() == 0:
+    strategy.end_with_parent()
+    os.write(writing, b"watching")
+    time.sleep(600)
+os.read(reading, 8)
+print("the first device ends", flush=True)
+os._exit(0)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "the first device ends\n"

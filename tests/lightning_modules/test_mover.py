@@ -27,6 +27,10 @@ def test_every_frame_is_moved_by_its_own_reference_and_motion():
     together = mover(reference, own, motion)
     alone = mover(reference[1:], own[1:], motion[1:, 2:])
     torch.testing.assert_close(together[1:, 2:], alone, atol=1e-5, rtol=0)
+    each = [torch.stack([one[0], one[1], one[1]]).unsqueeze(0) for one in (reference, own)]
+    moved = mover(*each, torch.stack([motion[0, 1], motion[1, 0], motion[1, 2]]).unsqueeze(0))
+    expected = torch.stack([together[0, 1], together[1, 0], together[1, 2]]).unsqueeze(0)
+    torch.testing.assert_close(moved, expected, atol=1e-5, rtol=0)
     assert (together - lay_on(reference, own, motion)).abs().max() > 0.01
 
 

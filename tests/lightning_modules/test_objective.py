@@ -65,12 +65,12 @@ def test_a_mover_that_returns_the_true_frame_has_no_loss(tiny_base, monkeypatch)
     asked = []
 
     def move(reference, own, motion):
-        asked.append((reference, own, motion))
-        return frames.unsqueeze(1)
+        asked.append([one.flatten(0, 1) for one in (reference, own, motion)])
+        return frames.unflatten(0, (2, 4))
 
     monkeypatch.setattr(head.backbone.mover, "forward", move)
     assert head.objective._mover_terms(batch, [2])[0] == 0
     reference, own, motion = asked[0]
     assert torch.equal(reference, torch.cat([frames[4:], frames[:4]]))
     assert torch.equal(own, torch.cat([batch["pose"][1], batch["pose"][0]]))
-    assert torch.equal(motion.squeeze(1), batch["motion"].flatten(0, 1))
+    assert torch.equal(motion, batch["motion"].flatten(0, 1))

@@ -8,6 +8,7 @@ import torch
 from lightning_modules.args import MemoryArgs
 from lightning_modules.base_folder import load_base
 from lightning_modules.efficiency.memory import place
+from lightning_modules.mover import HeadMover
 from lightning_modules.sampling import SamplingOptions, stream_denoised
 from lightning_modules.talking_head import TalkingHead
 from tests.lightning_modules.batches import make_batch
@@ -33,6 +34,24 @@ def plain(tiny_base) -> torch.Tensor:
 @pytest.mark.slow
 def test_recomputed_activations_give_the_same_gradient(tiny_base, plain):
     assert torch.equal(step(tiny_base, gradient_checkpointing=True)[1], plain)
+
+
+@pytest.mark.slow
+def test_the_mover_is_recomputed_a_few_frames_at_a_time(tiny_base, plain, monkeypatch):
+    """Of all clips at once, so that clients who train together keep their rows in the same order."""
+    asked, forward = [], HeadMover.forward
+
+    def count(mover, reference, own, motion):
+        if torch.is_grad_enabled():
+            asked.append(tuple(motion.shape[:2]))
+        return forward(mover, reference, own, motion)
+
+    monkeypatch.setattr(HeadMover, "forward", count)
+    clips, frames = make_batch(TalkingHead(str(tiny_base)))["latents"].shape[:2]
+    monkeypatch.setattr("lightning_modules.efficiency.memory.MOVED_PIXELS", 2 * clips * 64**2)
+    gradient = step(tiny_base, gradient_checkpointing=True)[1]
+    assert asked == 2 * [(clips, 2)] * (frames // 2)  # forward, and again backward
+    torch.testing.assert_close(gradient, plain, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -86,6 +105,7 @@ def test_16_bit_on_a_cpu_is_refused():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_parked_encoders_are_gone_from_the_device(tiny_base):
     """The device holds less by what the encoders weigh, after they have encoded, too."""
+    torch.ones(8, 8, device="cuda") @ torch.ones(8, 8, device="cuda")  # cuBLAS keeps a workspace from its first use
 
     def held(memory: MemoryArgs) -> int:
         before = torch.cuda.memory_allocated()
