@@ -47,7 +47,7 @@ class ClipUpdate(FederationCallback):
 
     @override
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
-        decoded = decode(aggregate.vector, state.grid)
+        decoded = decode(aggregate.integers, state.grid)
         size = state.global_adapter.numel() + 1
         aggregate.vector = decoded[:size]
         if state.clipping.adaptive:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from typing_extensions import override
 
 from callbacks.enrolment import Enrolment
@@ -73,7 +72,7 @@ class SecureAggregation(FederationCallback):
         requests = self.server.close_stage()
         requests = self._deliver(state, {name: client.confirm(requests[name]) for name, client in self.clients.items()})
         self._deliver(state, {name: client.unmask(requests[name]) for name, client in self.clients.items()})
-        aggregate.vector = from_ring(self.server.result()).astype(np.float64)
+        aggregate.integers = from_ring(self.server.result())
         state.metrics["released/upload_bytes"] = float(aggregate.wire.nbytes)
 
     def _configure(self, state: RoundState) -> SessionConfig:

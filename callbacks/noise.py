@@ -51,11 +51,12 @@ class DistributedNoise(FederationCallback):
 
         The figure never exceeds (D/8)^(1/4): a weaker signal cannot be told from the noise's own ups and downs.
         """
-        size = aggregate.vector.size
+        total = aggregate.integers.astype(np.float64)  # whose squares could leave 64 bit as integers
+        size = total.size
         noise = float(size * aggregate.num_clients * self._plan(state).variance)
         aggregate.noise = state.grid.step * math.sqrt(noise / size)
         resolution = 2 * noise * math.sqrt(2 / size)  # the squared length of the noise varies this much by itself
-        signal = max(float(np.dot(aggregate.vector, aggregate.vector)) - noise, resolution)
+        signal = max(float(np.dot(total, total)) - noise, resolution)
         state.metrics["released/noise_to_signal"] = math.sqrt(noise / signal)
 
     def _plan(self, state: RoundState) -> NoisePlan:

@@ -18,4 +18,4 @@ class Cohort(Protocol):
         """Have everybody train; elsewhere also mask, and set `state.survivors`, or raise RoundRefusedError."""
 
     def release(self, state: RoundState) -> Aggregate:
-        """Return the sum, elsewhere unmasked with its `vector`, or raise RoundRefusedError."""
+        """Return the sum, elsewhere unmasked with its `integers`, or raise RoundRefusedError."""

@@ -64,15 +64,20 @@ class ClientUpdate:
 
 @dataclass
 class Aggregate:
-    """The cohort's sum on its way through the server half of the pipeline, in reverse order of the client half."""
+    """The cohort's sum on its way through the server half of the pipeline, in reverse order of the client half.
+
+    The mask (elsewhere, the cohort) sets `integers`, the noise `noise`, the clip `vector`, ISFA `direction`. Without
+    privacy there is only `vector`, from the start.
+    """
 
     wire: np.ndarray
     """Sum of the clients' `wire`: uint32 residues mod 2^32, shape (D,), or float64, (d + 1,), when privacy is off."""
     num_clients: int
     """Clients whose `wire` is in the sum."""
+    integers: np.ndarray | None = None
+    """The unmasked sum on the integer grid, noise included, int64, shape (D,); None when privacy is off."""
     vector: np.ndarray | None = None
-    """The decoded sum of [weight * delta, beta * weight], float64, shape (d + 1,); (D,) until the clip has read its
-    bit."""
+    """The decoded sum of [weight * delta, beta * weight], float64, shape (d + 1,)."""
     noise: float = 0.0
     """Standard deviation of the noise in each coordinate of the decoded sum; public."""
     direction: Tensor | None = None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import time
 
-import numpy as np
-
 from federation.cohort import Cohort, RoundRefusedError
 from federation.deployment.attempt import RemoteAttempt
 from federation.deployment.broadcast import Broadcast
@@ -100,4 +98,4 @@ class RosterCohort(Cohort):
             raise RoundRefusedError(f"{error} It stays charged, as devices may have opened their shares.") from error
         state.metrics["released/upload_bytes"] = float(total.nbytes)
         state.metrics["released/survivors"] = float(len(state.survivors))
-        return Aggregate(total, len(state.survivors), vector=from_ring(total).astype(np.float64))
+        return Aggregate(total, len(state.survivors), integers=from_ring(total))

@@ -48,7 +48,7 @@ def test_clipping_keeps_the_direction_and_so_the_weighted_mean():
 
 def test_decoding_undoes_encoding_to_within_the_grid():
     vector = 0.01 * torch.randn(DIMENSION + 1, generator=torch.Generator().manual_seed(0)).double().numpy()
-    aggregate = Aggregate(np.zeros(0), 1, vector=clip(vector).integers.astype(float))
+    aggregate = Aggregate(np.zeros(0), 1, integers=clip(vector).integers)
     ClipUpdate(SeededKeys(0)).on_aggregate(make_state(), aggregate)
     assert np.abs(aggregate.vector - vector).max() <= Grid(1.0, DIMENSION + 1).step
 

@@ -30,7 +30,7 @@ def release(clients_with_data: int, noise_multiplier: float, clip_norm: float = 
     for update in updates:
         call(pipeline, "on_client_update", state, update)
     total = sum(update.integers for update in updates)
-    aggregate = Aggregate(np.zeros(0), len(updates), vector=total.astype(float))
+    aggregate = Aggregate(np.zeros(0), len(updates), integers=total)
     call([*reversed(pipeline), contributions], "on_aggregate", state, aggregate)
     assert torch.isfinite(aggregate.direction).all()
     assert aggregate.direction.numel() == DIMENSION
@@ -75,7 +75,7 @@ def test_the_noise_is_what_the_sum_has():
     for update in updates:
         update.integers = np.zeros(20_001, np.int64)
         noise.on_client_update(state, update)
-    vector = sum(update.integers for update in updates).astype(float)
-    aggregate = Aggregate(np.zeros(0), len(updates), vector=vector)
+    total = sum(update.integers for update in updates)
+    aggregate = Aggregate(np.zeros(0), len(updates), integers=total)
     noise.on_aggregate(state, aggregate)
-    assert np.std(vector * state.grid.step) == pytest.approx(aggregate.noise, rel=0.03)
+    assert np.std(total * state.grid.step) == pytest.approx(aggregate.noise, rel=0.03)

@@ -24,7 +24,7 @@ def test_the_sum_of_masked_vectors_is_the_plain_integer_sum(tmp_path):
     assert not np.array_equal(add_up(updates).view(np.int32), plain), "the sum needs the survivors' shares, too"
     aggregate = Aggregate(add_up(updates), len(updates))
     pipeline[-1].on_aggregate(state, aggregate)
-    assert np.array_equal(aggregate.vector, plain)
+    assert np.array_equal(aggregate.integers, plain)
     assert state.metrics["released/upload_bytes"] == 4 * 51
 
 
@@ -154,4 +154,4 @@ def test_cohorts_too_small_to_hide_in_still_add_up(tmp_path, clients):
     call(pipeline, "on_cohort_ready", state, updates)
     aggregate = Aggregate(add_up(updates), len(clients))
     pipeline[-1].on_aggregate(state, aggregate)
-    assert np.array_equal(aggregate.vector, sum(update.integers for update in updates))
+    assert np.array_equal(aggregate.integers, sum(update.integers for update in updates))

@@ -81,13 +81,13 @@ def test_noise_to_signal_is_read_off_the_sum():
     step, state = make_noise(1.0), make_long_state()
     total = noisy_sum([step] * 8)
     signal = np.full(SIZE, 2 * np.sqrt(np.var(total)))
-    step.on_aggregate(state, Aggregate(np.zeros(0), 8, vector=(total + signal).astype(float)))
+    step.on_aggregate(state, Aggregate(np.zeros(0), 8, integers=np.rint(total + signal).astype(np.int64)))
     assert state.metrics["released/noise_to_signal"] == pytest.approx(0.5, rel=0.05)
 
 
 def test_a_signal_that_cannot_be_seen_gives_the_largest_figure_there_is():
     step, state = make_noise(1.0), make_long_state()
-    step.on_aggregate(state, Aggregate(np.zeros(0), 8, vector=np.zeros(SIZE)))
+    step.on_aggregate(state, Aggregate(np.zeros(0), 8, integers=np.zeros(SIZE, np.int64)))
     assert state.metrics["released/noise_to_signal"] == pytest.approx((SIZE / 8) ** 0.25)
 
 

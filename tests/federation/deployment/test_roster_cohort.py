@@ -97,7 +97,7 @@ class Attempts(FederationCallback):
         self.released.append((state.index, state.attempt, survivors))
 
     def on_aggregate(self, state, aggregate):
-        self.sums.append(aggregate.vector.tobytes())
+        self.sums.append(aggregate.integers.tobytes())
 
 
 class Names:

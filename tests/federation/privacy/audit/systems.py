@@ -131,7 +131,7 @@ class PipelineSystem(System):
         for step in reversed(self.pipeline):
             step.on_aggregate(state, aggregate)
             if isinstance(step, SecureAggregation):
-                total = aggregate.vector.astype(np.int64)
+                total = aggregate.integers
         return total
 
     def _last_charge(self, round: int) -> Release | None:

@@ -64,13 +64,13 @@ class Unmasked(SecureAggregation):
             update.wire = to_ring(update.integers)
 
     def on_aggregate(self, state, aggregate):
-        aggregate.vector = from_ring(aggregate.wire).astype(np.float64)
+        aggregate.integers = from_ring(aggregate.wire)
 
 
 class Inexact(SecureAggregation):
     def on_aggregate(self, state, aggregate):
         super().on_aggregate(state, aggregate)
-        aggregate.vector = np.rint(aggregate.vector.astype(np.float16).astype(np.float64))
+        aggregate.integers = aggregate.integers.astype(np.float16).astype(np.int64)
 
 
 class Talkative(SecureAggregation):
