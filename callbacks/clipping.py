@@ -53,7 +53,7 @@ class ClipUpdate(FederationCallback):
         if state.clipping.adaptive:
             step = (float(decoded[size]), aggregate.num_clients)
             state.metrics["released/clip_norm"] = state.clip_norm
-            state.clip_norm = replay_clip_norm(state.clip_norm, [step], self.contributing, state.clipping)
+            state.next_clip_norm = replay_clip_norm(state.clip_norm, [step], self.contributing, state.clipping)
             state.notes = {**state.notes, STEPS_NOTE: [*state.notes.get(STEPS_NOTE, []), step]}
 
     def _with_bit(self, state: RoundState, update: ClientUpdate) -> np.ndarray:

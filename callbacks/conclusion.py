@@ -43,7 +43,7 @@ def gather_facts(state: RoundState, promise: Promise, spent: Spent, is_last: boo
     return PrivacyFacts(
         cohort=promise.cohort,
         adversary=promise.security.adversary,
-        clip_norm=state.clip_norm,
+        clip_norm=state.next_clip_norm or state.clip_norm,
         dimension=dimension,
         noise_multiplier=z,
         sampling=promise.sampling,

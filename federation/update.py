@@ -96,12 +96,13 @@ class RoundState:
     global_adapter: Tensor
     """The shared adapter the round starts from, float32, shape (d,)."""
     clip_norm: float
-    """S, the L2 bound on one client's [weight * delta, beta * weight]. What the clip sets after the sum is the next
-    round's."""
+    """S, the L2 bound on one client's [weight * delta, beta * weight]."""
     exchange: Exchange
     """Gives this device's public messages, keyed by client, to every device; returns everybody's."""
     is_main: bool = True
     """Whether this process writes files and logs (rank 0)."""
+    next_clip_norm: float | None = None
+    """S of the next round, where this one's sum has moved it; None: it stays."""
     survivors: tuple[str, ...] | None = None
     """The clients whose vectors are in the sum, where some may have dropped out; None: the whole cohort."""
     attempt: int = 0

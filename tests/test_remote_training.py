@@ -142,7 +142,7 @@ def test_the_card_of_a_deployment_does_not_speak_of_a_simulation(tmp_path, monke
     cards = {}
     for remote in (True, False):
         budget, *_ = build_pipeline(SeededKeys(0), agree_on(), OwnerArgs(), clients=4, out_dir=tmp_path, remote=remote)
-        state = SimpleNamespace(wire_size=9, clip_norm=1.0)
+        state = SimpleNamespace(wire_size=9, clip_norm=1.0, next_clip_norm=None)
         spent = Spent(1, Epsilon(1.0, "prv"), Epsilon(2.0, "prv"))
         facts = gather_facts(state, budget.promise, spent)
         cards[remote] = privacy_card(facts) + conclude(facts, tmp_path / "card.md")

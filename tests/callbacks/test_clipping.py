@@ -66,8 +66,8 @@ def test_the_noisy_bits_move_the_clip_norm_of_the_next_round(tmp_path, clip_norm
     state, updates, aggregate = adaptive_round(tmp_path, clip_norm)
     assert {update.wire.shape for update in updates} == {(state.wire_size,)} == {(DIMENSION + 2,)}
     assert aggregate.direction.shape == (DIMENSION,)
-    assert direction * math.log(state.clip_norm / clip_norm) == pytest.approx(0.1, abs=0.04)
-    assert state.metrics["released/clip_norm"] == clip_norm
+    assert direction * math.log(state.next_clip_norm / clip_norm) == pytest.approx(0.1, abs=0.04)
+    assert state.clip_norm == state.metrics["released/clip_norm"] == clip_norm
 
 
 def is_read_in_units_of(clip_norm: float, updates: list[ClientUpdate], decoded: np.ndarray) -> bool:
@@ -79,7 +79,7 @@ def is_read_in_units_of(clip_norm: float, updates: list[ClientUpdate], decoded: 
 def test_the_sum_is_read_with_the_clip_norm_it_was_formed_under(tmp_path):
     state, updates, aggregate = adaptive_round(tmp_path, 0.005, replace(ADAPTIVE, learning_rate=1.0))
     assert is_read_in_units_of(0.005, updates, aggregate.vector)
-    with_the_next_one = aggregate.vector * state.clip_norm / 0.005
+    with_the_next_one = aggregate.vector * state.next_clip_norm / 0.005
     assert not is_read_in_units_of(0.005, updates, with_the_next_one)
 
 
@@ -109,7 +109,7 @@ def test_a_fixed_clip_norm_stays_and_sends_no_bit(tmp_path):
     pipeline, state, updates = make_pipeline(tmp_path), make_state(), make_updates()
     send(pipeline, state, updates)
     receive(pipeline, state, updates)
-    assert state.clip_norm == 1.0
+    assert (state.clip_norm, state.next_clip_norm) == (1.0, None)
     assert {update.wire.size for update in updates} == {DIMENSION + 1}
     assert "released/clip_norm" not in state.metrics
 
