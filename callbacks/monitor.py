@@ -32,10 +32,16 @@ class Monitor(FederationCallback):
         self.out_dir = out_dir
         self.loggers: dict[Path, TensorBoardLogger] = {}
         self.rounds_done = 0
+        self._logged: dict[str, float] = {}
+        """The newest figure of this round under each tag."""
 
     @override
     def on_run_start(self, state: RoundState) -> None:
         self.rounds_done = state.index
+
+    @override
+    def on_round_start(self, state: RoundState) -> None:
+        self._logged = {}
 
     @override
     def on_round_end(self, state: RoundState) -> None:
@@ -64,15 +70,16 @@ class Monitor(FederationCallback):
         self._logger(folder).experiment.add_image(name, picture, self.rounds_done)
 
     def _log(self, state: RoundState) -> None:
-        """Log the figures that are new, and keep them from being logged twice."""
+        """Log the figures that were measured since the last time: a figure measured again may have the same value."""
+        fresh = {tag: value for tag, value in state.metrics.items() if value is not self._logged.get(tag)}
         for kind, table in self.tables.items():
-            figures = {tag: value for tag, value in state.metrics.items() if tag.startswith(f"{kind}/")}
+            figures = {tag: value for tag, value in fresh.items() if tag.startswith(f"{kind}/")}
             if figures:
                 append_figures(table, self.rounds_done, figures)
             for tag, value in figures.items():
                 folder, name = place(kind, tag)
                 self._logger(folder).log_metrics({name: value}, step=self.rounds_done)
-        state.metrics.clear()
+        self._logged |= fresh
 
     def _logger(self, folder: Path) -> TensorBoardLogger:
         if folder not in self.loggers:

@@ -24,6 +24,7 @@ def folder(tmp_path):
     for index in range(2):
         state = make_state(index)
         state.metrics = {"released/epsilon": 1.0 + index, "local/loss/ann": 0.5}
+        monitor.on_round_start(state)
         monitor.on_round_end(state)
     state.metrics["local/held_out_own"] = 0.25
     monitor.show("local", "local/sample/ann", torch.zeros(3, 8, 16, dtype=torch.uint8))
@@ -85,3 +86,13 @@ def test_a_round_is_logged_before_what_takes_long_and_the_rest_after_it(tmp_path
     monitor.on_round_end(state)
     assert len(rows(tmp_path / "metrics.csv")) == 2
     assert ["1", "local/held_out_own", "0.25"] in rows(tmp_path / "local" / "metrics.csv")
+    assert state.metrics["released/epsilon"] == 1.0, "who comes later may still read it"
+
+
+def test_a_figure_that_is_measured_again_is_logged_again(tmp_path):
+    monitor, state = Monitor(tmp_path), make_state()
+    for value in ("0.25", "0.25", "0.5"):
+        state.metrics["local/held_out_own"] = float(value)
+        monitor.on_round_end(state)
+    values = [row[2] for row in rows(tmp_path / "local" / "metrics.csv") if row[1] == "local/held_out_own"]
+    assert values == ["0.25", "0.25", "0.5"]
