@@ -12,6 +12,8 @@ from federation.hooks import FederationCallback
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 SMALLEST_WEIGHT = 1e-9
+WEIGHT_NOTE = "summed_weight"
+"""Note of a run: the summed weight of its rounds so far, smoothed."""
 
 
 class ISFAAggregation(FederationCallback):
@@ -42,10 +44,10 @@ class ISFAAggregation(FederationCallback):
 
     @override
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
-        previous = state.notes.get("summed_weight")
-        summed = smooth_weight(previous, float(aggregate.vector[-1]) / self.args.beta, self.args.weight_ema)
-        state.notes = {**state.notes, "summed_weight": summed}
-        mean = weighted_mean(aggregate.vector, self.args.beta, max(self.floor, SMALLEST_WEIGHT), summed)
+        weight = float(aggregate.vector[-1]) / self.args.beta
+        summed = smooth_weight(state.notes.get(WEIGHT_NOTE), weight, self.args.weight_ema)
+        state.notes = {**state.notes, WEIGHT_NOTE: summed}
+        mean = weighted_mean(aggregate.vector, summed, max(self.floor, SMALLEST_WEIGHT))
         kept = signal_share(aggregate.vector[:-1], aggregate.noise)
         state.metrics["released/signal_share"] = kept
         aggregate.direction = torch.from_numpy(kept * mean).float()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from federation.args import AggregationArgs
 from federation.update import ClientSignals
@@ -33,18 +30,14 @@ def joint_vector(delta: Tensor, weight: float, beta: float) -> np.ndarray:
     return joint
 
 
-def weighted_mean(
-    sum_vector: np.ndarray, beta: float, floor: float = 1e-6, smoothed_weight: float | None = None
-) -> np.ndarray:
-    """Return sum(w delta) / max(sum(w), floor), float64, shape (d,).
+def weighted_mean(sum_vector: np.ndarray, weight: float, floor: float = 1e-6) -> np.ndarray:
+    """Return sum(w delta) / max(weight, floor), float64, shape (d,).
 
     Args:
         sum_vector: The cohort's sum of joint vectors, shape (d + 1,).
-        beta: Scale of the weight coordinate.
+        weight: The summed weight: its last coordinate over beta, or that smoothed over rounds (see `smooth_weight`).
         floor: Smallest denominator, in units of summed weight; noise can make the sum tiny or negative.
-        smoothed_weight: Takes the place of this round's summed weight (see `smooth_weight`).
     """
-    weight = sum_vector[-1] / beta if smoothed_weight is None else smoothed_weight
     return sum_vector[:-1] / max(weight, floor)
 
 
@@ -68,30 +61,19 @@ def smooth_weight(previous: float | None, weight: float, ema: float) -> float:
     return weight if previous is None else ema * previous + (1 - ema) * weight
 
 
-@torch.no_grad()
-def proximal_step(optimizer: Optimizer, anchors: dict[Tensor, Tensor], mu: float) -> None:
-    """Pull parameters towards their anchors: theta <- theta_0 + (theta - theta_0) / (1 + lr mu).
+def server_step(
+    global_adapter: Tensor, direction: Tensor, velocity: Tensor | None, args: AggregationArgs
+) -> tuple[Tensor, Tensor]:
+    """Return the next global adapter and the velocity behind it, with momentum (FedAvgM, Hsu et al. 2019).
 
-    The exact proximal step of FedProx's (mu/2) ||theta - theta_0||^2 (Li et al. 2020, eq. 2), after an optimizer step.
-    As a penalty in the loss it would vanish in Adam's normalisation and in gradient clipping.
-    With mu = 0 nothing moves, to the bit.
+    v <- momentum v + direction, and the adapter moves by lr v.
+
+    Args:
+        global_adapter: Where the round began, shape (d,).
+        direction: The weighted mean update, shape (d,).
+        velocity: v of the step before, shape (d,); None before the first.
+        args: Learning rate and momentum of the server.
     """
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            strength = group["lr"] * mu
-            parameter.lerp_(anchors[parameter], strength / (1 + strength))
-
-
-@dataclass
-class ServerOptimizer:
-    """Moves the global adapter along the weighted mean update, with momentum (FedAvgM, Hsu et al. 2019)."""
-
-    learning_rate: float = 1.0
-    momentum: float = 0.0
-    velocity: Tensor | None = None
-
-    def step(self, global_adapter: Tensor, direction: Tensor) -> Tensor:
-        """Return global_adapter + lr * v with v <- momentum * v + direction; keeps v."""
-        fresh = self.velocity is None or self.momentum == 0
-        self.velocity = direction.clone() if fresh else self.momentum * self.velocity + direction
-        return global_adapter + self.learning_rate * self.velocity
+    fresh = velocity is None or args.server_momentum == 0
+    velocity = direction if fresh else args.server_momentum * velocity + direction
+    return global_adapter + args.server_learning_rate * velocity, velocity

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from federation.aggregation import proximal_step
 from federation.args import FederationArgs
 
 
@@ -53,6 +52,20 @@ class LocalOptimizer:
             self.scaler.update()  # once, after both
         if self.anchors:
             proximal_step(self.optimizers["shared"], self.anchors, self.proximal_mu)
+
+
+@torch.no_grad()
+def proximal_step(optimizer: Optimizer, anchors: dict[Tensor, Tensor], mu: float) -> None:
+    """Pull parameters towards their anchors: theta <- theta_0 + (theta - theta_0) / (1 + lr mu).
+
+    The exact proximal step of FedProx's (mu/2) ||theta - theta_0||^2 (Li et al. 2020, eq. 2), after an optimizer step.
+    As a penalty in the loss it would vanish in Adam's normalisation and in gradient clipping.
+    With mu = 0 nothing moves, to the bit.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            strength = group["lr"] * mu
+            parameter.lerp_(anchors[parameter], strength / (1 + strength))
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:

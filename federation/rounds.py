@@ -10,7 +10,7 @@ from pathlib import Path
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from federation.aggregation import ServerOptimizer
+from federation.aggregation import server_step
 from federation.agreed_settings import AgreedSettings
 from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
@@ -71,19 +71,16 @@ class FederatedRounds:
         self.fabric, self.data, self.agreed, self.rounds = fabric, data, agreed, agreed.federation.rounds
         self.hooks, self.refusals = Hooks(list(pipeline), list(observers)), 0
         module, self.folders = prepare_module(fabric, module), RoundFolders(checkpoint_dir)
-        aggregation = agreed.aggregation
-        trainer = ClientTrainer(fabric, module, data, agreed.federation, aggregation, seed, self.hooks)
+        trainer = ClientTrainer(fabric, module, data, agreed.federation, agreed.aggregation, seed, self.hooks)
         newcomer = ClientState.capture(module.personal_parameters())
         self.local = LocalCohort(trainer, self.folders, newcomer, self.hooks, clients_at_once)
         self.cohort = self.local if remote is None else remote
-        self.optimizer = ServerOptimizer(aggregation.server_learning_rate, aggregation.server_momentum)
         start = read_vector(module.shared_parameters())
         fresh = ServerState(0, start, agreed.privacy.clip_norm, seed, fingerprint_frozen(module))
         if fabric.is_global_zero:
             self.folders.clean()
         wait_for_all()
         self.server = self.folders.open(fresh, resume)
-        self.optimizer.velocity = self.server.velocity
         if self.server.rounds_done > self.rounds:
             done = self.server.rounds_done
             raise ValueError(
@@ -125,8 +122,8 @@ class FederatedRounds:
             if state.is_main:
                 self.folders.abandon(state.index + 1)
             return
-        state.global_adapter = self._step_server(state)
-        self._commit(state)
+        state.global_adapter, velocity = self._step_server(state)
+        self._commit(state, velocity)
         state.metrics["released/seconds"] = time.perf_counter() - start
         self.hooks.call("on_round_end", state)
         self.server.notes = state.notes
@@ -142,23 +139,27 @@ class FederatedRounds:
                 "Why one refuses is in its own log."
             ) from refusal
 
-    def _step_server(self, state: RoundState) -> Tensor:
-        """Form the sum, undo the pipeline and return the next global adapter; an empty cohort moves nothing.
+    def _step_server(self, state: RoundState) -> tuple[Tensor, Tensor | None]:
+        """Form the sum, undo the pipeline and return the next global adapter and velocity, shape (d,) each.
+
+        An empty cohort moves neither.
 
         Every device computes the same step from the same sum.
         """
         aggregate = self.cohort.release(state)
         if not state.clients:
             state.metrics["released/step_norm"] = 0.0
-            return state.global_adapter
+            return state.global_adapter, self.server.velocity
         self.hooks.aggregate(state, aggregate)
         if aggregate.direction is None:
             raise RuntimeError("The pipeline must set `Aggregate.direction`. Got None. Add a stage that averages.")
-        moved = self.optimizer.step(state.global_adapter, aggregate.direction)
+        moved, velocity = server_step(
+            state.global_adapter, aggregate.direction, self.server.velocity, self.agreed.aggregation
+        )
         state.metrics["released/step_norm"] = float((moved - state.global_adapter).norm())
-        return moved
+        return moved, velocity
 
-    def _commit(self, state: RoundState) -> None:
+    def _commit(self, state: RoundState, velocity: Tensor | None) -> None:
         """Make the round the newest one; no device goes on before."""
         self.refusals = 0
         self.server = replace(
@@ -166,7 +167,7 @@ class FederatedRounds:
             rounds_done=state.index + 1,
             global_adapter=state.global_adapter,
             clip_norm=state.next_clip_norm or state.clip_norm,
-            velocity=self.optimizer.velocity,
+            velocity=velocity,
             notes=state.notes,
         )
         if state.is_main:

@@ -104,7 +104,8 @@ class TinyWeigh(FederationCallback):
         update.vector = joint_vector(update.delta, update.weight, self.args.beta)
 
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
-        aggregate.direction = torch.from_numpy(weighted_mean(aggregate.vector, self.args.beta)).float()
+        weight = aggregate.vector[-1] / self.args.beta
+        aggregate.direction = torch.from_numpy(weighted_mean(aggregate.vector, weight)).float()
 
 
 class TinyEncode(FederationCallback):

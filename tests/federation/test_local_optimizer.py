@@ -1,4 +1,4 @@
-"""Clips and scalers of a client's two parts; the proximal step is tested where clients train."""
+"""Clips and scalers of a client's two parts, and the pull of FedProx."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import Parameter
 from torch.optim import SGD
 
 from federation.args import FederationArgs
-from federation.local_optimizer import LocalOptimizer
+from federation.local_optimizer import LocalOptimizer, proximal_step
 
 
 def make_local(scaler: torch.amp.GradScaler | None = None, **clips: float) -> tuple[LocalOptimizer, list[Parameter]]:
@@ -46,3 +46,22 @@ def test_a_step_leaves_no_gradient():
     local, parameters = make_local()
     take_step(local, parameters)
     assert [parameter.grad for parameter in parameters] == [None, None]
+
+
+def test_the_proximal_step_solves_its_problem():
+    """The result minimises ||theta - x||^2 / (2 lr) + mu/2 ||theta - theta_0||^2, for every group's own rate."""
+    parameters = [Parameter(torch.randn(3)), Parameter(torch.randn(2))]
+    optimizer = SGD([{"params": [parameters[0]], "lr": 0.1}, {"params": [parameters[1]], "lr": 0.5}])
+    anchors = {parameter: torch.randn_like(parameter) for parameter in parameters}
+    points = [parameter.detach().clone() for parameter in parameters]
+    proximal_step(optimizer, anchors, mu=3.0)
+    for parameter, point, rate in zip(parameters, points, (0.1, 0.5), strict=True):
+        gradient = (parameter - point) / rate + 3.0 * (parameter - anchors[parameter])
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-5, rtol=0)
+
+
+def test_mu_zero_changes_no_bit():
+    parameter = Parameter(torch.randn(100))
+    before, anchor = parameter.detach().clone(), torch.zeros(100)
+    proximal_step(SGD([parameter], lr=0.1), {parameter: anchor}, mu=0.0)
+    assert torch.equal(parameter, before)
