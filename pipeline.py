@@ -67,7 +67,7 @@ def client_steps(
     if not agreed.privacy.enabled:
         return sampling, [ISFAAggregation(weights)]
     return sampling, [
-        ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * agreed.sample_rate),
+        ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * federation.effective_sample_rate),
         ClipUpdate(keys, agreed.contributing),
         DistributedNoise(keys, agreed.release(clients).noise_multiplier, agreed.security),
     ]

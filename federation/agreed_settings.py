@@ -29,18 +29,14 @@ class AgreedSettings(NamedTuple):
         return cls(*(getattr(settings, name) for name in cls._fields))
 
     @property
-    def sample_rate(self) -> float:
-        """Return the probability that a client's data is in a round."""
-        return self.federation.rate
-
-    @property
     def contributing(self) -> float:
         """Return the probability that a client who sends a vector has data in it: q for secret coins, else 1."""
         return self.federation.sample_rate if self.federation.sampling == "hidden" else 1.0
 
     def release(self, clients: int) -> Release:
         """Return one round as planned, at the noise given, or the least that keeps all rounds within the target."""
-        privacy, rate, federation = self.privacy, self.sample_rate, self.federation
+        privacy, federation = self.privacy, self.federation
+        rate = federation.effective_sample_rate
         if privacy.target_epsilon is None:
             return Release(privacy.noise_multiplier, rate)
         sampling, rounds = federation.sampling, federation.rounds
@@ -55,7 +51,12 @@ class AgreedSettings(NamedTuple):
         """Return what a device's owner may care about, where the noise of so many honest clients is counted on."""
         federation, privacy = self.federation, self.privacy
         return Terms(
-            self.sample_rate, federation.rounds, honest, federation.sampling, privacy.key_source, privacy.enabled
+            sample_rate=federation.effective_sample_rate,
+            rounds=federation.rounds,
+            honest=honest,
+            sampling=federation.sampling,
+            key_source=privacy.key_source,
+            private=privacy.enabled,
         )
 
     def digest(self) -> bytes:

@@ -42,8 +42,8 @@ class FederationArgs:
             _demand(getattr(self, name) > 0, f"--federation.{name}", "above 0", getattr(self, name))
 
     @property
-    def rate(self) -> float:
-        """Return q; 1 where everybody contributes."""
+    def effective_sample_rate(self) -> float:
+        """Return the probability that a client's data is in a round: q, or 1 where everybody contributes."""
         return 1.0 if self.sampling == "all" else self.sample_rate
 
 

@@ -24,7 +24,7 @@ def settle(privacy: PrivacyArgs | None = None, **federation: object) -> AgreedSe
 )
 def test_the_coins_decide_whose_data_is_in_a_round_and_in_a_vector(sampling, rate, contributing):
     agreed = settle(sampling=sampling, sample_rate=0.3)
-    assert (agreed.sample_rate, agreed.contributing) == (rate, contributing)
+    assert (agreed.federation.effective_sample_rate, agreed.contributing) == (rate, contributing)
     assert agreed.release(8) == Release(1.0, rate)
 
 

@@ -20,12 +20,13 @@ def check_releases(run: RunFolder, ledger: Ledger) -> Verdict:
     """Compare the ledger with the rounds that were released and with the settings."""
     done = int(run.server["rounds_done"])
     charged = {entry.round for entry in ledger.entries}
+    rate = run.federation.effective_sample_rate
     wrong = [f"round {round + 1} was released and not charged" for round in range(done) if round not in charged]
     for number, entry in enumerate(ledger.entries, start=1):
         if entry.noise_multiplier > run.noise_multiplier * (1 + 1e-4):
             wrong.append(f"line {number} counts on noise {entry.noise_multiplier:.4g}, not {run.noise_multiplier:.4g}")
-        if entry.sample_rate < run.sample_rate:
-            wrong.append(f"line {number} counts a sample rate of {entry.sample_rate:g}, not {run.sample_rate:g}")
+        if entry.sample_rate < rate:
+            wrong.append(f"line {number} counts a sample rate of {entry.sample_rate:g}, not {rate:g}")
     return none_of("every released round is charged in full", wrong, f"{done} rounds, {len(ledger.entries)} charged")
 
 

@@ -72,11 +72,6 @@ class RunFolder:
         )
 
     @property
-    def sample_rate(self) -> float:
-        """Return q; 1 where everybody contributes."""
-        return self.federation.rate
-
-    @property
     def clients(self) -> int:
         """Return the number of enrolled clients that the card names."""
         return int(self.number("clients"))
@@ -105,7 +100,7 @@ class RunFolder:
             clip_norm=float(self.server["clip_norm"]),
             dimension=self.dimension,
             noise_multiplier=self.noise_multiplier,
-            sample_rate=self.sample_rate,
+            sample_rate=self.federation.effective_sample_rate,
             delta=self.privacy.delta,
             colluding_share=self.security.colluding_share,
             dropout_share=self.security.dropout_share,
