@@ -13,7 +13,7 @@ from federation.privacy.accountant import Release, epsilon_after
 from federation.privacy.cohort_counts import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import OperatingSystemKeys
-from federation.privacy.planning import plan_noise
+from federation.privacy.noise_calibration import plan_noise
 from federation.privacy.sensitivity import Grid, clip_to_grid
 from federation.secure_aggregation.masks import from_ring, to_ring
 

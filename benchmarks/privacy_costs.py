@@ -12,7 +12,7 @@ from benchmarks.secure_rounds import STAGES, SecureRounds
 from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import OperatingSystemKeys
-from federation.privacy.planning import plan_noise
+from federation.privacy.noise_calibration import plan_noise
 from federation.privacy.sensitivity import Grid, clip_to_grid
 from federation.secure_aggregation.masks import to_ring
 

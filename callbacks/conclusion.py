@@ -8,7 +8,7 @@ from pathlib import Path
 from federation.privacy.card import PrivacyFacts, stated
 from federation.privacy.code_hash import hash_sources
 from federation.privacy.composition import Epsilon
-from federation.privacy.planning import smallest_population
+from federation.privacy.noise_calibration import smallest_population
 from federation.privacy.promise import Promise
 from federation.privacy.total_delta import total_delta
 from federation.update import RoundState

@@ -12,7 +12,7 @@ from callbacks.shouting import shout
 from federation.hooks import FederationCallback
 from federation.privacy.device_ledger import Answer, DeviceLedger, device_ledger_path
 from federation.privacy.ledger import RELEASED_NOTE
-from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
+from federation.privacy.owner import OwnerLimits, OwnerRefusalError, SessionTerms
 from federation.privacy.promise import Promise
 from federation.update import RoundState
 
@@ -33,7 +33,7 @@ class DeviceLedgers(FederationCallback):
         limits: What each owner allows; the default refuses nothing that a simulation needs, and only counts.
     """
 
-    def __init__(self, folder: Path, promise: Promise, terms: Terms, limits: OwnerLimits | None = None) -> None:
+    def __init__(self, folder: Path, promise: Promise, terms: SessionTerms, limits: OwnerLimits | None = None) -> None:
         self.folder, self.promise, self.terms = folder, promise, terms
         self.limits = limits or OwnerLimits(delta=promise.privacy.delta, seeded_keys=True, visible_sampling=True)
         self.session, self.head = secrets.token_hex(32), ""

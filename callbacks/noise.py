@@ -12,7 +12,7 @@ from federation.hooks import FederationCallback
 from federation.privacy.cohort_counts import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import KeySource
-from federation.privacy.planning import NoisePlan, plan_noise
+from federation.privacy.noise_calibration import NoisePlan, plan_noise
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 

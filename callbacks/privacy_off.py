@@ -11,7 +11,7 @@ from callbacks.kept_terms import keep_terms
 from callbacks.shouting import shout
 from federation.hooks import FederationCallback
 from federation.privacy.card import no_privacy_card
-from federation.privacy.owner import OwnerLimits, Terms
+from federation.privacy.owner import OwnerLimits, SessionTerms
 from federation.update import RoundState
 from whole_files import save_text
 
@@ -25,7 +25,7 @@ class PrivacyOff(FederationCallback):
         limits: What their owners allow; None where nobody was asked.
     """
 
-    def __init__(self, out_dir: Path, terms: Terms, limits: OwnerLimits | None = None) -> None:
+    def __init__(self, out_dir: Path, terms: SessionTerms, limits: OwnerLimits | None = None) -> None:
         self.out_dir, self.terms, self.limits = out_dir, terms, limits
 
     @override

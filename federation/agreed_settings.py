@@ -10,8 +10,8 @@ from typing import NamedTuple
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.privacy.accountant import Release
 from federation.privacy.keys import KeySource, OperatingSystemKeys, SeededKeys
-from federation.privacy.owner import Terms
-from federation.privacy.planning import solve_for_sampling
+from federation.privacy.noise_calibration import solve_for_sampling
+from federation.privacy.owner import SessionTerms
 
 
 class AgreedSettings(NamedTuple):
@@ -47,10 +47,10 @@ class AgreedSettings(NamedTuple):
         """Return where keys, masks, coins and noise come from; the seed counts only where they are to be seeded."""
         return OperatingSystemKeys() if self.privacy.key_source == "os" else SeededKeys(seed)
 
-    def terms(self, honest: int) -> Terms:
+    def terms(self, honest: int) -> SessionTerms:
         """Return what a device's owner may care about, where the noise of so many honest clients is counted on."""
         federation, privacy = self.federation, self.privacy
-        return Terms(
+        return SessionTerms(
             sample_rate=federation.effective_sample_rate,
             rounds=federation.rounds,
             honest=honest,

@@ -10,7 +10,7 @@ from device_home import DeviceHome, read_key
 from federation.deployment.session_file import write_session
 from federation.privacy.accountant import Release, epsilon_after
 from federation.privacy.device_ledger import Answer, DeviceLedger, device_ledger_path
-from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
+from federation.privacy.owner import OwnerLimits, OwnerRefusalError, SessionTerms
 from federation.secure_aggregation.errors import InvalidSignatureError, SessionError
 from federation.secure_aggregation.roster import Roster
 from federation.secure_aggregation.session import Session
@@ -81,15 +81,15 @@ def test_without_the_owners_word_what_protects_nobody_is_refused(folder):
     home = DeviceHome(folder)
     assert home.owner_limits() == OwnerLimits()
     for terms in (
-        Terms(0.5, 2, 3, key_source="seeded"),
-        Terms(0.5, 2, 3, private=False),
-        Terms(0.5, 2, 3, sampling="visible"),
+        SessionTerms(0.5, 2, 3, key_source="seeded"),
+        SessionTerms(0.5, 2, 3, private=False),
+        SessionTerms(0.5, 2, 3, sampling="visible"),
     ):
         with pytest.raises(OwnerRefusalError):
             home.owner_limits().demand(terms)
     (folder / "owner.json").write_text('{"seeded_keys": true, "rounds": 1}')
     with pytest.raises(OwnerRefusalError, match=r"rounds 2 \(allowed: 1\)"):
-        home.owner_limits().demand(Terms(0.5, 2, 3, key_source="seeded"))
+        home.owner_limits().demand(SessionTerms(0.5, 2, 3, key_source="seeded"))
 
 
 def answer(index: int) -> Answer:

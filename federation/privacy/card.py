@@ -8,7 +8,7 @@ from typing import Literal
 
 from federation.privacy.accountant import Epsilon
 from federation.privacy.cohort_counts import TINY_COHORT, CohortCounts
-from federation.privacy.planning import probability_of_no_contributor
+from federation.privacy.noise_calibration import probability_of_no_contributor
 from federation.privacy.total_delta import TotalDelta
 
 

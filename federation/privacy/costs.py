@@ -10,7 +10,7 @@ import numpy as np
 
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import OperatingSystemKeys
-from federation.privacy.planning import plan_noise
+from federation.privacy.noise_calibration import plan_noise
 from federation.privacy.scheme import Scheme
 from federation.privacy.sensitivity import Grid, clip_to_grid
 from federation.secure_aggregation.framing import HEADER, INDEX, SIGNATURE_BYTES

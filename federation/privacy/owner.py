@@ -16,7 +16,7 @@ class OwnerRefusalError(ValueError):
 
 
 @dataclass(frozen=True)
-class Terms:
+class SessionTerms:
     """What a session asks of a device: the signed settings its owner may care about."""
 
     sample_rate: float
@@ -83,7 +83,7 @@ class OwnerLimits:
             raise ValueError(f"The owner's file {path} must hold only {', '.join(known)}. Got {', '.join(unknown)}.")
         return cls(**values)
 
-    def demand(self, terms: Terms) -> None:
+    def demand(self, terms: SessionTerms) -> None:
         """Raise OwnerRefusalError, naming every term that goes beyond the limits."""
         excess = [
             f"{name} {getattr(terms, name):g} (allowed: {limit:g})"

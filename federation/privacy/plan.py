@@ -17,7 +17,7 @@ from jsonargparse import auto_cli
 from federation.privacy.card import stated
 from federation.privacy.cohort_counts import TINY_COHORT
 from federation.privacy.costs import client_seconds, upload_bytes
-from federation.privacy.planning import probability_of_no_contributor
+from federation.privacy.noise_calibration import probability_of_no_contributor
 from federation.privacy.proposals import Adapter, fitting_ranks, propose
 from federation.privacy.scheme import SIGNAL_SHARE, Scheme
 from federation.privacy.total_delta import total_delta

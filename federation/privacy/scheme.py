@@ -9,7 +9,7 @@ from typing import Literal
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
 from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.composition import Epsilon
-from federation.privacy.planning import solve_for_sampling
+from federation.privacy.noise_calibration import solve_for_sampling
 from federation.secure_aggregation.thresholds import MOST_COMPLETE, Neighbourhood, plan_neighbourhood
 
 SIGNAL_SHARE = 0.3

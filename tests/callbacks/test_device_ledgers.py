@@ -10,7 +10,7 @@ from federation.privacy.accountant import Release, epsilon_after
 from federation.privacy.cohort_counts import provision
 from federation.privacy.device_ledger import Answer, DeviceLedger, device_ledger_path
 from federation.privacy.ledger import RELEASED_NOTE
-from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
+from federation.privacy.owner import OwnerLimits, OwnerRefusalError, SessionTerms
 from federation.privacy.promise import Promise
 from tests.callbacks.parts import CLIENTS, make_state
 
@@ -25,7 +25,7 @@ def make_ledgers(folder, limits=None, sampling="hidden", z=1.0, adversary="activ
         PrivacyArgs(delta=DELTA, **privacy),
         SecurityArgs(adversary=adversary),
     )
-    terms = Terms(0.5, 5, promise.least_honest, sampling, promise.privacy.key_source)
+    terms = SessionTerms(0.5, 5, promise.least_honest, sampling, promise.privacy.key_source)
     return DeviceLedgers(folder, promise, terms, limits)
 
 

@@ -8,7 +8,7 @@ from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
 from federation.privacy.keys import OperatingSystemKeys, SeededKeys
-from federation.privacy.owner import Terms
+from federation.privacy.owner import SessionTerms
 
 DELTA = 1e-5
 
@@ -58,4 +58,4 @@ def test_only_seeded_keys_follow_from_the_seed():
 
 def test_owners_are_told_the_terms():
     agreed = settle(PrivacyArgs(enabled=False, key_source="seeded"), rounds=3, sampling="visible", sample_rate=0.2)
-    assert agreed.terms(honest=5) == Terms(0.2, 3, 5, "visible", "seeded", private=False)
+    assert agreed.terms(honest=5) == SessionTerms(0.2, 3, 5, "visible", "seeded", private=False)

@@ -19,7 +19,7 @@ from federation.privacy.audit.system import System
 from federation.privacy.audit.unmasking import check_key_reuse, check_split_view
 from federation.privacy.audit.verdict import Verdict
 from federation.privacy.audit.wire import check_exact, check_silence, check_uniform
-from federation.privacy.planning import solve_noise_multiplier
+from federation.privacy.noise_calibration import solve_noise_multiplier
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from federation.privacy.accountant import Release
 from federation.privacy.audit.draws import draw_normals
 from federation.privacy.audit.system import System
 from federation.privacy.ledger import Ledger
-from federation.privacy.planning import NoisePlan
+from federation.privacy.noise_calibration import NoisePlan
 
 LARGEST = 2.0**40
 """Grid steps at which faulty encoders stop, so that their integers stay integers."""

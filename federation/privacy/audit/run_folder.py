@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from federation.args import ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.checkpoints import RoundFolders
-from federation.privacy.audit.terms import Terms
+from federation.privacy.audit.terms import RoundTerms
 
 LEDGER, CARD, CONFIG, DEVICES = "privacy_ledger.jsonl", "privacy_card.md", "config.yaml", "devices"
 
@@ -93,9 +93,9 @@ class RunFolder:
         return float(match.group())
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> RoundTerms:
         """Return the terms of its rounds, at the last clip norm."""
-        return Terms(
+        return RoundTerms(
             clients=self.clients,
             clip_norm=float(self.server["clip_norm"]),
             dimension=self.dimension,

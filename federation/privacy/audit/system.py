@@ -15,12 +15,12 @@ import numpy as np
 
 from federation.privacy.accountant import Release
 from federation.privacy.audit.exchange import Parties
-from federation.privacy.audit.terms import Terms
+from federation.privacy.audit.terms import RoundTerms
 from federation.privacy.cohort_counts import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
 from federation.privacy.keys import KeySource
 from federation.privacy.ledger import Ledger
-from federation.privacy.planning import NoisePlan, plan_noise
+from federation.privacy.noise_calibration import NoisePlan, plan_noise
 from federation.privacy.sensitivity import clip_to_grid
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.session import SessionConfig
@@ -60,7 +60,7 @@ class System:
 
     client_type: type[SecureClient] = SecureClient
 
-    def __init__(self, terms: Terms, keys: KeySource) -> None:
+    def __init__(self, terms: RoundTerms, keys: KeySource) -> None:
         self.terms, self.keys = terms, keys
 
     def under(self, **changes: object) -> System:

@@ -11,7 +11,7 @@ from federation.privacy.sensitivity import Grid
 
 
 @dataclass(frozen=True)
-class Terms:
+class RoundTerms:
     """The public figures of a round.
 
     Who may collude and drop out is counted here anew, and not by the code under audit, so that a mistake there shows.

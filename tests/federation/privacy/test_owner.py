@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from federation.privacy.owner import OwnerLimits, OwnerRefusalError, Terms
+from federation.privacy.owner import OwnerLimits, OwnerRefusalError, SessionTerms
 
-TERMS = Terms(sample_rate=0.5, rounds=100, honest=7)
+TERMS = SessionTerms(sample_rate=0.5, rounds=100, honest=7)
 LIMITS = OwnerLimits(sample_rate=0.5, rounds=100, honest=7)
 
 

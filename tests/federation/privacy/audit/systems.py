@@ -17,7 +17,7 @@ from federation.args import AggregationArgs, ClippingArgs, FederationArgs, Owner
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Release
 from federation.privacy.audit.system import VECTOR, System, Transcript
-from federation.privacy.audit.terms import Terms
+from federation.privacy.audit.terms import RoundTerms
 from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.stages import Stage
@@ -33,7 +33,7 @@ def make_system(kind: type[System] = System, seed: int = 0, **terms: object) -> 
     """Return a system of 12 clients, of which 3 collude and 3 drop out."""
     defaults = {"clients": 12, "clip_norm": 0.5, "dimension": 8_000, "noise_multiplier": 1.0, "sample_rate": 0.5}
     shares = {"colluding_share": 0.2, "dropout_share": 0.2}
-    return kind(Terms(**(defaults | shares | terms)), SeededKeys(seed))
+    return kind(RoundTerms(**(defaults | shares | terms)), SeededKeys(seed))
 
 
 class PipelineSystem(System):

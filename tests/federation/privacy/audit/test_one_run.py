@@ -14,7 +14,7 @@ from federation.privacy.audit.canaries import Scores, hide_canaries
 from federation.privacy.audit.faults import NoClip
 from federation.privacy.audit.one_run import CANARIES, check_one_run, gaussian_epsilon, guess, lower_bound, p_value
 from federation.privacy.audit.system import System
-from federation.privacy.planning import solve_noise_multiplier
+from federation.privacy.noise_calibration import solve_noise_multiplier
 from tests.federation.fuzz import cases
 from tests.federation.privacy.audit.systems import make_system
 
