@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
-    "federation": {"federation"},
+    "federation": {"federation", "commandline"},  # it holds two commands: the plan of the noise, and the audit
     "lightning_modules": {"lightning_modules"},
     "datamodules": {"datamodules"},
     "callbacks": {"callbacks", "federation"},

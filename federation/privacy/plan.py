@@ -8,12 +8,12 @@ computes, and, where the clients are too few, what would help.
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import Literal
 
 from jsonargparse import auto_cli
 
+from commandline import report_errors
 from federation.privacy.card import stated
 from federation.privacy.cohort_counts import TINY_COHORT
 from federation.privacy.costs import client_seconds, upload_bytes
@@ -122,12 +122,8 @@ def _costs(scheme: Scheme, noise_multiplier: float, dimension: int) -> list[Row]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; what the user can mend is one line and exit code 2."""
-    try:
-        auto_cli(plan, args=argv, as_positional=False, exit_on_error=False)
-    except (ArgumentError, OSError, ValueError) as error:
-        print(f"federation.privacy.plan: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    options = {"as_positional": False, "exit_on_error": False}
+    return report_errors("federation.privacy.plan", lambda: auto_cli(plan, args=argv, **options))
 
 
 if __name__ == "__main__":

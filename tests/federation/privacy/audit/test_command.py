@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from PIL import Image
+from safetensors import SafetensorError
 
 from federation.privacy.audit import __main__ as command
 from federation.privacy.audit import audit
@@ -80,6 +81,16 @@ def test_what_is_no_run_is_one_line(wrong, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("audit: An audit needs the folder of a run.")
+
+
+@pytest.mark.parametrize(("error", "code"), [(SafetensorError("disk full"), 2), (KeyboardInterrupt(), 130)])
+def test_what_ends_an_audit_early_is_one_line(error, code, monkeypatch, capsys):
+    def end(path, seed):
+        raise error
+
+    monkeypatch.setattr(audit, "audit_run", end)
+    assert command.main(["runs/demo"]) == code
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_figure_that_is_no_number_keeps_no_bound():
