@@ -6,17 +6,17 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from callbacks.conclusion import CARD, Spent, conclude, gather_facts
 from callbacks.kept_terms import keep_terms
 from callbacks.shouting import shout
 from federation.agreed_settings import AgreedSettings
 from federation.hooks import FederationCallback
 from federation.privacy.accountant import Accountant, Release
-from federation.privacy.card import PrivacyFacts, privacy_card
+from federation.privacy.card import CARD, PrivacyFacts, privacy_card
 from federation.privacy.cohort_counts import provision
 from federation.privacy.composition import Epsilon
 from federation.privacy.ledger import HEAD_NOTE, RELEASED_NOTE, Ledger
 from federation.privacy.promise import Promise
+from federation.privacy.summary import Spent, conclude, gather_facts
 from federation.privacy.total_delta import total_delta
 from federation.update import RoundState
 from whole_files import save_text
@@ -110,7 +110,7 @@ class PrivacyBudget(FederationCallback):
         """Return what the card says of all that is charged so far."""
         secret = None if self.visible else self.accountant.epsilon()
         spent = Spent(len(self.ledger.entries), secret, self._with_known_coins())
-        return gather_facts(state, self.promise, spent, is_last)
+        return gather_facts(self.promise, spent, state.next_clip_norm or state.clip_norm, state.wire_size, is_last)
 
     def _is_within(self, state: RoundState, release: Release) -> bool:
         """Stop the run unless the budget has room for one more release."""

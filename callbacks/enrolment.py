@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -15,24 +16,27 @@ AUTHORITY, SIGNATURES = "authority", "signatures"
 SIGNATURE_BYTES = 64
 
 
+@dataclass(frozen=True)
 class Enrolment:
     """Enrols the cohort anew for every attempt, since any device of a simulation may be handed any client.
 
     In a deployment the roster is fixed before the first round and the key that signs it stays offline. Here rank 0
     holds that key, so the roster protects from mistakes, not from rank 0.
-
-    Args:
-        keys: Source of the identity keys, of the signing key and of each session's nonce.
     """
 
-    def __init__(self, keys: KeySource) -> None:
-        self.keys = keys
+    keys: KeySource
+    """Source of the identity keys, of the signing key and of each session's nonce."""
+    pinned: Ed25519PublicKey
+    """The public half of the key that signs rosters and sessions; every device holds the same for the whole run."""
+    authority: Ed25519PrivateKey | None
+    """The signing key, on rank 0."""
 
-    def pin(self, state: RoundState) -> None:
+    @classmethod
+    def pin(cls, keys: KeySource, state: RoundState) -> Enrolment:
         """Make the signing key on rank 0 and its public half known to every device, once in a run."""
-        self._authority = self._key("", state, AUTHORITY) if state.is_main else None
-        own = {AUTHORITY: self._authority.public_key().public_bytes_raw()} if self._authority else {}
-        self._pinned = Ed25519PublicKey.from_public_bytes(state.exchange(own)[AUTHORITY])
+        authority = _draw_key(keys, "", state, AUTHORITY) if state.is_main else None
+        own = {AUTHORITY: authority.public_key().public_bytes_raw()} if authority else {}
+        return cls(keys, Ed25519PublicKey.from_public_bytes(state.exchange(own)[AUTHORITY]), authority)
 
     def open_session(
         self, state: RoundState, clients: Iterable[str], config: SessionConfig
@@ -43,21 +47,21 @@ class Enrolment:
             ValueError: If not exactly the cohort enrols.
             InvalidSignatureError: If roster and session are not signed by the pinned key.
         """
-        identities = {client: self._key(client, state, "identity") for client in clients}
+        identities = {client: _draw_key(self.keys, client, state, "identity") for client in clients}
         sent = state.exchange({client: key.public_key().public_bytes_raw() for client, key in identities.items()})
         if set(sent) != set(state.clients):
             raise ValueError(f"Every client of the cohort must enrol, and nobody else. Got {', '.join(sorted(sent))}.")
         publics = {client: Ed25519PublicKey.from_public_bytes(key) for client, key in sent.items()}
         session = self._sign(state, publics, config)
-        session.verify(self._pinned)
+        session.verify(self.pinned)
         return session, identities
 
     def _sign(self, state: RoundState, publics: dict[str, Ed25519PublicKey], config: SessionConfig) -> Session:
         """Return the session that rank 0 signs; the others add its signatures to what they know themselves."""
         signed = {}
-        if self._authority:
+        if self.authority:
             nonce = self.keys.stream("", state.index, state.attempt, "session").bytes(32)
-            session = Session.sign(Roster.sign(publics, self._authority), config, nonce, self._authority)
+            session = Session.sign(Roster.sign(publics, self.authority), config, nonce, self.authority)
             signed = {SIGNATURES: session.roster.signature + session.signature + nonce}
         sent = state.exchange(signed)[SIGNATURES]
         clients = tuple(sorted(publics))
@@ -65,6 +69,7 @@ class Enrolment:
         roster = Roster(clients, raw, 0, sent[:SIGNATURE_BYTES])
         return Session(roster, config, sent[2 * SIGNATURE_BYTES :], sent[SIGNATURE_BYTES : 2 * SIGNATURE_BYTES])
 
-    def _key(self, client: str, state: RoundState, purpose: str) -> Ed25519PrivateKey:
-        seed = self.keys.stream(client, state.index, state.attempt, purpose).bytes(32)
-        return Ed25519PrivateKey.from_private_bytes(seed)
+
+def _draw_key(keys: KeySource, client: str, state: RoundState, purpose: str) -> Ed25519PrivateKey:
+    seed = keys.stream(client, state.index, state.attempt, purpose).bytes(32)
+    return Ed25519PrivateKey.from_private_bytes(seed)

@@ -35,12 +35,12 @@ class SecureAggregation(FederationCallback):
 
     def __init__(self, keys: KeySource, security: SecurityArgs, settings: bytes) -> None:
         self.keys, self.security, self.settings = keys, security, settings
-        self.enrolment = Enrolment(keys)
+        self.enrolment: Enrolment | None = None
         self.clients: dict[str, SecureClient] = {}
 
     @override
     def on_run_start(self, state: RoundState) -> None:
-        self.enrolment.pin(state)
+        self.enrolment = Enrolment.pin(self.keys, state)
 
     @override
     def on_cohort_ready(self, state: RoundState, updates: list[ClientUpdate]) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from callbacks.conclusion import CARD
 from callbacks.kept_terms import keep_terms
 from callbacks.shouting import shout
 from federation.hooks import FederationCallback
-from federation.privacy.card import no_privacy_card
+from federation.privacy.card import CARD, no_privacy_card
 from federation.privacy.owner import OwnerLimits, SessionTerms
 from federation.update import RoundState
 from whole_files import save_text

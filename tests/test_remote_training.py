@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
-from callbacks.conclusion import Spent, conclude, gather_facts
 from federation.agreed_settings import AgreedSettings
 from federation.args import (
     AggregationArgs,
@@ -23,6 +20,7 @@ from federation.deployment.signed_settings import demand_provision, demand_signe
 from federation.privacy.card import privacy_card
 from federation.privacy.composition import Epsilon
 from federation.privacy.keys import SeededKeys
+from federation.privacy.summary import Spent, conclude, gather_facts
 from federation.secure_aggregation.session import SessionConfig
 from pipeline import build_pipeline, client_steps
 from remote_training import EnrolledClients, demand_remote, join_devices
@@ -138,13 +136,12 @@ def test_server_and_device_take_the_same_steps(tmp_path):
 
 
 def test_the_card_of_a_deployment_does_not_speak_of_a_simulation(tmp_path, monkeypatch):
-    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
+    monkeypatch.setattr("federation.privacy.summary.smallest_population", lambda *args: 9)
     cards = {}
     for remote in (True, False):
         budget, *_ = build_pipeline(SeededKeys(0), agree_on(), OwnerArgs(), clients=4, out_dir=tmp_path, remote=remote)
-        state = SimpleNamespace(wire_size=9, clip_norm=1.0, next_clip_norm=None)
         spent = Spent(1, Epsilon(1.0, "prv"), Epsilon(2.0, "prv"))
-        facts = gather_facts(state, budget.promise, spent)
+        facts = gather_facts(budget.promise, spent, clip_norm=1.0, dimension=9)
         cards[remote] = privacy_card(facts) + conclude(facts, tmp_path / "card.md")
     assert "imulation" in cards[False]
     assert "imulation" not in cards[True]

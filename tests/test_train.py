@@ -155,7 +155,7 @@ def assert_same(first: Path, second: Path) -> None:
 @pytest.fixture
 def no_search(monkeypatch):
     """Spare the search for the size of a federation in which the noise would do."""
-    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
+    monkeypatch.setattr("federation.privacy.summary.smallest_population", lambda *args: 9)
 
 
 @pytest.fixture(scope="module")

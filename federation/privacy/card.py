@@ -11,6 +11,9 @@ from federation.privacy.cohort_counts import TINY_COHORT, CohortCounts
 from federation.privacy.noise_calibration import probability_of_no_contributor
 from federation.privacy.total_delta import TotalDelta
 
+CARD = "privacy_card.md"
+"""In the folder of a run."""
+
 
 @dataclass(frozen=True)
 class PrivacyFacts:

@@ -37,7 +37,7 @@ def config(tmp_path_factory, tiny_base) -> Path:
 @pytest.fixture
 def no_search(monkeypatch) -> None:
     """Spare the search for the size of a federation in which the noise would do."""
-    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
+    monkeypatch.setattr("federation.privacy.summary.smallest_population", lambda *args: 9)
 
 
 def read_report(config: Path) -> str:

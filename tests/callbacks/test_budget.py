@@ -24,7 +24,7 @@ DELTA = 1e-5
 @pytest.fixture
 def no_search(monkeypatch):
     """Leave out the search for a population, which takes a second and is tested where it is made."""
-    monkeypatch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
+    monkeypatch.setattr("federation.privacy.summary.smallest_population", lambda *args: 9)
 
 
 def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, **privacy) -> PrivacyBudget:

@@ -24,7 +24,7 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("audited")
     (folder / "tiny.yaml").write_text(SETTINGS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("callbacks.conclusion.smallest_population", lambda *args: 9)
+        patch.setattr("federation.privacy.summary.smallest_population", lambda *args: 9)
         return train.run(["--config", str(folder / "tiny.yaml"), "--out_dir", str(folder / "run")])
 
 

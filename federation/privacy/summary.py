@@ -11,9 +11,7 @@ from federation.privacy.composition import Epsilon
 from federation.privacy.noise_calibration import smallest_population
 from federation.privacy.promise import Promise
 from federation.privacy.total_delta import total_delta
-from federation.update import RoundState
 
-CARD = "privacy_card.md"
 TARGET = 8.0
 """The epsilon for which the card says how many clients it would take."""
 
@@ -28,22 +26,29 @@ class Spent:
     coins_known: Epsilon
 
 
-def gather_facts(state: RoundState, promise: Promise, spent: Spent, is_last: bool = True) -> PrivacyFacts:
+def gather_facts(
+    promise: Promise, spent: Spent, clip_norm: float, dimension: int, is_last: bool = True
+) -> PrivacyFacts:
     """Return what the card says.
 
-    At the end of a run also the number of clients at which the same noise in the mean meets the target; the search for
-    it takes seconds.
+    Args:
+        promise: What the run sets out to do.
+        spent: What it has cost.
+        clip_norm: S.
+        dimension: D, coordinates of one client's vector.
+        is_last: Whether the run has ended. Then the least number of clients for `TARGET` is searched for, which takes
+            seconds.
 
     Raises:
         ValueError: If delta does not cover what samplers and cryptography may fail with.
     """
     z, q, delta = promise.release.noise_multiplier, promise.release.sample_rate, promise.privacy.delta
-    clients, dimension = promise.cohort.clients, state.wire_size
+    clients = promise.cohort.clients
     asked = is_last and spent.rounds > 0 and spent.coins_secret is not None
     return PrivacyFacts(
         cohort=promise.cohort,
         adversary=promise.security.adversary,
-        clip_norm=state.next_clip_norm or state.clip_norm,
+        clip_norm=clip_norm,
         dimension=dimension,
         noise_multiplier=z,
         sampling=promise.sampling,
