@@ -21,20 +21,21 @@ PATIENCE = timedelta(days=7)
 WATCH_SECONDS = 5.0
 """Between two looks at whether the first device is still there."""
 
+THREADS_PER_DEVICE = 1
+"""On CPU: more threads would add numbers in another order, and results depend on the number of devices."""
+
 
 class ClientParallelStrategy(DDPStrategy):
     """Data parallelism over clients, not over batches: launcher and collectives of DDP, no gradient sync.
 
     Args:
-        threads_per_device: Threads of each process on CPU. The default, 1, makes results independent of the number
-            of devices, bit for bit in 32-true: more threads add numbers in another order. None leaves torch's choice.
+        args: As for `DDPStrategy`.
         kwargs: As for `DDPStrategy` (`timeout`, `process_group_backend`, `start_method`, ...).
     """
 
-    def __init__(self, *args: Any, threads_per_device: int | None = 1, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._backward_sync_control = None
-        self.threads_per_device = threads_per_device
 
     @property
     @override
@@ -48,8 +49,8 @@ class ClientParallelStrategy(DDPStrategy):
         atexit.register(leave_process_group)
         if self.global_rank > 0:
             end_with_parent()
-        if self.threads_per_device is not None and self.root_device.type == "cpu":
-            torch.set_num_threads(self.threads_per_device)
+        if self.root_device.type == "cpu":
+            torch.set_num_threads(THREADS_PER_DEVICE)
 
     @override
     def setup_module(self, module: Module) -> Module:
