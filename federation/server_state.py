@@ -10,6 +10,9 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+FROZEN = "backbone"
+"""Name of the frozen part's hash in `server.json`."""
+
 
 @dataclass
 class ServerState:
@@ -20,8 +23,8 @@ class ServerState:
     """Shape (d,), float32."""
     clip_norm: float
     seed: int
-    backbone: str
-    """Fingerprint of everything that is frozen; a run can only go on with the same."""
+    frozen_hash: str
+    """Of everything that is frozen; a run can only go on with the same."""
     velocity: Tensor | None = None
     """Momentum of the server step, shape (d,)."""
     notes: dict[str, Any] = field(default_factory=dict)
@@ -36,7 +39,7 @@ class ServerState:
         for what, ours, theirs in (
             ("seed", self.seed, fresh.seed),
             ("size of the global adapter", self.global_adapter.numel(), fresh.global_adapter.numel()),
-            ("frozen part of the model", self.backbone, fresh.backbone),
+            ("frozen part of the model", self.frozen_hash, fresh.frozen_hash),
         ):
             if ours != theirs:
                 raise ValueError(
@@ -50,16 +53,23 @@ class ServerState:
         if self.velocity is not None:
             tensors["velocity"] = self.velocity
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "server.safetensors")
-        fields = ("rounds_done", "clip_norm", "seed", "backbone", "notes")
-        text = json.dumps({name: getattr(self, name) for name in fields}, indent=2)
-        (folder / "server.json").write_text(text + "\n")
+        fields = {
+            "rounds_done": self.rounds_done,
+            "clip_norm": self.clip_norm,
+            "seed": self.seed,
+            FROZEN: self.frozen_hash,
+            "notes": self.notes,
+        }
+        (folder / "server.json").write_text(json.dumps(fields, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> ServerState:
         """Read what `save` wrote."""
         tensors = load_file(folder / "server.safetensors")
+        fields = json.loads((folder / "server.json").read_text())
         return cls(
-            **json.loads((folder / "server.json").read_text()),
+            frozen_hash=fields.pop(FROZEN),
+            **fields,
             global_adapter=tensors["global_adapter"],
             velocity=tensors.get("velocity"),
         )

@@ -29,8 +29,7 @@ class ClientParallelStrategy(DDPStrategy):
     """Data parallelism over clients, not over batches: launcher and collectives of DDP, no gradient sync.
 
     Args:
-        args: As for `DDPStrategy`.
-        kwargs: As for `DDPStrategy` (`timeout`, `process_group_backend`, `start_method`, ...).
+        args, kwargs: As for `DDPStrategy` (`timeout`, `process_group_backend`, `start_method`, ...).
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 
-def count(parameters: Sequence[Parameter]) -> int:
+def vector_length(parameters: Sequence[Parameter]) -> int:
     """Return the length d of their vector."""
     return sum(parameter.numel() for parameter in parameters)
 

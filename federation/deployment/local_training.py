@@ -9,7 +9,7 @@ from federation.deployment.orders import Begin
 from federation.deployment.personal_states import PersonalStates
 from federation.deployment.trainer import encode_update
 from federation.update import RoundState
-from federation.vectors import count
+from federation.vectors import vector_length
 
 
 @dataclass
@@ -23,7 +23,7 @@ class LocalTraining:
     @property
     def size(self) -> int:
         """Return the length d of the shared adapter."""
-        return count(self.trainer.module.shared_parameters())
+        return vector_length(self.trainer.module.shared_parameters())
 
     def run(self, order: bytes) -> bytes:
         """Train for an attempt and return the update for the device's front; the personal adapter is kept here.

@@ -8,7 +8,7 @@ from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.protocols import FederatedModule
 from federation.secure_aggregation.framing import digest
 from federation.secure_aggregation.session import Session, SessionConfig
-from federation.vectors import count
+from federation.vectors import vector_length
 
 SETTINGS = b"PrivFedTalk settings of a deployment v1"
 
@@ -17,7 +17,7 @@ def plan_session(module: FederatedModule, seed: int, agreed: AgreedSettings, cli
     """Return what is to be signed for so many clients; raises ValueError as `provision_session` does."""
     cohort = provision_session(agreed, clients)
     return SessionConfig.plan(
-        count(module.shared_parameters()) + 1 + agreed.clipping.adaptive,
+        vector_length(module.shared_parameters()) + 1 + agreed.clipping.adaptive,
         cohort.clients,
         cohort.colluders,
         cohort.honest,
@@ -69,5 +69,5 @@ def demand_signed(session: Session, module: FederatedModule, seed: int, agreed: 
 def digest_settings(module: FederatedModule, seed: int, agreed: AgreedSettings) -> bytes:
     """Return the SHA-256 of all that server and devices must have alike: settings, seed, and the frozen model."""
     frozen = fingerprint_frozen(module).encode()
-    size = str(count(module.shared_parameters())).encode()
+    size = str(vector_length(module.shared_parameters())).encode()
     return digest(SETTINGS, agreed.digest(), str(seed).encode(), frozen, size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ def server(rounds_done: int, **changes: object) -> ServerState:
     fields = {
         "clip_norm": 0.1,
         "seed": 7,
-        "backbone": "abc",
+        "frozen_hash": "abc",
         "velocity": torch.ones(3),
         "notes": {"head": "f0", "x": 0.1},
     }
@@ -29,11 +31,12 @@ def test_numbers_come_back_as_they_were(tmp_path):
     again = ServerState.load(tmp_path)
     assert (again.rounds_done, again.clip_norm, again.seed, again.notes) == (3, 1 / 3, 7, {"head": "f0", "x": 0.1})
     assert torch.equal(again.global_adapter, server(3).global_adapter)
+    assert again.frozen_hash == json.loads((tmp_path / "server.json").read_text())["backbone"] == "abc"
 
 
 @pytest.mark.parametrize(
     ("change", "what"),
-    [({"seed": 8}, "seed"), ({"backbone": "other"}, "frozen part of the model")],
+    [({"seed": 8}, "seed"), ({"frozen_hash": "other"}, "frozen part of the model")],
 )
 def test_another_model_or_seed_does_not_fit(change, what):
     server(1).demand_fit(server(0))
