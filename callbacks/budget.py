@@ -43,9 +43,12 @@ class PrivacyBudget(FederationCallback):
 
     def __init__(self, out_dir: Path, agreed: AgreedSettings, clients: int, simulation: bool = True) -> None:
         federation, security = agreed.federation, agreed.security
-        cohort, release = provision(clients, security.colluding_share, security.dropout_share), agreed.release(clients)
+        cohort = provision(clients, security.colluding_share, security.dropout_share)
+        release = agreed.release(clients)
         self.promise = Promise(cohort, release, federation.sampling, agreed.privacy, security, simulation)
-        self.out_dir, self.rounds, self.visible = out_dir, federation.rounds, federation.sampling == "visible"
+        self.out_dir = out_dir
+        self.rounds = federation.rounds
+        self.visible = federation.sampling == "visible"
 
     @override
     def on_run_start(self, state: RoundState) -> None:

@@ -36,7 +36,8 @@ class DeviceLedgers(FederationCallback):
     def __init__(self, folder: Path, promise: Promise, terms: SessionTerms, limits: OwnerLimits | None = None) -> None:
         self.folder, self.promise, self.terms = folder, promise, terms
         self.limits = limits or OwnerLimits(delta=promise.privacy.delta, seeded_keys=True, visible_sampling=True)
-        self.session, self.head = secrets.token_hex(32), ""
+        self.session = secrets.token_hex(32)
+        self.head = ""
         self.ledgers: dict[str, DeviceLedger] = {}
 
     @override

@@ -81,9 +81,15 @@ class Samples(FederationCallback):
         frames: int = 50,
         steps: int = 10,
     ) -> None:
-        self.fabric, self.module, self.speakers, self.write_video = fabric, module, list(speakers), write_video
-        self.monitor, self.out_dir, self.every = monitor, out_dir, every
-        self.frames, self.steps = frames, steps
+        self.fabric = fabric
+        self.module = module
+        self.speakers = list(speakers)
+        self.write_video = write_video
+        self.monitor = monitor
+        self.out_dir = out_dir
+        self.every = every
+        self.frames = frames
+        self.steps = steps
 
     @override
     def on_round_end(self, state: RoundState) -> None:
@@ -105,7 +111,8 @@ class Samples(FederationCallback):
 
     def _make(self, state: RoundState, speaker: Speaker) -> Tensor:
         """Write one video and return its strip."""
-        clip, encoding = speaker.data.splits(speaker.name)["test"][0], speaker.data.encoded(speaker.name, "test")[0]
+        clip = speaker.data.splits(speaker.name)["test"][0]
+        encoding = speaker.data.encoded(speaker.name, "test")[0]
         portrait = speaker.data.splits(speaker.name)["train"][0].frames[0]
         mel, motion = encoding["mel"][: self.frames], encoding["motion"][: self.frames]
         state.load_adapters(speaker.name if speaker.is_client else None)

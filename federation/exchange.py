@@ -127,7 +127,8 @@ class WireSum:
     """
 
     def __init__(self, state: RoundState) -> None:
-        self.state, self.total = state, torch.zeros(state.wire_size, dtype=state.wire_dtype)
+        self.state = state
+        self.total = torch.zeros(state.wire_size, dtype=state.wire_dtype)
 
     def add(self, update: ClientUpdate) -> None:
         """Add what one of this device's clients sends.
@@ -153,7 +154,8 @@ class WireSum:
 def _checked_wire(state: RoundState, update: ClientUpdate) -> np.ndarray:
     """Return what a client sends; without privacy that is its plain vector."""
     wire = update.vector if update.wire is None and not state.masked else update.wire
-    shape, dtype = (state.wire_size,), np.dtype(np.uint32 if state.masked else np.float64)
+    shape = (state.wire_size,)
+    dtype = np.dtype(np.uint32 if state.masked else np.float64)
     if wire is None or wire.shape != shape or wire.dtype != dtype:
         got = "nothing" if wire is None else f"{wire.dtype} {wire.shape}"
         raise RuntimeError(f"The pipeline must leave {dtype} {shape} in `wire` of {update.client}. Got {got}.")

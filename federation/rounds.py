@@ -68,9 +68,14 @@ class FederatedRounds:
         remote: Cohort | None = None,
         clients_at_once: int = 1,
     ) -> None:
-        self.fabric, self.data, self.agreed, self.rounds = fabric, data, agreed, agreed.federation.rounds
-        self.hooks, self.refusals = Hooks(list(pipeline), list(observers)), 0
-        module, self.folders = prepare_module(fabric, module), RoundFolders(checkpoint_dir)
+        self.fabric = fabric
+        self.data = data
+        self.agreed = agreed
+        self.rounds = agreed.federation.rounds
+        self.hooks = Hooks(list(pipeline), list(observers))
+        self.refusals = 0
+        module = prepare_module(fabric, module)
+        self.folders = RoundFolders(checkpoint_dir)
         trainer = ClientTrainer(fabric, module, data, agreed.federation, agreed.aggregation, seed, self.hooks)
         newcomer = ClientState.capture(module.personal_parameters())
         self.local = LocalCohort(trainer, self.folders, newcomer, self.hooks, clients_at_once)

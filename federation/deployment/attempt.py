@@ -37,9 +37,13 @@ class RemoteAttempt:
     """
 
     def __init__(self, session: Session, nodes: Nodes, patience: Patience, begin: Begin) -> None:
-        self.roster, self.context = session.roster, session.context(*begin.position, begin.agreed)
+        self.roster = session.roster
+        self.context = session.context(*begin.position, begin.agreed)
         self.server = SecureServer(session, *begin.position, begin.agreed, session.roster.clients, begin.rounds)
-        self.nodes, self.patience, self.begin, self.rounds = nodes, patience, begin.encode(), begin.rounds
+        self.nodes = nodes
+        self.patience = patience
+        self.begin = begin.encode()
+        self.rounds = begin.rounds
         self._clients: dict[int, str] = {}
         self._requests: Mapping[str, bytes] = {}
 

@@ -53,7 +53,10 @@ class Device:
         self._lock = Lock()
         self._begin: Begin | None = None
         self._context = b""
-        self._begun, self._due, self._survivors, self._over = 0.0, 0.0, 0, Event()
+        self._begun = 0.0
+        self._due = 0.0
+        self._survivors = 0
+        self._over = Event()
         self._masked = b""
 
     def answer(self, order: bytes) -> bytes:
@@ -66,7 +69,8 @@ class Device:
         """
         if order[:4] == Begin.TAG:
             with self._lock:
-                message, begun = self._start(Begin.decode(order, self.size)), self._begun
+                message = self._start(Begin.decode(order, self.size))
+                begun = self._begun
             self.clock.sleep_until(begun + BEGIN_SECONDS)
             return message
         if order[:4] == Continue.TAG:
@@ -106,10 +110,13 @@ class Device:
     def _train(self, begin: Begin, context: bytes) -> None:
         """Keep room in the budget, and begin to train; a refusal leaves the device without an attempt."""
         self._over.set()  # who waits for the end of an earlier attempt would hold one of few connections
-        self._context, self._survivors, self._over = b"", 0, Event()
+        self._context = b""
+        self._survivors = 0
+        self._over = Event()
         self.books.reserve(begin)  # may take a while, of which training should lose nothing
         self._begun = self.clock.now()
-        self._due, self._masked = self._begun + begin.training, b""
+        self._due = self._begun + begin.training
+        self._masked = b""
         self.trainer.start(begin)
         self._begin, self._context = begin, context
 

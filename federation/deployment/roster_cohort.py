@@ -71,7 +71,8 @@ class RosterCohort(Cohort):
 
         Without that, a restart would use up all the refusals that a run bears before anybody is back.
         """
-        deadline, said = time.monotonic() + self.patience.answer, ""
+        deadline = time.monotonic() + self.patience.answer
+        said = ""
         while reason := self._missing():
             if time.monotonic() + PAUSE_SECONDS > deadline:
                 return

@@ -38,7 +38,10 @@ class TrainingWorker:
         self._process.start()
         theirs.close()
         self._changed = Condition()
-        self._due, self._loaded, self._ended, self._sent = 0.0, False, False, False
+        self._due = 0.0
+        self._loaded = False
+        self._ended = False
+        self._sent = False
         self.order: Begin | None = None
         """The newest one."""
         self.update: bytes | None = None

@@ -39,11 +39,15 @@ def client_seconds(scheme: Scheme, noise_multiplier: float, dimension: int) -> f
     Raises:
         ValueError: If the noise cannot be split over the cohort.
     """
-    size, neighbourhood = min(dimension, PROBE), scheme.neighbourhood
+    size = min(dimension, PROBE)
+    neighbourhood = scheme.neighbourhood
     grid = Grid(1.0, size)
     noise = DiscreteGaussian(plan_noise(noise_multiplier, grid, scheme.cohort).variance)
-    stream, vector = OperatingSystemKeys().stream("", 0, 0, "probe"), np.full(size, 1 / math.sqrt(size))
-    own, other, wire = KeyPair.generate(stream), KeyPair.generate(stream), np.zeros(size, np.uint32)
+    stream = OperatingSystemKeys().stream("", 0, 0, "probe")
+    vector = np.full(size, 1 / math.sqrt(size))
+    own = KeyPair.generate(stream)
+    other = KeyPair.generate(stream)
+    wire = np.zeros(size, np.uint32)
     points = range(1, neighbourhood.neighbours + 2)
     coordinate = [
         _seconds(lambda: clip_to_grid(vector, grid, stream)),

@@ -75,7 +75,9 @@ class SecureClient:
         if (round, attempt) != latest:
             # On disk before anything else, so that no crash can lead to two sets of keys for one attempt.
             self.memory.begin(self.session.id, (round, attempt))
-            self._epoch, self._stage, self._gave_up = None, Stage.ADVERTISE, False
+            self._epoch = None
+            self._stage = Stage.ADVERTISE
+            self._gave_up = False
             position = (round, attempt)
             self._epoch = ClientEpoch(self.name, self.identity, self.session, position, context, self.keys, rounds)
         request = context + rounds.to_bytes(4, "big")

@@ -65,7 +65,8 @@ class ClientAttempt:
         for other in self._graph.neighbours(self.index):
             verify_advertised(advertised[other], self.roster, self.setup)
         self._links = {other: self._link(advertised[other]) for other in self._graph.neighbours(self.index)}
-        mask_shares, key_shares = self._split(self._secret), self._split(self._mask.private.private_bytes_raw())
+        mask_shares = self._split(self._secret)
+        key_shares = self._split(self._mask.private.private_bytes_raw())
         self._held = {self.index: (mask_shares[self.index], key_shares[self.index])}
         sealed = {other: link.seal(mask_shares[other], key_shares[other]) for other, link in self._links.items()}
         return ShareKeys(self.index, sealed).encode(self.setup)

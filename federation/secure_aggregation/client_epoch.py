@@ -40,7 +40,8 @@ class ClientEpoch:
         keys: KeySource,
         rounds: int,
     ) -> None:
-        own, stream = partial(ClientAttempt, client, identity, session), partial(keys.stream, client, *position)
+        own = partial(ClientAttempt, client, identity, session)
+        stream = partial(keys.stream, client, *position)
         self.session = session
         self.current: ClientAttempt | None = own(context, stream)
         """The attempt in progress; None once it is over or given up."""

@@ -119,7 +119,8 @@ class SecureServer:
         """
         if self.stage is None or self.stage is Stage.DONE:
             raise OrderError("The attempt is over. Try again with a later one.")
-        closed, self._inbox.stage = self.stage, None
+        closed = self.stage
+        self._inbox.stage = None
         requests = self._open_next(closed)
         self._inbox.stage, self._inbox.expected = Stage(closed + 1), set(requests)
         return self._by_name(requests)

@@ -41,7 +41,8 @@ def check_rollback(system: System, rounds: int = 4) -> Verdict:
         ledger = system.open_ledger(path, None)
         for round in range(rounds):
             ledger.charge(round, 0, 1.0, 0.5)
-        lines, accepted = path.read_bytes().splitlines(keepends=True), []
+        lines = path.read_bytes().splitlines(keepends=True)
+        accepted = []
         for kept in range(rounds):
             path.write_bytes(b"".join(lines[:kept]))
             try:

@@ -33,7 +33,9 @@ def hide_canaries(system: System, canaries: int, rounds: int) -> Scores:
     colluder's noise predicts of a release: nothing, unless noise repeats.
     """
     small = system.under(dimension=min(CANARY_DIMENSION, system.terms.dimension))
-    stream, parts, found = small.keys.stream("auditor", 0, 0, "canaries"), [], 0
+    stream = small.keys.stream("auditor", 0, 0, "canaries")
+    parts = []
+    found = 0
     honest = small.terms.honest
     while found < canaries:
         directions = draw_directions(stream, len(honest), small.terms.dimension)

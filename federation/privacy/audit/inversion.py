@@ -34,7 +34,8 @@ def check_inversion(system: System, trained: Trained) -> Verdict:
     """Attack the released sum of a round in which one client trained, on one example; the others have no data."""
     game = system.under(dimension=(RANK * INPUTS if trained == "naive" else OUTPUTS * RANK) + 1, sample_rate=1.0)
     terms, victim = game.terms, game.terms.honest[-1]
-    stream, found = game.keys.stream("auditor", 0, 0, f"inversion {trained}"), []
+    stream = game.keys.stream("auditor", 0, 0, f"inversion {trained}")
+    found = []
     for round in range(EXAMPLES):
         leak = draw_leak(stream, trained)
         vector = np.append(leak.update.ravel() / np.linalg.norm(leak.update), 0.0) * terms.clip_norm

@@ -36,7 +36,9 @@ def check_devices(run: RunFolder, ledger: Ledger) -> Verdict:
     A client that was not drawn, or whose owner refused, has no line; there are no more of them than the release counts
     as missing.
     """
-    paths, wrong, lacking = sorted(run.devices.glob("*.jsonl")), [], Counter[Attempt]()
+    paths = sorted(run.devices.glob("*.jsonl"))
+    wrong = []
+    lacking = Counter[Attempt]()
     if len(paths) != run.clients:
         wrong.append(f"{len(paths)} of {run.clients} clients keep a ledger in {DEVICES}/")
     for path in paths:
@@ -72,7 +74,8 @@ def _is_less(paid: Release, released: Release) -> bool:
 
 def check_claims(run: RunFolder, ledger: Ledger) -> Verdict:
     """Compute each epsilon on the card from the ledger again; a claim is rounded up to a hundredth."""
-    delta, wrong = run.privacy.delta, []
+    delta = run.privacy.delta
+    wrong = []
     true = {"epsilon, coins known": epsilon_with_known_coins(ledger.releases, delta, run.clients).value}
     if run.federation.sampling != "visible":
         true["epsilon, coins secret"] = epsilon_after(ledger.releases, delta).value

@@ -56,7 +56,8 @@ class RunFolder:
         if not rounds:
             raise ValueError(f"An audit needs a released round. {path} has none in checkpoints/.")
         is_elsewhere = config.get("transport") == "flower" or bool((config.get("owner") or {}).get("ledgers"))
-        card, clipping = (path / CARD).read_text(), _settings(ClippingArgs, config, "clipping")
+        card = (path / CARD).read_text()
+        clipping = _settings(ClippingArgs, config, "clipping")
         return cls(
             path=path,
             federation=_settings(FederationArgs, config, "federation"),

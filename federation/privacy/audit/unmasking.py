@@ -96,7 +96,9 @@ class LyingServer:
             own = KeyPair.from_private(recovery.recover(victim, key_shares, lambda found: True))
         except ProtocolError:
             return None
-        names, advertised, vector = self.roster.clients, self.key_list.advertised, self.sent[victim].copy()
+        names = self.roster.clients
+        advertised = self.key_list.advertised
+        vector = self.sent[victim].copy()
         masks = {
             other: pairwise_key(own, advertised[other].mask_key, names[victim], names[other], self.context)
             for other in self.graph.neighbours(victim)

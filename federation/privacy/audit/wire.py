@@ -66,8 +66,10 @@ def _vectors(transcript: Transcript) -> np.ndarray:
 
 def check_exact(system: System, rounds: int = 4) -> Verdict:
     """Compare the unmasked sum with the sum of what was encoded and added, clients dropping out at random stages."""
-    stream, wrong = system.keys.stream("auditor", 0, 0, "exact"), 0
-    fresh, terms = system.under(), system.terms
+    stream = system.keys.stream("auditor", 0, 0, "exact")
+    wrong = 0
+    fresh = system.under()
+    terms = system.terms
     for round in range(rounds):
         directions = draw_directions(stream, terms.clients, terms.dimension) * terms.clip_norm
         stages = stream.integers_below(len(STAGES), len(terms.dropped))
@@ -96,7 +98,8 @@ def check_silence(system: System) -> Verdict:
 def _told_apart(one: tuple[dict, dict], other: tuple[dict, dict]) -> list[str]:
     """Return in what two rounds, or two clients of a round, can be told apart without reading a masked vector."""
     (said, worked), (said_else, worked_else) = one, other
-    reference, found = next(iter(said)), []
+    reference = next(iter(said))
+    found = []
     for client, messages in said.items():
         sizes = {kind: len(content) for kind, content in messages.items()}
         if sizes != {kind: len(content) for kind, content in said[reference].items()}:
