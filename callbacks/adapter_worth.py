@@ -21,15 +21,15 @@ STRANGERS = 8
 
 
 class AdapterWorth(FederationCallback):
-    """Logs `local/held_out_*`: the base, with the global adapter, with the client's own identity adapter too.
+    """Logs the loss of the base, with the global adapter, and with the client's own, too, as `local/held_out_*`.
 
     At the end of the run some strangers' adapters are tried as well. The figures are of private clips: no epsilon
     covers them, and nothing of the training depends on them.
 
     Args:
         fabric: Launched; the clients are divided over its devices.
-        module: As built, before any round: its shared parameters change nothing about the base, or, with
-            `shared_start`, are what the first round began with, and what `base` then means.
+        module: As built, before any round. What its shared parameters are then is what `base` means: an adapter that
+            changes nothing, or, with `shared_start`, the one that the first round began with.
         data: The clients' clips.
         every: Rounds between evaluations; 0 is at the end of the run only.
         batches: Batches per client.

@@ -28,8 +28,8 @@ class PrivacyBudget(FederationCallback):
     """Keeps the ledger of a run, on rank 0; the first step of the pipeline, so that no sum is formed without it.
 
     Two figures each round: `released/epsilon_coins_secret` (hidden sampling only) and `released/epsilon_coins_known`;
-    `released/epsilon` is the one the budget counts. Both say what the released adapters tell; that one machine holds
-    all clients of a simulation is no part of them.
+    `released/epsilon` is the one the budget counts. Both are about what the released adapters tell. That one machine
+    holds all clients of a simulation is not counted.
 
     Args:
         out_dir: Folder of the run; gets `privacy_ledger.jsonl` and `privacy_card.md`.

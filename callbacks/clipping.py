@@ -17,8 +17,8 @@ class ClipUpdate(FederationCallback):
 
     The clip shortens weight and weighted update alike: it caps how much a client counts and never bends the direction
     it votes for. An adaptive S follows a quantile of the vectors' lengths: each contributor appends one bit, in the
-    same vector and under the same noise, and the noisy sum of a round sets S of the next. Whether and how S adapts is
-    the round's (`state.clipping`); one outside its public range is refused, whoever set it.
+    same vector and under the same noise, and the noisy sum of a round sets S of the next. Whether and how S adapts is a
+    setting of the round (`state.clipping`). An S outside its public range is refused, whoever set it.
 
     Args:
         keys: Source of the stochastic rounding.

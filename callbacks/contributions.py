@@ -13,7 +13,7 @@ VISIBLE = 2.0
 
 
 class Contributions(FederationCallback):
-    """Sums up a run whose devices are elsewhere; what became of a training is told to nobody else.
+    """Sums up a run whose devices are elsewhere; devices tell nobody whether their training succeeded.
 
     A client weighs at most 1, and nothing where its coin, a crash or a late training kept its data out. How many
     contributed stays hidden; the sum of their weights is in the released sum, under its noise and its epsilon.

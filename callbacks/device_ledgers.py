@@ -17,7 +17,7 @@ from federation.privacy.promise import Promise
 from federation.update import RoundState
 
 DATA_SET = "clips"
-"""What all owners call their data; another name would be another budget."""
+"""Data-set name shared by all simulated owners; budgets are counted per name."""
 
 
 class DeviceLedgers(FederationCallback):

@@ -12,7 +12,7 @@ TERMS_NOTE = "privacy_terms"
 def keep_terms(state: RoundState, terms: Mapping[str, object]) -> None:
     """Hold a run that goes on to the terms of the rounds that are done, at the start of each of its processes.
 
-    The ledger knows noise and sample rate of each release, but not whose keys and coins it rests on.
+    The ledger knows noise and sample rate of each release, but not where keys and coins came from.
 
     Raises:
         ValueError: If a term has changed, or was not recorded.

@@ -24,8 +24,8 @@ class SecureAggregation(FederationCallback):
     """Plays secure aggregation among the devices of one machine: the same clients and server as over a network.
 
     Every device plays the clients it has trained and, from the same messages, the server. Masked vectors are added up
-    on the way instead of being sent one by one; all else are the five messages. Nobody drops out here: a device that
-    fails ends the run, and the round is tried again with a later attempt.
+    on the way instead of being sent one by one; everything else is the five messages. Nobody drops out here: a device
+    that fails ends the run, and the round is tried again with a later attempt.
 
     Args:
         keys: Source of all secrets.
@@ -88,6 +88,6 @@ class SecureAggregation(FederationCallback):
 
 
 def broadcast(state: RoundState) -> bytes:
-    """Return what all clients must have been given alike; the keys of masks depend on it."""
+    """Return what must be the same for all clients; the keys of masks depend on it."""
     head = state.notes.get(RELEASED_NOTE) or ""
     return Broadcast(state.clip_norm, head, state.global_adapter).encode()

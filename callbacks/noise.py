@@ -47,7 +47,7 @@ class DistributedNoise(FederationCallback):
 
     @override
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
-        """Say how large the noise is, and compare it with what the sum holds beside it; both are public.
+        """Say how large the noise is, and compare it with what else the sum holds; both are public.
 
         The figure never exceeds (D/8)^(1/4): a weaker signal cannot be told from the noise's own ups and downs.
         """

@@ -65,7 +65,7 @@ class Samples(FederationCallback):
         monitor: Shows the strips in TensorBoard.
         out_dir: Folder of the run.
         every: Rounds between videos of public people; 0 is at the end of the run only.
-        frames: Length of a video, at most.
+        frames: Of a video, at most.
         steps: Denoising steps.
     """
 

@@ -12,13 +12,13 @@ from whole_files import save_text
 
 
 class SavedSettings(FederationCallback):
-    """Writes `OUT/config.yaml`, on rank 0, as an observer: when the pipeline has refused what it refuses.
+    """Writes `OUT/config.yaml`, on rank 0. As an observer it is called after the pipeline, which may refuse settings.
 
-    Until then an earlier run's settings stand, which a refused `--resume` must not change.
+    A refused `--resume` leaves those of the earlier run as they are.
 
     Args:
         out_dir: Folder of the run.
-        settings: YAML; empty where nobody knows them, and then nothing is written.
+        settings: YAML; where it is empty, nothing is written.
     """
 
     def __init__(self, out_dir: Path, settings: str) -> None:

@@ -44,11 +44,11 @@ class AgreedSettings(NamedTuple):
         return Release(solved, rate)
 
     def keys(self, seed: int) -> KeySource:
-        """Return where keys, masks, coins and noise come from; the seed counts only where they are to be seeded."""
+        """Return where keys, masks, coins and noise come from; `seed` is used only with `key_source: seeded`."""
         return OperatingSystemKeys() if self.privacy.key_source == "os" else SeededKeys(seed)
 
     def terms(self, honest: int) -> SessionTerms:
-        """Return what a device's owner may care about, where the noise of so many honest clients is counted on."""
+        """Return what a device's owner may limit, given how many honest clients' noise is counted on."""
         federation, privacy = self.federation, self.privacy
         return SessionTerms(
             sample_rate=federation.effective_sample_rate,

@@ -22,7 +22,7 @@ class RoundFolders:
     """The folders `round_0001`, `round_0002`, ... under a root, named by how many rounds are done.
 
     Each holds `server.safetensors`, `server.json` and `clients/<id>/state.safetensors`. A crash at any moment leaves
-    the last committed folder whole: what is in work is named `*.partial`. All devices must see the same file system.
+    the last committed folder whole: one in progress is named `*.partial`. All devices must see the same file system.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -66,9 +66,9 @@ class RoundFolders:
         return latest
 
     def clean(self) -> None:
-        """Remove what a crash left in work, and, with a warning, set aside newest rounds that cannot be read.
+        """Remove what a crash left unfinished, and, with a warning, set aside newest rounds that cannot be read.
 
-        They are kept, as `round_*.unreadable`: what fails to read them may be no more than a full table of files.
+        They are kept, as `round_*.unreadable`: reading may have failed for no more than too many open files.
         Where none can be read, all stay as they are.
         """
         for path in self.root.glob("round_*.partial"):
@@ -89,7 +89,7 @@ class RoundFolders:
             warnings.warn(f"{path} cannot be read ({error}) and is now {aside.name}.", stacklevel=2)
 
     def client_file(self, client: str, rounds_done: int) -> Path | None:
-        """Return the newest file of a client's state, if any: the round's in work after `rounds_done`, else theirs."""
+        """Return the newest file of a client's state, if any: of the round in progress, else of the last one done."""
         for folder in (self._partial(rounds_done + 1), self._committed(rounds_done)):
             path = _client_path(folder, client)
             if path.exists():
@@ -97,7 +97,7 @@ class RoundFolders:
         return None
 
     def new_client_file(self, client: str, rounds_done: int) -> Path:
-        """Return where a client's state of the round in work belongs."""
+        """Return where a client's state of the round in progress belongs."""
         return _client_path(self._partial(rounds_done), client)
 
     def begin(self, rounds_done: int) -> None:
@@ -112,7 +112,7 @@ class RoundFolders:
     def commit(self, server: ServerState) -> Path:
         """Complete the partial folder and make it the newest by one rename; `prune` removes old ones.
 
-        The states of all who did not train are carried over, also of clients whose clips are gone for the time being.
+        The states of all who did not train are carried over, also of clients whose clips are missing for now.
 
         Args:
             server: The server's state after the round.

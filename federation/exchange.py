@@ -35,7 +35,7 @@ def _over_gpus() -> bool:
 
 @contextmanager
 def meeting() -> Iterator[None]:
-    """Meet other devices; one that has ended is told of in one line: its own says why.
+    """Raise a one-line error if another process ends while this one waits for it: its own log says why.
 
     Raises:
         ValueError: If another device is gone.

@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def lock_folder(folder: Path, refusal: str) -> Iterator[None]:
-    """Keep other processes out of a folder, which is made if need be, as long as this one lives at most.
+    """Keep other processes out of a folder, which is made if need be, until the context or this process ends.
 
     Args:
-        folder: Whose file `occupied` is locked; the file itself stays, and says nothing.
+        folder: Its file `occupied` is locked. The file stays there; only the lock on it means anything.
         refusal: What to say if another process is in.
 
     Raises:

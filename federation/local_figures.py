@@ -18,7 +18,7 @@ def read_losses(steps: list[dict[str, Tensor]]) -> dict[str, list[float]]:
 
 
 def all_finite(values: list[Tensor | list[float]]) -> bool:
-    """Return whether all values are finite; extremes pass NaN on, and need no tensors of their own."""
+    """Return whether all values are finite: their extremes tell, as NaN is passed on to these."""
     return all(math.isfinite(extreme) for some in values for extreme in torch.as_tensor(some).aminmax())
 
 

@@ -46,8 +46,8 @@ class FederatedRounds:
         resume: Continue after the newest committed round, if any; otherwise `checkpoint_dir` must hold none.
         remote: The clients' devices, if they are elsewhere; then `data` only names the clients, client halves run
             there, and `pipeline` is the server's.
-        clients_at_once: Clients that a device trains in one batch, if `module` is a `GroupedModule`; results are those
-            of 1, up to rounding.
+        clients_at_once: Clients that a device trains in one batch, if `module` is a `GroupedModule`; the results are
+            those of training them one by one, up to rounding.
 
     Raises:
         ValueError: On another multi-device strategy, adapters that are not float32, or a folder that does not fit.

@@ -17,7 +17,7 @@ from torch.nn import Module
 from typing_extensions import override
 
 PATIENCE = timedelta(days=7)
-"""For which devices wait for each other: one may read clips or train a client for hours. One that ends is noticed."""
+"""How long devices wait for each other: one may read clips or train a client for hours. One that ends is noticed."""
 WATCH_SECONDS = 5.0
 """Between two looks at whether the first device is still there."""
 

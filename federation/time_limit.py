@@ -13,8 +13,8 @@ USED_SHARE = 0.95
 class TimeLimit:
     """Says after each step whether there is time for another one.
 
-    The last step stands for the next; the caller says how many such steps its work after the last one may take. The
-    first step is always taken: a limit too short for it is missed.
+    The next step is taken to last as long as the one before; the caller says how many such steps its work after the
+    last one may take. The first step is always taken: a limit too short for it is missed.
 
     Args:
         seconds: From now on; infinity allows every step, so that results depend on no clock.

@@ -108,8 +108,8 @@ class RoundState:
     attempt: int = 0
     """Strictly increasing when a round is tried again; fresh keys, coins and noise each time."""
     stop: bool = False
-    """Set by a hook (the budget) on any device: end the run before this round's sum is formed. In `on_round_start` it
-    saves the training, too."""
+    """Set by a hook (the budget) on any device: end the run before this round's sum is formed. Set in
+    `on_round_start`, it spares the training, too."""
     metrics: dict[str, float] = field(default_factory=dict)
     """`released/*`: functions of the unmasked sum and of public people. `local/*`: a device's view of itself."""
 

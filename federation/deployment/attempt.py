@@ -26,8 +26,8 @@ class RemoteAttempt:
     Whoever fails a stage is out of those that follow; failures add up, and with too few clients left the attempt ends
     without a sum. Lasts at most five answers and one training, whatever the devices do.
 
-    In a later round everybody is asked who was there when keys were agreed on. What answers to a node's number then is
-    taken for the device that signed; another could spoil the round, and learn nothing.
+    A later round asks everybody who was there when keys were agreed on. Whatever answers under a node's number then is
+    taken for the device that signed; another one could spoil the round, but would learn nothing.
 
     Args:
         session: Agreed before the first round; its whole roster is asked.

@@ -1,4 +1,4 @@
-"""What all clients are given alike: clip norm and its steps, ledger head, global adapter; their masks depend on it."""
+"""What every client is given the same: clip norm and its steps, ledger head, global adapter; masks depend on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEP_CHARACTERS = 2 * STEP.size
 
 @dataclass(frozen=True)
 class Broadcast:
-    """What no client may be given another of than the rest.
+    """What must be the same for every client.
 
     A client with another adapter has masks that do not cancel, so its update stays hidden (Pasquini et al. 2022,
     arXiv 2111.07380).

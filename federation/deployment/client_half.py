@@ -42,7 +42,7 @@ class ClientHalf:
             step.on_run_start(state)
 
     def warm_up(self, size: int, clip_norm: float) -> None:
-        """Do all of it once, with nothing: the table of the noise takes seconds, which a first round should not show.
+        """Encode zeros once: the table of the noise takes seconds, which must not show in the first round.
 
         Args:
             size: d.

@@ -113,7 +113,7 @@ class Device:
         self._context = b""
         self._survivors = 0
         self._over = Event()
-        self.books.reserve(begin)  # may take a while, of which training should lose nothing
+        self.books.reserve(begin)  # before the clock starts: it may take a while
         self._begun = self.clock.now()
         self._due = self._begun + begin.training
         self._masked = b""

@@ -22,7 +22,7 @@ class DeviceBooks:
     """One round as planned."""
 
     def warm_up(self) -> None:
-        """Ask the accountant once: what it imports takes seconds, which a first round should not show."""
+        """Ask the accountant once: its imports take seconds, which must not show in the first round."""
         if self.ledger.allowed_epsilon < float("inf"):
             cost = (self.release.noise_multiplier, self.release.sample_rate)
             self.ledger.epsilon(Answer(self.session.id.hex(), 0, 0, *cost))

@@ -1,4 +1,4 @@
-"""Bytes on a Unix socket: each frame behind its length, and none longer than what can be meant."""
+"""Frames on a Unix socket: each follows its length, and one that is longer than any that is due is not read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LENGTH = struct.Struct(">I")
 
 
 class FrameError(ValueError):
-    """The other side of a socket does not keep to the form, or is gone in the middle of a frame."""
+    """The other side of a socket breaks the format, or ends in the middle of a frame."""
 
 
 def send_frame(connection: socket.socket, content: bytes) -> None:

@@ -7,10 +7,10 @@ from typing import Protocol
 
 
 class Nodes(Protocol):
-    """The devices that can be reached, by numbers that mean nothing but the place to send to.
+    """The devices that can be reached, by numbers that say where to send and nothing else.
 
     A transport vouches for which node answers and for nothing else: answers may be missing, late, repeated or
-    nonsense, and whose device a node is, its signature tells.
+    nonsense. Whose device a node is follows from its signature.
     """
 
     def everybody(self) -> Collection[int]:

@@ -39,7 +39,7 @@ class Begin:
 
     @property
     def agreed(self) -> bytes:
-        """Return what all devices must have been told alike, which their masks depend on.
+        """Return what must be the same for all devices; their masks depend on it.
 
         The time to train is part of it: one device with time among others without it would be alone in the sum.
         """
@@ -106,7 +106,7 @@ def longest_order(session: Session, epoch_rounds: int = 1, rounds: int = 0) -> i
     Args:
         session: Its numbers of coordinates and clients.
         epoch_rounds: Rounds of an epoch.
-        rounds: Those whose steps a moving clip norm has behind it at most.
+        rounds: Those that a moving clip norm may have steps of, at most.
     """
     numbers = NUMBERS.size + 4 * session.config.dimension + LONGEST_NAME + STEP_CHARACTERS * rounds
     lists = HEADER.size + 256 * len(session.roster.clients)

@@ -1,4 +1,4 @@
-"""The personal adapter on a device, one file per round, so that a round that is tried again starts where it started."""
+"""The personal adapter on a device, one file per round, so that a round that is tried again starts from the same."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ NAME_CHARACTERS = 16
 
 
 class PersonalStates:
-    """A folder `model`/`session` of `round_0001.safetensors`, ...: what the client keeps after so many rounds.
+    """A folder `model`/`session` of `round_0001.safetensors`, ...: what the client keeps after that many rounds.
 
-    Every session has files of its own, and never touches another's. One that goes on with a run where an earlier one
-    left it (more rounds, another roster) goes on with what the client had then; a run that begins, begins with the
-    newcomer. What was trained on another base model, or has other shapes, lies in another folder and is never loaded.
+    Every session has files of its own, and never touches another's. One that continues an earlier one's run (more
+    rounds, another roster) continues with what the client had then; a new run begins with the newcomer. What was
+    trained on another base model, or has other shapes, lies in another folder and is never loaded.
 
     Args:
         folder: Readable by its owner only; made if missing.

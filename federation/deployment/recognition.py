@@ -1,4 +1,4 @@
-"""Whose device a node is: what its first message is signed by tells, not the transport."""
+"""Identifies a node's client by the signature of its first message, never by the transport."""
 
 from __future__ import annotations
 

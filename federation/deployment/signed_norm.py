@@ -16,13 +16,13 @@ TOLERANCE = 1e-9
 
 @dataclass
 class SignedNorm:
-    """Takes no clip norm from a server that does not follow from the signed rule and the released steps.
+    """Refuses a clip norm that does not follow from the signed rule and the released steps.
 
     A device that was away replays the rounds it missed. The steps are bound in the context of every attempt, so all
     clients of a round replay the same ones; what this process has once accepted can only be added to. That the steps
-    are those of the released sums is not checked: a server that invents them moves S by the signed rule still, within
-    the signed range, and privacy does not depend on S. Nor is how many clients were in a sum: it may be of a roster
-    before this one.
+    are those of the released sums is not checked: a server that invents them still moves S by the signed rule, within
+    the signed range, and privacy does not depend on S. Nor is it checked how many clients were in a sum, which may be
+    of an earlier roster.
     """
 
     first: float

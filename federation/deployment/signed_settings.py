@@ -14,7 +14,7 @@ SETTINGS = b"PrivFedTalk settings of a deployment v1"
 
 
 def plan_session(module: FederatedModule, seed: int, agreed: AgreedSettings, clients: int) -> SessionConfig:
-    """Return what is to be signed for so many clients; raises ValueError as `provision_session` does."""
+    """Return what is to be signed for this many clients; raises ValueError as `provision_session` does."""
     cohort = provision_session(agreed, clients)
     return SessionConfig.plan(
         vector_length(module.shared_parameters()) + 1 + agreed.clipping.adaptive,
@@ -67,7 +67,7 @@ def demand_signed(session: Session, module: FederatedModule, seed: int, agreed: 
 
 
 def digest_settings(module: FederatedModule, seed: int, agreed: AgreedSettings) -> bytes:
-    """Return the SHA-256 of all that server and devices must have alike: settings, seed, and the frozen model."""
+    """Return the SHA-256 of all that must be the same on server and devices: settings, seed, and the frozen model."""
     frozen = fingerprint_frozen(module).encode()
     size = str(vector_length(module.shared_parameters())).encode()
     return digest(SETTINGS, agreed.digest(), str(seed).encode(), frozen, size)

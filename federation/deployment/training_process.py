@@ -53,7 +53,7 @@ class TrainingProcess(Trainer):
 
     @override
     def start(self, begin: Begin) -> None:
-        """Begin to train, unless the process is at this already, for an attempt that was refused, or has done it.
+        """Begin to train, unless the process is at just that, or has done it, for an attempt that was refused.
 
         One that is at anything else is replaced. The new process trains as soon as it has its model, for the time that
         is left then.

@@ -29,7 +29,7 @@ class RelayNodes(Nodes):
     """Asks the nodes of a SuperLink through the relay of `federation/flower/app`.
 
     The relay is started when it is first needed, and anew when it is gone, as after a SuperLink's restart: what was in
-    work then is lost, the round refused, and the next attempt finds a new one.
+    progress then is lost, the round refused, and the next attempt finds a new one.
 
     Args:
         path: Of the Unix socket for the relay; in a folder that only this user can enter.

@@ -21,7 +21,7 @@ from federation.secure_aggregation.sealing import SEALED_BYTES
 from federation.secure_aggregation.shamir import SHARE_BYTES, split
 
 PROBE = 1 << 16
-"""Coordinates that are worked on to see how long a client's own number of them takes."""
+"""Coordinates that are worked on; the time for a client's own number of them is scaled from these."""
 
 
 def upload_bytes(dimension: int, neighbours: int) -> int:
@@ -33,8 +33,8 @@ def upload_bytes(dimension: int, neighbours: int) -> int:
 def client_seconds(scheme: Scheme, noise_multiplier: float, dimension: int) -> float:
     """Return the seconds of clip, noise, masks, keys and shares in a round on this machine.
 
-    An estimate: each part is done once at a small size, and its time is scaled. The noise table is no part of it, as
-    it is built once for a run.
+    An estimate: each part is done once at a small size, and its time is scaled. The noise table is left out, as it
+    is built once for a run.
 
     Raises:
         ValueError: If the noise cannot be split over the cohort.

@@ -28,11 +28,11 @@ class Answer:
     server_head: str = ""
     """Last release in the server's ledger, by the signed context of this attempt; empty where there is no ledger."""
     adversary: Literal["active", "honest_but_curious"] = "active"
-    """What the server of this session may do beside looking."""
+    """What the server of this session may do besides looking."""
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """Return what makes the attempt this one and no other."""
+        """Return what tells this attempt from every other."""
         return self.session, self.round, self.attempt
 
     @property
@@ -49,8 +49,8 @@ class DeviceLedger:
     session that was `honest_but_curious` an aborted attempt costs nothing. No figure here depends on the client's
     coins, so a refusal tells nothing about them.
 
-    The guarantee does not hold if the owner's data is also used under another key, or the file is put back to an
-    older state. Sessions are added up as if fixed in advance: z and q must not be chosen by looking at private results.
+    The guarantee does not hold if the owner's data is also used under another key, or an older state of the file
+    is put back. Sessions are added up as if fixed in advance: z and q must not be chosen by looking at private results.
 
     Args:
         path: The ledger of one (person, data set); see `device_ledger_path`.

@@ -56,7 +56,7 @@ def plan(
         colluding_share: As in `--security.colluding_share`.
         dropout_share: As in `--security.dropout_share`.
         dimension: Coordinates a client sends; the default is the shipped base's adapter at rank 4.
-        rank: Rank of the adapter that has so many.
+        rank: Rank of the adapter that has this many.
         targets: Its target modules, attention projections of equal size, as '[to_q, to_v]'.
         mover: How many of the coordinates are the mover's, whatever the targets. If left out, those of the shipped
             base, or none of another number of coordinates.

@@ -41,7 +41,7 @@ class Adapter:
         return max(0, math.floor((coordinates - 1) / self._per_rank(targets)))
 
     def _per_rank(self, targets: int) -> Fraction:
-        """Return the coordinates of rank 1 over so many targets."""
+        """Return the coordinates of rank 1 over this many targets."""
         attention = Fraction(self.dimension - 1 - self.mover, len(self.targets))
         return (self.mover + targets * attention) / self.rank
 

@@ -8,7 +8,7 @@ from federation.secure_aggregation.errors import MalformedMessageError
 
 
 def bundle(messages: Iterable[bytes]) -> bytes:
-    """Return messages as one; of one client and one kind they are all of the same length."""
+    """Join messages of one client and one kind, which are all of the same length."""
     return b"".join(messages)
 
 

@@ -42,7 +42,7 @@ class ClientAttempt:
         self.client, self.identity, self.roster, self.config = client, identity, session.roster, session.config
         self.index = session.roster.index(client)
         self.setup = self.context = context
-        """What the first two messages carry, and what the others do; in later rounds of an epoch not the same."""
+        """What the first two messages carry, and what the others do; these differ in later rounds of an epoch."""
         self._channel = KeyPair.generate(stream("channel"))
         self._mask = KeyPair.generate(stream("mask"))
         self._secret = stream("self mask").bytes(32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ProtocolError(ValueError):
-    """A message, set or request that an honest party would not have sent; whoever meets it says nothing more."""
+    """A message, set or request that an honest party would not have sent; whoever receives it says nothing more."""
 
 
 class MalformedMessageError(ProtocolError):

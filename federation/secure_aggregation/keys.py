@@ -56,7 +56,7 @@ def demand_distinct(publics: Collection[bytes]) -> None:
 
 
 def demand_sound(public: bytes) -> None:
-    """Raise InvalidPublicKeyError if a key is malformed or of low order; for who has no key pair to try it with."""
+    """Raise InvalidPublicKeyError if a key is malformed or of low order; for a caller without a key pair."""
     _ANY.shared_secret(public)
 
 

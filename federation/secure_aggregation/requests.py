@@ -83,7 +83,7 @@ class SurvivorSets:
         return _bits(self.sharing, advertised) + _bits(self.survivors, advertised)
 
     def transcript(self, context: bytes, key_list: KeyList) -> bytes:
-        """Return the hash of all that clients must have seen alike before one of them opens a share, 32 bytes."""
+        """Return the hash of what must look the same to all clients before one of them opens a share, 32 bytes."""
         return digest(SETS, context, key_list.digest(), self.bitmaps(sorted(key_list.advertised)))
 
     @classmethod

@@ -140,7 +140,7 @@ class SecureServer:
         return self._epoch.current
 
     def _expect(self, stage: Stage, clients: set[int]) -> None:
-        """Begin an attempt, of which nobody has said anything yet."""
+        """Begin an attempt in which nobody has said anything yet."""
         self._inbox = ServerInbox(self._roster, stage, clients)
         self.suspects: tuple[str, ...] = ()
         """Whose shares did not fit; they sent wrong ones, or were dealt them."""

@@ -31,7 +31,7 @@ class ServerAttempt:
     def __init__(self, session: Session, context: bytes) -> None:
         self.roster, self.config = session.roster, session.config
         self.setup = self.context = context
-        """What the first two messages carry, and what the others do; in later rounds of an epoch not the same."""
+        """What the first two messages carry, and what the others do; these differ in later rounds of an epoch."""
         self.total = np.zeros(self.config.dimension, np.uint32)
         self.survivors: set[int] = set()
         self._advertised: dict[int, Advertise] = {}

@@ -35,7 +35,7 @@ class SessionConfig:
     honest: int
     """n_min: honest survivors whose noise the guarantee counts on."""
     adversary: Adversary
-    """What the server may do beside looking."""
+    """What the server may do besides looking."""
     neighbours: int
     """k: n - 1 on the complete graph."""
     threshold: int
@@ -134,7 +134,7 @@ class Session:
         Args:
             round: From 0.
             attempt: From 0; rises whenever the round is tried again.
-            broadcast: What all clients must have been given alike: global adapter, clip norm, head of the ledger, and,
+            broadcast: What must be the same for all clients: global adapter, clip norm, head of the ledger, and,
                 on devices of their own, the time to train.
             base: `later_context` where the keys were agreed on in an earlier round; the session's id if not given.
         """

@@ -1,4 +1,4 @@
-"""How many neighbours share a client's secrets, and how many of them open one, or that no numbers do.
+"""How many neighbours share a client's secrets, and how many of them open one, if any numbers are safe.
 
 A secret's holders are its owner and the owner's k neighbours. A server that lies (*active*) might tell two groups of
 honest holders different survivor sets, so that one gives the shares of the self mask and the other those of the mask

@@ -20,7 +20,7 @@ MOST_CLIENTS = 24
 COORDINATES = 4_000, 20_000
 """Least and most: shorter vectors are audited at a length at which statistics can tell, longer ones to save time."""
 MOST_ROUNDS = 25
-"""And longer runs for so many rounds, against the claim for these."""
+"""Longer runs are audited for this many rounds, against the claim for these."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Scores:
 
 
 def hide_canaries(system: System, canaries: int, rounds: int) -> Scores:
-    """Run federations until so many canaries have been in or out of all rounds of one, and score them.
+    """Run federations until this many canaries have been in or out of all rounds of one, and score them.
 
     The adversary is the one of the guarantee: it sees every release, its colluders tell it their noise, and it knows
     each canary's vector, but no coin. It also saw a round in which nobody had data, and subtracts what that or a

@@ -48,7 +48,7 @@ class NanPassThrough(System):
     """Clips by min(1, S / norm), which is 1 where the norm is not a number."""
 
     def encode(self, client: str, round: int, vector: np.ndarray) -> np.ndarray:
-        """Return the vector on the grid, unclipped if any of its numbers is none."""
+        """Return the vector on the grid, unclipped if any of its values is not a number."""
         factor = min(1.0, self.terms.clip_norm / max(1e-300, float(np.linalg.norm(vector))))
         return round_to_grid(np.nan_to_num(vector * factor), self.terms.grid.step)
 

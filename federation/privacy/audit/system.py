@@ -110,7 +110,7 @@ class System:
         return self.sampler.sample(self.terms.dimension, self.keys.stream(client, round, 0, "noise"))
 
     def say_more(self, client: str, vector: np.ndarray | None) -> dict[str, bytes]:
-        """Return what a client sends beside the protocol's five messages: nothing."""
+        """Return what a client sends besides the protocol's five messages: nothing."""
         return {}
 
     def charge(self, round: int) -> Release | None:
@@ -142,7 +142,7 @@ class System:
         Args:
             round: Its number; later than all before.
             vectors: What clients have to say, float64, shape (D,); None where training failed; absent is a zero vector.
-            drops: Before which stage clients fall silent; those who the terms allow for where not given.
+            drops: Before which stage clients fall silent; if not given, those that the terms allow for.
             masked: False saves time for attackers of the sum, in which masks cancel (`wire.check_exact`).
         """
         drops = dict.fromkeys(self.terms.dropped, Stage.MASK_INPUT) if drops is None else drops

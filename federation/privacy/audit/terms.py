@@ -29,9 +29,9 @@ class RoundTerms:
     """q."""
     delta: float = 1e-5
     colluding_share: float = 0.1
-    """Of the clients, at most so many tell the server all they know, rounded up, at least one."""
+    """Most clients that tell the server all they know, as a share of all; rounded up, at least one."""
     dropout_share: float = 0.1
-    """Of the clients, at most so many fall silent."""
+    """Most clients that fall silent, as a share of all."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,5 +67,5 @@ class RoundTerms:
         return Grid(self.clip_norm, self.dimension)
 
     def claim(self, rounds: int = 1) -> float:
-        """Return the epsilon that is claimed for so many rounds, coins secret."""
+        """Return the epsilon that is claimed for this many rounds, coins secret."""
         return epsilon_after([Release(self.noise_multiplier, self.sample_rate, rounds)], self.delta).value
