@@ -130,8 +130,8 @@ class RoundState:
 
     @property
     def wire_size(self) -> int:
-        """Return the length D of what a client sends: d + 1, and one more for the clip bit."""
-        return self.global_adapter.numel() + 1 + self.clipping.adaptive
+        """Return the length D of what a client sends: d + 1, and one for the clip bit, which only privacy has."""
+        return self.global_adapter.numel() + 1 + (self.masked and self.clipping.adaptive)
 
     @property
     def wire_dtype(self) -> torch.dtype:

@@ -326,8 +326,10 @@ def test_figures_are_told_apart(tmp_path):
     assert {"local/loss", "local/loss/ann", "local/clipped", "local/isfa_weight/bob"} <= tags["local"]
 
 
-def test_a_run_without_privacy_learns_and_claims_nothing(tmp_path, capsys):
-    folder = run(tmp_path / "run", people=3, rounds=2, local_steps=1, enabled=False, sampling="all")
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_run_without_privacy_learns_and_claims_nothing(tmp_path, capsys, adaptive):
+    settings = {"enabled": False, "adaptive": adaptive}
+    folder = run(tmp_path / "run", people=3, rounds=2, local_steps=1, sampling="all", **settings)
     assert "PRIVACY IS OFF" in capsys.readouterr().err
     assert "No epsilon holds" in (folder / "privacy_card.md").read_text()
     assert "released/epsilon" not in figures(folder)["released"]
