@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
 from federation.assignment import form_groups, hand_out, longest_first
-from federation.checkpoints import RoundFolders
-from federation.client_states import ClientState
 from federation.client_training import ClientTrainer, TrainedClient
 from federation.cohort import Cohort
 from federation.exchange import WireSum, gather
 from federation.group_training import GroupTrainer
 from federation.hooks import Hooks
+from federation.local_states import LocalStates
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 
@@ -23,10 +20,7 @@ class LocalCohort(Cohort):
     """Clients that this machine's devices train; it refuses no round."""
 
     trainer: ClientTrainer
-    folders: RoundFolders
-    """Where personal states are kept."""
-    newcomer: ClientState
-    """The personal state of whoever has none yet."""
+    states: LocalStates
     hooks: Hooks
     clients_at_once: int = 1
     seconds: dict[str, float] = field(default_factory=dict, init=False)
@@ -42,8 +36,7 @@ class LocalCohort(Cohort):
         ordered = longest_first(state.clients, self.seconds, self.trainer.data.num_examples)
         for group in hand_out(form_groups(ordered, self.clients_at_once, self.trainer.fabric.world_size)):
             for trained in self._train(state, group):
-                if self.newcomer.personal:
-                    trained.personal.save(self.folders.new_client_file(trained.update.client, state.index + 1))
+                self.states.keep(trained.update.client, trained.personal, state.index + 1)
                 self.hooks.call("on_client_update", state, trained.update)
                 if not state.masked:
                     self._sum.add(trained.update)
@@ -61,22 +54,13 @@ class LocalCohort(Cohort):
         self._masked = []
         return self._sum.over_devices(self.trainer.fabric)
 
-    def load(self, global_adapter: Tensor, client: str | None, rounds_done: int) -> None:
-        """Put the global adapter and a client's newest personal one into this device's module; None is a newcomer."""
-        personal = self.newcomer if client is None else self._personal(client, rounds_done)
-        self.trainer.load(global_adapter, personal)
-
     def _train(self, state: RoundState, group: Sequence[str]) -> list[TrainedClient]:
         """Train one client, or several at once."""
-        before = {client: self._personal(client, state.index) for client in group}
+        before = {client: self.states.newest(client, state.index) for client in group}
         if len(group) == 1:
             (client,) = group
             return [self.trainer.train(state, client, before[client])]
         return GroupTrainer(self.trainer).train(state, before)
-
-    def _personal(self, client: str, rounds_done: int) -> ClientState:
-        path = self.folders.client_file(client, rounds_done) if self.newcomer.personal else None
-        return self.newcomer if path is None else ClientState.load(path)
 
     def _gather_metrics(self, state: RoundState, updates: list[ClientUpdate]) -> None:
         """Collect the devices' views of themselves: `local/<name>/<client>` and the mean `local/<name>`."""

@@ -20,11 +20,12 @@ from federation.exchange import agree, exchange_messages, wait_for_all
 from federation.fingerprint import fingerprint_frozen
 from federation.hooks import FederationCallback, Hooks
 from federation.local_cohort import LocalCohort
+from federation.local_states import LocalStates
 from federation.preparation import prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.server_state import ServerState
 from federation.update import RoundState
-from federation.vectors import read_vector
+from federation.vectors import read_vector, write_vector
 
 MOST_REFUSALS = 10
 """Attempts in a row that may be refused before a run gives up."""
@@ -74,14 +75,16 @@ class FederatedRounds:
         self.rounds = agreed.federation.rounds
         self.hooks = Hooks(list(pipeline), list(observers))
         self.refusals = 0
-        module = prepare_module(fabric, module)
+        self.module = prepare_module(fabric, module)
         self.folders = RoundFolders(checkpoint_dir)
-        trainer = ClientTrainer(fabric, module, data, agreed.federation, agreed.aggregation, seed, self.hooks)
-        newcomer = ClientState.capture(module.personal_parameters())
-        self.local = LocalCohort(trainer, self.folders, newcomer, self.hooks, clients_at_once)
-        self.cohort = self.local if remote is None else remote
-        start = read_vector(module.shared_parameters())
-        fresh = ServerState(0, start, agreed.privacy.clip_norm, seed, fingerprint_frozen(module))
+        self.states = LocalStates(self.folders, ClientState.capture(self.module.personal_parameters()))
+        if remote is not None:
+            self.cohort = remote
+        else:
+            trainer = ClientTrainer(fabric, self.module, data, agreed.federation, agreed.aggregation, seed, self.hooks)
+            self.cohort = LocalCohort(trainer, self.states, self.hooks, clients_at_once)
+        start = read_vector(self.module.shared_parameters())
+        fresh = ServerState(0, start, agreed.privacy.clip_norm, seed, fingerprint_frozen(self.module))
         if fabric.is_global_zero:
             self.folders.clean()
         wait_for_all()
@@ -192,5 +195,12 @@ class FederatedRounds:
             notes=dict(self.server.notes),
             clipping=self.agreed.clipping,
         )
-        state.load_adapters = lambda client: self.local.load(state.global_adapter, client, self.server.rounds_done)
+        state.load_adapters = lambda client: self._load_adapters(state.global_adapter, client)
         return state
+
+    def _load_adapters(self, global_adapter: Tensor, client: str | None) -> None:
+        """Put the global adapter and a client's newest personal one into this device's module; None is a newcomer."""
+        newcomer = self.states.newcomer
+        personal = newcomer if client is None else self.states.newest(client, self.server.rounds_done)
+        write_vector(self.module.shared_parameters(), global_adapter)
+        personal.restore(self.module.personal_parameters())

@@ -32,18 +32,18 @@ def same(one: TrainedClient, other: TrainedClient) -> bool:
 
 def test_a_clients_result_depends_on_no_other_client(tmp_path):
     rounds, state = make(tmp_path, data=TinyData(broken=("cleo",)))
-    alone = rounds.local.trainer.train(state, "bob", rounds.local.newcomer)
+    alone = rounds.cohort.trainer.train(state, "bob", rounds.states.newcomer)
     for client in ("ann", "cleo", "dan"):
-        rounds.local.trainer.train(state, client, rounds.local.newcomer)
-    assert same(rounds.local.trainer.train(state, "bob", rounds.local.newcomer), alone)
-    assert not same(rounds.local.trainer.train(state, "dan", rounds.local.newcomer), alone)
+        rounds.cohort.trainer.train(state, client, rounds.states.newcomer)
+    assert same(rounds.cohort.trainer.train(state, "bob", rounds.states.newcomer), alone)
+    assert not same(rounds.cohort.trainer.train(state, "dan", rounds.states.newcomer), alone)
 
 
 def test_training_changes_neither_the_global_adapter_nor_the_state_it_began_with(tmp_path):
     rounds, state = make(tmp_path)
-    middle = rounds.local.trainer.train(state, "ann", rounds.local.newcomer).personal
+    middle = rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer).personal
     before = state.global_adapter.clone(), copy.deepcopy(middle)
-    rounds.local.trainer.train(state, "ann", middle)
+    rounds.cohort.trainer.train(state, "ann", middle)
     assert torch.equal(state.global_adapter, before[0])
     for part in ("exp_avg", "exp_avg_sq", "step"):
         assert torch.equal(middle.optimizer[0][part], before[1].optimizer[0][part])
@@ -58,8 +58,8 @@ def test_the_personal_optimizer_goes_on_and_the_shared_one_starts_anew(tmp_path)
 
     made: list[dict[str, torch.optim.Optimizer]] = []
     rounds, state = make(tmp_path, module=Counting())
-    first = rounds.local.trainer.train(state, "ann", rounds.local.newcomer)
-    rounds.local.trainer.train(state, "ann", first.personal)
+    first = rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
+    rounds.cohort.trainer.train(state, "ann", first.personal)
     steps = {part: next(iter(optimizer.state.values()))["step"].item() for part, optimizer in made[-1].items()}
     assert steps == {"shared": 3, "personal": 6}
 
@@ -71,7 +71,7 @@ def test_exactly_the_local_steps_are_taken_and_seen(tmp_path):
 
     seen: list[tuple[str, int, list[str]]] = []
     rounds, state = make(tmp_path, observers=[Steps()], federation=FederationArgs(local_steps=4))
-    rounds.local.trainer.train(state, "ann", rounds.local.newcomer)
+    rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
     assert seen == [("ann", step, ["flip", "loss"]) for step in range(4)]
 
 
@@ -79,10 +79,10 @@ def test_a_slow_client_takes_the_steps_it_has_time_for(tmp_path, monkeypatch, ca
     """On a clock on which every step takes a second; the steps it takes are those of a fast one."""
     monkeypatch.setattr("federation.client_training.TimeLimit", partial(TimeLimit, now=map(float, count()).__next__))
     rounds, state = make(tmp_path, federation=FederationArgs(local_steps=12))
-    slow = rounds.local.trainer.train(state, "ann", rounds.local.newcomer, seconds=10.0)
+    slow = rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer, seconds=10.0)
     assert "Client ann, round 1: time for 7 of 12 steps." in capsys.readouterr().out
     rounds, state = make(tmp_path, federation=FederationArgs(local_steps=7))
-    assert same(slow, rounds.local.trainer.train(state, "ann", rounds.local.newcomer))
+    assert same(slow, rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer))
     assert slow.update.contributes
 
 
@@ -93,16 +93,16 @@ def test_data_with_too_few_batches_are_refused(tmp_path):
 
     rounds, state = make(tmp_path, data=Short())
     with pytest.raises(ValueError, match=r"The data of ann must give 3 batches\. Got 2\."):
-        rounds.local.trainer.train(state, "ann", rounds.local.newcomer)
+        rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
 
 
 def test_what_is_not_finite_becomes_a_zero_update(tmp_path, capsys):
     rounds, state = make(tmp_path, data=TinyData(broken=("ann",)))
-    trained = rounds.local.trainer.train(state, "ann", rounds.local.newcomer)
+    trained = rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
     assert not trained.update.delta.any()
     assert not trained.update.contributes
     assert trained.update.metrics["failed"] == 1.0
-    assert trained.personal is rounds.local.newcomer
+    assert trained.personal is rounds.states.newcomer
     assert "Client ann, round 1: training was not finite. Its update is zero." in capsys.readouterr().out
 
 
@@ -113,7 +113,7 @@ def test_a_gradient_that_is_not_finite_becomes_a_zero_update(tmp_path):
             return loss + (self.shared.weight - self.shared.weight).abs().pow(0.5).sum()
 
     rounds, state = make(tmp_path, module=Steep())
-    trained = rounds.local.trainer.train(state, "ann", rounds.local.newcomer)
+    trained = rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
     assert trained.update.metrics["failed"] == 1.0
     assert not trained.update.delta.any()
 
@@ -123,7 +123,7 @@ def test_the_two_gradient_clips_are_separate(tmp_path):
     for clip in (1.0, 1e-12):
         federation = FederationArgs(local_steps=1, personal_gradient_clip=clip)
         rounds, state = make(tmp_path, federation=federation)
-        deltas[clip] = rounds.local.trainer.train(state, "ann", rounds.local.newcomer)
+        deltas[clip] = rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
     assert torch.equal(deltas[1.0].update.delta, deltas[1e-12].update.delta)
     assert not torch.equal(deltas[1.0].personal.personal[0], deltas[1e-12].personal.personal[0])
 
@@ -141,7 +141,7 @@ def test_a_strong_proximal_term_holds_the_shared_adapter(tmp_path, steps, learni
         )
         state.global_adapter = torch.zeros_like(state.global_adapter)
         newcomer = ClientState([torch.zeros(4, 4)])
-        trained = rounds.local.trainer.train(state, "ann", newcomer)
+        trained = rounds.cohort.trainer.train(state, "ann", newcomer)
         norms[mu], personal[mu] = trained.update.delta.norm().item(), trained.personal.personal[0].norm().item()
     assert 0 < norms[1e6] < 0.01 * norms[0.0]
     assert personal[1e6] > 0.5 * personal[0.0]
@@ -152,7 +152,7 @@ def test_mu_zero_is_fedavg(tmp_path):
     for aggregation in ("fedavg", "fedprox"):
         federation = FederationArgs(local_steps=3, aggregation=aggregation)
         rounds, state = make(tmp_path, federation=federation, aggregation=AggregationArgs(proximal_mu=0.0))
-        results.append(rounds.local.trainer.train(state, "ann", rounds.local.newcomer))
+        results.append(rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer))
     assert same(*results)
 
 
@@ -165,7 +165,7 @@ def test_signals_are_scored_on_the_same_batches_in_every_round(tmp_path):
     seen: list[torch.Tensor] = []
     rounds, state = make(tmp_path, module=Watching())
     for index in (0, 1):
-        rounds.local.trainer.train(replace(state, index=index), "ann", rounds.local.newcomer)
+        rounds.cohort.trainer.train(replace(state, index=index), "ann", rounds.states.newcomer)
     assert torch.equal(*seen)
     assert len(seen[0]) == 2
 
@@ -178,6 +178,6 @@ def test_the_gradient_scaler_starts_anew_for_each_client(tmp_path):
     rounds, state = make(tmp_path, fabric=fabric, federation=FederationArgs(local_steps=1))
     scales = []
     for client in ("ann", "bob"):
-        rounds.local.trainer.train(state, client, rounds.local.newcomer)
+        rounds.cohort.trainer.train(state, client, rounds.states.newcomer)
         scales.append(scaler.get_scale())
     assert scales == [2.0**39, 2.0**39]

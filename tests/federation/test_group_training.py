@@ -65,8 +65,8 @@ def make(folder: Path, fabric: Fabric | None = None, **kwargs: object) -> tuple[
 
 def train_both(rounds: FederatedRounds, state: RoundState, group: dict) -> list[tuple[TrainedClient, TrainedClient]]:
     """Train clients at once and each alone."""
-    together = GroupTrainer(rounds.local.trainer).train(state, group)
-    return [(one, rounds.local.trainer.train(state, one.update.client, group[one.update.client])) for one in together]
+    together = GroupTrainer(rounds.cohort.trainer).train(state, group)
+    return [(one, rounds.cohort.trainer.train(state, one.update.client, group[one.update.client])) for one in together]
 
 
 def assert_same(together: TrainedClient, alone: TrainedClient) -> None:
@@ -84,8 +84,8 @@ def test_clients_end_where_they_end_alone(tmp_path, aggregation):
     """In a second round, too, with personal optimizers that have taken different numbers of steps."""
     federation = FederationArgs(local_steps=4, aggregation=aggregation, personal_gradient_clip=0.5)
     rounds, state = make(tmp_path, federation=federation, aggregation=AggregationArgs(proximal_mu=5.0))
-    older = rounds.local.trainer.train(state, "bob", rounds.local.newcomer).personal
-    group = {"ann": rounds.local.newcomer, "bob": older, "cleo": rounds.local.newcomer}
+    older = rounds.cohort.trainer.train(state, "bob", rounds.states.newcomer).personal
+    group = {"ann": rounds.states.newcomer, "bob": older, "cleo": rounds.states.newcomer}
     pairs = train_both(rounds, state, group)
     for pair in pairs:
         assert_same(*pair)
@@ -98,10 +98,10 @@ def test_clients_end_where_they_end_alone(tmp_path, aggregation):
 
 def test_one_that_is_not_finite_leaves_the_others_alone(tmp_path):
     rounds, state = make(tmp_path, data=TinyData(broken=("bob",)))
-    pairs = train_both(rounds, state, dict.fromkeys(("ann", "bob", "cleo"), rounds.local.newcomer))
+    pairs = train_both(rounds, state, dict.fromkeys(("ann", "bob", "cleo"), rounds.states.newcomer))
     assert [one.update.contributes for one, _ in pairs] == [True, False, True]
     assert not pairs[1][0].update.delta.any()
-    assert pairs[1][0].personal is rounds.local.newcomer
+    assert pairs[1][0].personal is rounds.states.newcomer
     for pair in (pairs[0], pairs[2]):
         assert_same(*pair)
 
@@ -109,20 +109,20 @@ def test_one_that_is_not_finite_leaves_the_others_alone(tmp_path):
 def test_a_client_may_have_fewer_steps_left_than_others(tmp_path, monkeypatch):
     """Its batches end, it leaves, the others go on; and with as many steps it would end there alone."""
     rounds, state = make(tmp_path, federation=FederationArgs(local_steps=5))
-    whole, trainer = rounds.local.trainer.batches, rounds.local.trainer
+    whole, trainer = rounds.cohort.trainer.batches, rounds.cohort.trainer
     short = {"bob": 2}
     monkeypatch.setattr(trainer, "batches", lambda state, client: list(whole(state, client))[: short.get(client)])
     with pytest.raises(ValueError, match=r"The data of bob must give 5 batches\. Got 2\."):
-        GroupTrainer(trainer).train(state, dict.fromkeys(("ann", "bob"), rounds.local.newcomer))
+        GroupTrainer(trainer).train(state, dict.fromkeys(("ann", "bob"), rounds.states.newcomer))
 
     group = GroupTrainer(trainer)
-    members = [group._admit(state, client, rounds.local.newcomer) for client in ("ann", "bob", "cleo")]
+    members = [group._admit(state, client, rounds.states.newcomer) for client in ("ann", "bob", "cleo")]
     group._take_steps(state, members)
     assert [len(member.losses) for member in members] == [5, 2, 5]
     for member in members:
         trainer.federation = FederationArgs(local_steps=len(member.losses))
-        ended = group._dismiss(state, member, rounds.local.newcomer, 0.0)
-        assert_same(ended, trainer.train(state, member.client, rounds.local.newcomer))
+        ended = group._dismiss(state, member, rounds.states.newcomer, 0.0)
+        assert_same(ended, trainer.train(state, member.client, rounds.states.newcomer))
 
 
 def test_each_client_has_its_own_scaler(tmp_path):
@@ -130,8 +130,8 @@ def test_each_client_has_its_own_scaler(tmp_path):
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
     fabric = Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
     rounds, state = make(tmp_path, fabric=fabric, federation=FederationArgs(local_steps=2))
-    group = GroupTrainer(rounds.local.trainer)
-    members = [group._admit(state, client, rounds.local.newcomer) for client in ("ann", "bob")]
+    group = GroupTrainer(rounds.cohort.trainer)
+    members = [group._admit(state, client, rounds.states.newcomer) for client in ("ann", "bob")]
     members[1].local.scaler.load_state_dict(members[1].local.scaler.state_dict() | {"scale": 2.0**4})
     group._take_steps(state, members)
     assert [member.local.scaler.get_scale() for member in members] == [2.0**38, 2.0**4]
@@ -145,7 +145,7 @@ def test_everybody_sees_every_step_and_draws_do_not_mix(tmp_path):
 
     seen: list[tuple[str, int, list[str]]] = []
     rounds, state = make(tmp_path, observers=[Steps()], federation=FederationArgs(local_steps=2))
-    GroupTrainer(rounds.local.trainer).train(state, dict.fromkeys(("ann", "bob"), rounds.local.newcomer))
+    GroupTrainer(rounds.cohort.trainer).train(state, dict.fromkeys(("ann", "bob"), rounds.states.newcomer))
     assert seen == [(client, step, ["loss", "total"]) for step in range(2) for client in ("ann", "bob")]
 
 

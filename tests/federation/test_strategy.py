@@ -58,9 +58,9 @@ def test_each_device_computes_on_one_thread():
 def see_dtypes(fabric: Fabric, folder: str) -> set[str]:
     module = TinyModule()
     rounds = tiny_rounds(fabric, folder, module=module)
-    rounds.local.trainer.federation.local_steps = 1
+    rounds.cohort.trainer.federation.local_steps = 1
     state = rounds._new_state()
-    rounds.local.trainer.train(state, "ann", rounds.local.newcomer)
+    rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
     assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
     return {str(dtype) for dtype in module.dtypes}
 

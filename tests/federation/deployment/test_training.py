@@ -65,7 +65,7 @@ def test_a_device_trains_as_a_simulation_does(tmp_path):
     rounds = tiny_rounds(tiny_fabric(), tmp_path / "rounds", data=TinyData(("ann",)), seed=3)
     state = rounds._new_state()
     state.global_adapter = begin.broadcast.adapter
-    simulated = rounds.local.trainer.train(state, "ann", rounds.local.newcomer)
+    simulated = rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
     assert torch.equal(update.delta, simulated.update.delta)
     assert (update.signals, update.num_examples) == (simulated.update.signals, simulated.update.num_examples)
     kept = training.states.before(1)
