@@ -156,19 +156,19 @@ class Backbone(nn.Module):
 
     @torch.no_grad()
     def make_extra_channels(
-        self, reference: Reference, motion: Tensor, posed: Tensor, moved: Tensor | None = None
+        self, reference: Reference, motion: Tensor, posed_rows: Tensor, moved: Tensor | None = None
     ) -> Tensor:
         """Return `Conditions.extra_channels` for arguments of `conditions`; denoising teaches them nothing.
 
-        `posed` holds the positions (n,) of the clips whose motion is known: a mask would make the host wait for it.
+        `posed_rows` holds the positions (n,) of the clips whose motion is known: a mask would make the host wait.
         `moved` is what `move` gave for the same reference and motion, where that is at hand.
         """
         still = reference.latents.unsqueeze(1).expand(-1, motion.shape[1], -1, -1, -1)
         copy, surface = still.clone(), torch.zeros_like(still[:, :, :SURFACE_CHANNELS])
-        if len(posed):
+        if len(posed_rows):
             moved = self.move(reference, motion) if moved is None else moved
-            copy[posed] = self.encode(moved[posed].to(self.vae.dtype)).to(copy)
-            surface[posed] = face_surface(motion[posed], *still.shape[-2:]).to(surface)
+            copy[posed_rows] = self.encode(moved[posed_rows].to(self.vae.dtype)).to(copy)
+            surface[posed_rows] = face_surface(motion[posed_rows], *still.shape[-2:]).to(surface)
         return torch.cat([still, copy, surface], dim=2)
 
     def predict(self, z_t: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
@@ -187,7 +187,7 @@ class Backbone(nn.Module):
         a_t, s_t = noise_levels(self.scheduler, timestep, z_t)
         if self.spread is None:
             return velocity_of(self.scheduler, predicted, z_t, a_t, s_t)
-        spread = self.spread(conditions.posed).to(z_t)
+        spread = self.spread(conditions.has_motion).to(z_t)
         expected, deviation = expect_copy(z_t, conditions.copy, a_t, s_t, spread)
         return expected + deviation * predicted
 

@@ -20,9 +20,9 @@ class CopySpread(ModelMixin, ConfigMixin):
         self.register_buffer("still", torch.ones(channels, side, side))
         self.register_buffer("moved", torch.ones(channels, side, side))
 
-    def forward(self, posed: Tensor) -> Tensor:
-        """Return the standard deviation (batch, 1, C, h, w), for `posed` (batch,) 1 where the reference is moved."""
-        return (self.still + (self.moved - self.still) * posed.view(-1, 1, 1, 1)).unsqueeze(1)
+    def forward(self, has_motion: Tensor) -> Tensor:
+        """Return the standard deviation (batch, 1, C, h, w); `has_motion` (batch,) is 1 where references are moved."""
+        return (self.still + (self.moved - self.still) * has_motion.view(-1, 1, 1, 1)).unsqueeze(1)
 
 
 def expect_copy(z_t: Tensor, copy: Tensor, a_t: Tensor, s_t: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:

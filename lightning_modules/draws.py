@@ -15,7 +15,7 @@ IDENTITY_LOSS_BELOW = 400
 MOTION_SHOWN = 0.9
 """Probability that a clip's motion is shown. Nearly everyone who generates has one, recorded or drawn. The gradients of
 clips without are four to five times as long: hidden half of the time, they were what the adapters learned from."""
-POSITIONS = ("posed", "visible")
+POSITIONS = ("posed_rows", "visible_rows")
 """What names clips by their positions in the batch, (n,)."""
 
 
@@ -23,16 +23,19 @@ def with_draws(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a batch of `datamodules.clients`, on the CPU, with one step's draws from torch's seeded generator.
 
     These are `timestep` (batch,), `eps`, shaped like the latents, and `shown` (batch,): the motion is hidden now and
-    then, so that one adapter serves both ways of generating. What follows is there, too: the positions of the clips
-    that are `posed`, their motion being shown, and of those that are `visible`, their noise being low enough to show a
-    face. A host that asked a GPU for these would wait for it in every step.
+    then, so that one adapter serves both ways of generating. What follows is there, too, as positions of clips in the
+    batch: `posed_rows`, whose motion is shown, and `visible_rows`, whose noise is low enough to show a face. A host
+    that asked a GPU for these would wait for it in every step.
     """
     clean = batch["latents"]
     timestep = draw_timesteps(len(clean), clean.device)
     eps = torch.randn_like(clean)
     shown = batch["has_motion"] * (torch.rand(len(clean), device=clean.device) < MOTION_SHOWN).to(clean)
-    posed, visible = shown.nonzero().flatten(), (timestep < IDENTITY_LOSS_BELOW).nonzero().flatten()
-    return batch | {"timestep": timestep, "eps": eps, "shown": shown, "posed": posed, "visible": visible}
+    rows = {
+        "posed_rows": shown.nonzero().flatten(),
+        "visible_rows": (timestep < IDENTITY_LOSS_BELOW).nonzero().flatten(),
+    }
+    return batch | {"timestep": timestep, "eps": eps, "shown": shown} | rows
 
 
 def join_batches(batches: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

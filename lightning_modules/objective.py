@@ -28,9 +28,9 @@ class Objective:
         batch = join_batches(batches) if len(batches) > 1 else batches[0]
         noisy = add_noise(self.backbone.scheduler, batch["latents"], batch["eps"], batch["timestep"])
         reference = Reference.of_batch(batch)
-        extra_channels = self.backbone.make_extra_channels(reference, batch["motion"], batch["posed"])
+        extra_channels = self.backbone.make_extra_channels(reference, batch["motion"], batch["posed_rows"])
         velocity = self.predict(noisy, batch, batch["shown"], extra_channels)
-        clips, visible = ([len(one[name]) for one in batches] for name in ("latents", "visible"))
+        clips, visible = ([len(one[name]) for one in batches] for name in ("latents", "visible_rows"))
         terms = {
             "denoising": _each(denoising_loss, clips, *noisy.regress(velocity)),
             "tdc": _each(temporal_consistency_loss, clips, noisy.noise_from(velocity), noisy.eps),
@@ -65,7 +65,8 @@ class Objective:
         nothing = velocity.new_zeros(())
         if not self.weights["identity"] or not sum(visible):
             return [nothing] * len(visible)
-        middle, rows = velocity.shape[1] // 2, batch["visible"]
+        middle = velocity.shape[1] // 2
+        rows = batch["visible_rows"]
         faces = self.backbone.embed(self.backbone.decode(noisy.clean_from(velocity)[rows, middle]))
         terms = _each(identity_loss, visible, faces, batch["identity"][rows])
         return [term if count else nothing for term, count in zip(terms, visible, strict=True)]

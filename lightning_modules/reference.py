@@ -37,7 +37,7 @@ class Conditions:
     """Tokens of identity, sound and head motion for cross-attention, each with one row per frame (rows, 1, n, dim)."""
     extra_channels: Tensor
     """Channels next to the latents (batch, frames, 2 C + 3, h, w): the reference, the reference moved, the surface."""
-    posed: Tensor
+    has_motion: Tensor
     """1 where the head motion is known, so that the reference could be moved, (batch,)."""
 
     @property

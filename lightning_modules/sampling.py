@@ -139,10 +139,10 @@ def _prepare_group(
     like, count, first = reference.latents, len(group.rows), group.rows[0].start
     has_motion = like.new_full((1,), float(motion is not None))
     moves = mel.new_zeros(len(mel), MOTION_CHANNELS) if motion is None else motion
-    posed = torch.arange(int(motion is not None), device=like.device)
+    posed_rows = torch.arange(int(motion is not None), device=like.device)
     shown = moves[None, first : group.end].to(at_least_float32(like))
     frames = None if motion is None else backbone.move(reference, shown)
-    extra_channels = backbone.make_extra_channels(reference, shown, posed, frames)
+    extra_channels = backbone.make_extra_channels(reference, shown, posed_rows, frames)
     cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (mel, moves)]
     parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
     windows = torch.stack([extra_channels[0, rows.start - first : rows.stop - first] for rows in group.rows])

@@ -15,7 +15,7 @@ from benchmarks.synthetic import Size, SyntheticClients, draw_batch
 from federation.args import FederationArgs
 from federation.local_optimizer import LocalOptimizer
 from lightning_modules.args import MemoryArgs
-from lightning_modules.draws import with_draws
+from lightning_modules.draws import POSITIONS, with_draws
 from lightning_modules.talking_head import TalkingHead
 
 FROZEN = {torch.float16: "16", torch.bfloat16: "bf16", torch.float32: "32"}
@@ -26,9 +26,9 @@ def draw_step(size: Size, everything: bool) -> dict[str, Tensor]:
     """Return one clip with its draws: those that ask the most of the parts beside the denoiser, or the least."""
     batch = with_draws(draw_batch(size.build_backbone("meta"), 1, size.frames))
     if not everything:
-        return batch | {"shown": torch.zeros(1)} | dict.fromkeys(("posed", "visible"), torch.zeros(0, dtype=torch.long))
+        return batch | {"shown": torch.zeros(1)} | dict.fromkeys(POSITIONS, torch.zeros(0, dtype=torch.long))
     first = torch.zeros(1, dtype=torch.long)
-    return batch | {"timestep": first + 100, "shown": torch.ones(1), "posed": first, "visible": first}
+    return batch | {"timestep": first + 100, "shown": torch.ones(1)} | dict.fromkeys(POSITIONS, first)
 
 
 def make_step(

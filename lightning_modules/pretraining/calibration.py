@@ -35,12 +35,12 @@ def expect_copies(backbone: Backbone, batches: Iterable[dict[str, Tensor]]) -> N
     of_still, of_moved = [], []
     for batch in batches:
         batch = {name: part.to(backbone.device) for name, part in batch.items()}
-        posed = batch["has_motion"].nonzero().flatten()
-        extra_channels = backbone.make_extra_channels(Reference.of_batch(batch), batch["motion"], posed)
+        posed_rows = batch["has_motion"].nonzero().flatten()
+        extra_channels = backbone.make_extra_channels(Reference.of_batch(batch), batch["motion"], posed_rows)
         copies = extra_channels[:, :, : 2 * batch["latents"].shape[2]].unflatten(2, (2, -1))
         errors = (copies - batch["latents"].unsqueeze(2)).square().mean(dim=1)
         of_still.append(errors[:, 0])
-        of_moved.append(errors[posed, 1])
+        of_moved.append(errors[posed_rows, 1])
     still, moved = torch.cat(of_still), torch.cat(of_moved)
     channels, side = still.shape[1:3]
     backbone.spread = CopySpread(channels, side).to(backbone.device)

@@ -14,16 +14,16 @@ def make_batch(clips: int, has_motion: float = 1.0) -> dict[str, torch.Tensor]:
 def test_positions_follow_from_the_draws():
     batch = with_draws(make_batch(200))
     assert batch["eps"].shape == batch["latents"].shape
-    assert batch["shown"][batch["posed"]].all()
-    assert 150 < len(batch["posed"]) == batch["shown"].sum() < 200, "the motion is hidden now and then"
-    assert (batch["timestep"][batch["visible"]] < IDENTITY_LOSS_BELOW).all()
-    assert len(batch["visible"]) == (batch["timestep"] < IDENTITY_LOSS_BELOW).sum() > 0
+    assert batch["shown"][batch["posed_rows"]].all()
+    assert 150 < len(batch["posed_rows"]) == batch["shown"].sum() < 200, "the motion is hidden now and then"
+    assert (batch["timestep"][batch["visible_rows"]] < IDENTITY_LOSS_BELOW).all()
+    assert len(batch["visible_rows"]) == (batch["timestep"] < IDENTITY_LOSS_BELOW).sum() > 0
 
 
 def test_motion_that_nobody_knows_is_never_shown():
     batch = with_draws(make_batch(20, has_motion=0.0))
     assert not batch["shown"].any()
-    assert len(batch["posed"]) == 0
+    assert len(batch["posed_rows"]) == 0
 
 
 def test_draws_follow_from_the_seed():
@@ -39,5 +39,5 @@ def test_joined_batches_keep_their_positions():
     batches = [with_draws(make_batch(clips)) for clips in (30, 10, 20)]
     joint = join_batches(batches)
     assert torch.equal(joint["latents"], torch.cat([batch["latents"] for batch in batches]))
-    for name, chosen in (("posed", joint["shown"] > 0), ("visible", joint["timestep"] < IDENTITY_LOSS_BELOW)):
+    for name, chosen in (("posed_rows", joint["shown"] > 0), ("visible_rows", joint["timestep"] < IDENTITY_LOSS_BELOW)):
         assert joint[name].tolist() == chosen.nonzero().flatten().tolist()

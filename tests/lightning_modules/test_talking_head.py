@@ -70,7 +70,7 @@ def test_the_shared_adapter_starts_where_another_ended(tiny_base, tmp_path):
 def test_a_step_never_asks_the_device_for_a_number(tiny_configs):
     """On the meta device, which has none to give: whatever would make a host wait for a GPU raises here."""
     head = Size(tiny_configs, pixels=64, frames=4).build_head("meta")
-    everything = {"posed": torch.tensor([0]), "visible": torch.tensor([0])}
+    everything = {"posed_rows": torch.tensor([0]), "visible_rows": torch.tensor([0])}
     batches = [make_batch(head, clips) | everything for clips in (2, 1)]
     batches = [{name: part.to("meta") for name, part in batch.items()} for batch in batches]
     vectors = {
@@ -84,7 +84,7 @@ def test_a_step_never_asks_the_device_for_a_number(tiny_configs):
         torch.autograd.backward([loss["total"] for loss in head.client_losses(batches)])
     assert all(vector.grad is not None for own in vectors.values() for vector in own)
     with pytest.raises(RuntimeError, match="meta"):
-        head.training_step(batches[0] | {"posed": batches[0]["has_motion"].nonzero().flatten()}, 0)
+        head.training_step(batches[0] | {"posed_rows": batches[0]["has_motion"].nonzero().flatten()}, 0)
 
 
 @pytest.mark.gpu
