@@ -155,18 +155,18 @@ def film(
     from lightning_modules.denoised import decode_stream
     from lightning_modules.sampling import stream_denoised
 
-    mel = hearing(backbone.speech)(driving.waveform, driving.frames)
-    bar = {"desc": f"{len(mel)} frames", "unit": "frame", "unit_scale": 1 / options.steps, "bar_format": BAR}
-    with tqdm(total=len(mel) * options.steps, **bar) as progress:
-        denoised = stream_denoised(backbone, portrait, mel, options, motion=driving.motion, progress=progress.update)
+    sound = hearing(backbone.speech)(driving.waveform, driving.frames)
+    bar = {"desc": f"{len(sound)} frames", "unit": "frame", "unit_scale": 1 / options.steps, "bar_format": BAR}
+    with tqdm(total=len(sound) * options.steps, **bar) as progress:
+        denoised = stream_denoised(backbone, portrait, sound, options, motion=driving.motion, progress=progress.update)
         # Threads of torch that share a CPU wait for each other: two frames where one thread makes three.
         stage = iter if backbone.device.type == "cpu" else prefetch
         with closing(stage(decode_stream(backbone, stage(denoised)))) as pieces:
             write_video(
                 output,
-                playback.show(chain.from_iterable(pieces), len(mel)),
+                playback.show(chain.from_iterable(pieces), len(sound)),
                 fps=playback.fps,
-                waveform=driving.waveform[: playback.samples(len(mel))],
+                waveform=driving.waveform[: playback.samples(len(sound))],
                 crf=10 if (playback.size or backbone.shape.size) <= SMALL_PICTURE else 18,
             )
 

@@ -84,11 +84,11 @@ def generate_all(
 ) -> dict[str, Tensor]:
     """Return a clip's frames by kind, uint8 (frames, 3, height, width), each of the same length."""
     recorded = clip.frames[:frames]
-    mel = hearing(run.module.backbone.speech)(clip.waveform, len(clip.frames))[:frames]
+    sound = hearing(run.module.backbone.speech)(clip.waveform, len(clip.frames))[:frames]
     adapters = {BASE: None, SHARED: run.folder / "global", OWN: run.folder / "clients" / person}
     noise = torch.randint(256, recorded.shape, generator=torch.Generator().manual_seed(options.seed)).to(torch.uint8)
     generated = {
-        name: animate(load_personalised(run.module.hparams.base, folder), portrait, mel, options)
+        name: animate(load_personalised(run.module.hparams.base, folder), portrait, sound, options)
         for name, folder in adapters.items()
     }
     return {NOISE: noise, STATIC: portrait.expand_as(recorded), **generated, RECORDED: recorded}

@@ -50,7 +50,7 @@ class Speaker:
 class GeneratingModule(Protocol):
     """A module that makes a portrait speak."""
 
-    def generate(self, portrait: Tensor, mel: Tensor, *, motion: Tensor | None, steps: int, seed: int) -> Tensor:
+    def generate(self, portrait: Tensor, sound: Tensor, *, motion: Tensor | None, steps: int, seed: int) -> Tensor:
         """Return RGB frames, uint8 (frames, 3, height, width)."""
 
 

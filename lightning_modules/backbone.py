@@ -128,7 +128,7 @@ class Backbone(nn.Module):
     def conditions(
         self,
         reference: Reference,
-        mel: Tensor,
+        sound: Tensor,
         motion: Tensor,
         has_motion: Tensor,
         extra_channels: Tensor | None = None,
@@ -137,15 +137,16 @@ class Backbone(nn.Module):
 
         Args:
             reference: Whom to draw.
-            mel: Log-mel windows, (batch, frames, 20, 80), or what `speech` hears.
+            sound: (batch, frames, steps, features): log-mel windows (batch, frames, 20, 80), or what the base's speech
+                model returns.
             motion: Head motion, (batch, frames, 6); ignored where `has_motion` is 0.
             has_motion: 1 where the motion is known, (batch,).
             extra_channels: What `make_extra_channels` gave for the same reference and motion, where that is at hand.
         """
-        frames = mel.shape[1]
+        frames = sound.shape[1]
         who = self.identity(reference.identity).unsqueeze(1).expand(-1, frames, -1, -1)
         moves = self.motion(motion) * has_motion.view(-1, 1, 1, 1).to(motion)
-        streams = [tokens.flatten(0, 1).unsqueeze(1) for tokens in (who, self.audio(mel), moves)]
+        streams = [tokens.flatten(0, 1).unsqueeze(1) for tokens in (who, self.audio(sound), moves)]
         if extra_channels is None:
             extra_channels = self.make_extra_channels(reference, motion, has_motion.nonzero().flatten())
         return Conditions(streams, extra_channels, has_motion)

@@ -53,13 +53,13 @@ class AudioTokens(ModelMixin, ConfigMixin):
         self.norm = nn.LayerNorm(token_dim)
         self.position = nn.Parameter(0.02 * torch.randn(num_tokens, token_dim))
 
-    def forward(self, mel: Tensor) -> Tensor:
+    def forward(self, sound: Tensor) -> Tensor:
         """Turn windows of sound (batch, frames, steps, features) into tokens (batch, frames, 5, dim).
 
         They are log-mel windows, 20 x 80 and about [-1, 1], or those of a `speech.SpeechEncoder`.
         """
-        tokens = self.layers(mel.flatten(0, 1).transpose(1, 2)).transpose(1, 2)
-        return (self.norm(tokens) + self.position).unflatten(0, mel.shape[:2])
+        tokens = self.layers(sound.flatten(0, 1).transpose(1, 2)).transpose(1, 2)
+        return (self.norm(tokens) + self.position).unflatten(0, sound.shape[:2])
 
 
 class IdentityTokens(ModelMixin, ConfigMixin):

@@ -61,10 +61,10 @@ class GroupInputs:
 
 
 def animate(
-    backbone: Backbone, portrait: Tensor, mel: Tensor, options: SamplingOptions, *, motion: Tensor | None = None
+    backbone: Backbone, portrait: Tensor, sound: Tensor, options: SamplingOptions, *, motion: Tensor | None = None
 ) -> Tensor:
     """Make a portrait speak: RGB frames, uint8 (frames, 3, height, width); arguments are those of `stream_denoised`."""
-    denoised = stream_denoised(backbone, portrait, mel, options, motion=motion)
+    denoised = stream_denoised(backbone, portrait, sound, options, motion=motion)
     return torch.cat(list(decode_stream(backbone, denoised)))
 
 
@@ -72,7 +72,7 @@ def animate(
 def stream_denoised(
     backbone: Backbone,
     portrait: Tensor,
-    mel: Tensor,
+    sound: Tensor,
     options: SamplingOptions,
     *,
     motion: Tensor | None = None,
@@ -81,12 +81,13 @@ def stream_denoised(
     """Denoise a clip of any length, in order of time, with DDIM (Song et al., arXiv 2010.02502; eta = 0).
 
     Each window sees the reference, so nothing accumulates over time. What is held at once does not grow with the clip,
-    but for `mel` and `motion`.
+    but for `sound` and `motion`.
 
     Args:
         backbone: The model, with whatever adapters it carries.
         portrait: One RGB frame, uint8 (3, height, width) at the base model's size.
-        mel: Log-mel windows, one per frame to make, (frames, 20, 80).
+        sound: (frames, steps, features), one window for each frame to make: log-mel windows (frames, 20, 80), or what
+            the base's speech model returns.
         options: Steps, start noise, guidance and windows.
         motion: Head motion (frames, 6), or None to leave it to the model.
         progress: Called after each step of a group of windows with the number of frames that have taken it.
@@ -96,8 +97,8 @@ def stream_denoised(
     """
     times = sampling_times(backbone.scheduler, options.steps)
     reference = backbone.look_at(portrait)
-    groups = group_windows(len(mel), backbone.shape.window, options.overlap, options.batch)
-    prepared = (_prepare_group(backbone, reference, mel, motion, group) for group in groups)
+    groups = group_windows(len(sound), backbone.shape.window, options.overlap, options.batch)
+    prepared = (_prepare_group(backbone, reference, sound, motion, group) for group in groups)
     temperature = options.temperature_for(backbone)
     latents = (temperature * piece for piece in draw_noise(groups, reference.latents, options.seed))
     last, *for_each_step = tee(prepared, len(times) + 1)
@@ -130,7 +131,7 @@ def _count(pieces: Iterator[Tensor], progress: Callable[[int], object]) -> Itera
 
 
 def _prepare_group(
-    backbone: Backbone, reference: Reference, mel: Tensor, motion: Tensor | None, group: Group
+    backbone: Backbone, reference: Reference, sound: Tensor, motion: Tensor | None, group: Group
 ) -> GroupInputs:
     """Return what the denoiser is given of some windows of a clip.
 
@@ -138,12 +139,12 @@ def _prepare_group(
     """
     like, count, first = reference.latents, len(group.rows), group.rows[0].start
     has_motion = like.new_full((1,), float(motion is not None))
-    moves = mel.new_zeros(len(mel), MOTION_CHANNELS) if motion is None else motion
+    moves = sound.new_zeros(len(sound), MOTION_CHANNELS) if motion is None else motion
     posed_rows = torch.arange(int(motion is not None), device=like.device)
     shown = moves[None, first : group.end].to(at_least_float32(like))
     frames = None if motion is None else backbone.move(reference, shown)
     extra_channels = backbone.make_extra_channels(reference, shown, posed_rows, frames)
-    cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (mel, moves)]
+    cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (sound, moves)]
     parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
     windows = torch.stack([extra_channels[0, rows.start - first : rows.stop - first] for rows in group.rows])
     conditions = backbone.conditions(Reference(*parts), *cut, has_motion.expand(count), windows)

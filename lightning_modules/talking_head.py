@@ -181,11 +181,11 @@ class TalkingHead(LightningModule):
         return self.backbone.encode_clip(clip)
 
     def generate(
-        self, portrait: Tensor, mel: Tensor, *, motion: Tensor | None = None, steps: int = 10, seed: int = 0
+        self, portrait: Tensor, sound: Tensor, *, motion: Tensor | None = None, steps: int = 10, seed: int = 0
     ) -> Tensor:
         """Make a portrait speak with the adapters as they are; see `animate`."""
         options = SamplingOptions(steps, seed, batch=self.hparams.memory.windows)
-        return animate(self.backbone, portrait, mel, options, motion=motion)
+        return animate(self.backbone, portrait, sound, options, motion=motion)
 
     def export_adapter(self, name: Literal["shared", "identity"], folder: str | Path, **notes: object) -> None:
         """Write an adapter in peft format, with `adapter.json` naming the base it belongs to."""

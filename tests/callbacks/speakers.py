@@ -27,9 +27,9 @@ class TinySpeaker(nn.Module):
         self.asked.append((timestep.clone(), eps.clone()))
         return (batch["latents"].mean() - self.shared - self.personal).abs().mean() + 1
 
-    def generate(self, portrait: Tensor, mel: Tensor, *, motion: Tensor | None, steps: int, seed: int) -> Tensor:
+    def generate(self, portrait: Tensor, sound: Tensor, *, motion: Tensor | None, steps: int, seed: int) -> Tensor:
         shift = int(self.personal.item()) + (0 if motion is None else 100)
-        return (portrait + shift).expand(len(mel), -1, -1, -1).to(torch.uint8)
+        return (portrait + shift).expand(len(sound), -1, -1, -1).to(torch.uint8)
 
 
 @dataclass
