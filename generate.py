@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt, restricted_number_type
 
 from commandline import DenoisingSteps, Seed, run_command
-from lightning_modules.args import MemoryArgs, Precision
+from lightning_modules.args import DEFAULT_MEMORY, MemoryArgs, Precision
 from memory_advice import GENERATION, advise, advised
 
 if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
@@ -38,8 +38,6 @@ ALIASES = {
 }
 
 GuidanceScale = restricted_number_type("GuidanceScale", float, [(">=", 0), ("<", float("inf"))])
-
-EVERYTHING_AT_HAND = MemoryArgs()
 
 SMALL_PICTURE = 256
 """Up to this many pixels a side, H.264 needs more bits per pixel to look the same."""
@@ -65,7 +63,7 @@ def generate(
     device: str = "auto",
     compile: bool = False,
     precision: Precision = "32",
-    memory: MemoryArgs = EVERYTHING_AT_HAND,
+    memory: MemoryArgs = DEFAULT_MEMORY,
 ) -> None:
     """Make a portrait speak.
 
@@ -98,7 +96,7 @@ def generate(
     from datamodules.driving import read_driving
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
-    from lightning_modules.efficiency.memory import place
+    from lightning_modules.efficiency.memory import move_to_device
     from lightning_modules.natural_motion import choose_motion, demand_known_motion
     from lightning_modules.personalised import load_personalised
     from lightning_modules.sampling import SamplingOptions
@@ -113,7 +111,7 @@ def generate(
     settings = {"precision": precision, "device": device}
     settings |= {f"memory.{name}": value for name, value in vars(memory).items()}
     with advised(lambda _: advise(GENERATION, settings, on_gpu=chosen.type == "cuda")):
-        backbone = place(load_personalised(base, adapter), chosen, precision, memory)
+        backbone = move_to_device(load_personalised(base, adapter), chosen, precision, memory)
         portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
         Path(output).parent.mkdir(parents=True, exist_ok=True)
         if driving.motion is None:
@@ -123,11 +121,11 @@ def generate(
         if compile:
             backbone.unet.compile()
         options = SamplingOptions(steps, seed, temperature, guidance_scale, batch=memory.windows)
-        film(backbone, portrait, driving, playback, output, options)
+        write_talking_video(backbone, portrait, driving, playback, output, options)
     print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")
 
 
-def film(
+def write_talking_video(
     backbone: "Backbone",
     portrait: "Tensor",
     driving: "Driving",

@@ -29,7 +29,7 @@ from datamodules.clips import FPS, SAMPLE_RATE
 from datamodules.driving import Driving
 from datamodules.playback import Playback
 from datamodules.video import write_video
-from generate import film
+from generate import write_talking_video
 from lightning_modules.backbone import Backbone
 from lightning_modules.denoised import decode_stream
 from lightning_modules.natural_motion import choose_motion
@@ -115,7 +115,7 @@ def make(how: How, backbone: Backbone, steps: int, seconds: int, output: Path) -
     waveform = 0.1 * torch.randn(seconds * SAMPLE_RATE, generator=generator)
     driving = Driving(waveform, choose_motion(backbone, portrait, seconds * FPS, "auto", seed=0))
     if how != "stage by stage":
-        film(backbone, portrait, driving, Playback(), output, SamplingOptions(steps))
+        write_talking_video(backbone, portrait, driving, Playback(), output, SamplingOptions(steps))
         return
     mel = log_mel_windows(waveform, driving.frames)
     denoised = list(stream_denoised(backbone, portrait, mel, SamplingOptions(steps), motion=driving.motion))

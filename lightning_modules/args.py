@@ -31,6 +31,10 @@ class MemoryArgs:
             raise ValueError(f"`memory.windows` must be at least 1. Got {self.windows}.")
 
 
+DEFAULT_MEMORY = MemoryArgs()
+"""Saves nothing: all weights are at hand, as they are."""
+
+
 @dataclass
 class Steps:
     """Optimizer steps of each part; no steps leave it as it is."""

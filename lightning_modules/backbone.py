@@ -119,7 +119,7 @@ class Backbone(nn.Module):
         }
 
     @torch.no_grad()
-    def look_at(self, portrait: Tensor) -> Reference:
+    def encode_reference(self, portrait: Tensor) -> Reference:
         """Return what is known of a portrait, RGB uint8 (3, H, W), as a batch of one."""
         frame = portrait.to(self.device, self.vae.dtype) / 127.5 - 1
         motion = at_least_float32(self.pose(frame[None]))

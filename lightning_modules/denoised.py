@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.backbone import Backbone
-from lightning_modules.details import MovedReference, give_back
+from lightning_modules.details import MovedReference, restore_details
 
 DECODED = 32
 """Frames that are handed on at once at most, and fewer of large ones (`backbone.PIXELS_AT_ONCE`)."""
@@ -41,5 +41,5 @@ def decode_stream(backbone: Backbone, denoised: Iterable[Denoised]) -> Iterator[
     for piece in chain.from_iterable(some.split(most) for some in denoised):
         frames = backbone.decode(piece.latents)
         if piece.moved is not None:
-            frames = give_back(backbone, frames, piece.moved)
+            frames = restore_details(backbone, frames, piece.moved)
         yield ((frames.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()

@@ -30,7 +30,7 @@ class MovedReference:
 
 
 @torch.no_grad()
-def give_back(backbone: Backbone, frames: Tensor, moved: MovedReference) -> Tensor:
+def restore_details(backbone: Backbone, frames: Tensor, moved: MovedReference) -> Tensor:
     """Return decoded frames (n, 3, H, W), about [-1, 1], with what the autoencoder lost of the moved reference.
 
     A frame that the denoiser made has lost the same edges and small patterns, as it went through the same decoder. They

@@ -96,7 +96,7 @@ def stream_denoised(
         The clip's frames, some at a time.
     """
     times = sampling_times(backbone.scheduler, options.steps)
-    reference = backbone.look_at(portrait)
+    reference = backbone.encode_reference(portrait)
     groups = group_windows(len(sound), backbone.shape.window, options.overlap, options.batch)
     prepared = (_prepare_group(backbone, reference, sound, motion, group) for group in groups)
     temperature = options.temperature_for(backbone)
@@ -154,11 +154,16 @@ def _prepare_group(
 
 
 def _predict(backbone: Backbone, timestep: int, scale: float, z_t: Tensor, conditions: Conditions) -> Tensor:
-    """Return the prediction for some windows (windows, frames, C, h, w), guided by the sound where `scale` is not 1."""
+    """Return the prediction for some windows (windows, frames, C, h, w).
+
+    Where `scale` is not 1, by classifier-free guidance (Ho & Salimans, arXiv 2207.12598, eq. 6): away from what is
+    predicted without the sound.
+    """
     times = torch.full((len(z_t),), timestep, device=z_t.device)
     predicted = backbone.predict(z_t, times, conditions)
     if scale == 1.0:
         return predicted
     who, sound, moves = conditions.streams
-    deaf = backbone.predict(z_t, times, replace(conditions, streams=[who, torch.zeros_like(sound), moves]))
-    return deaf + scale * (predicted - deaf)
+    without_sound = replace(conditions, streams=[who, torch.zeros_like(sound), moves])
+    unconditional = backbone.predict(z_t, times, without_sound)
+    return unconditional + scale * (predicted - unconditional)

@@ -14,7 +14,7 @@ from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 
 from lightning_modules import adapters
-from lightning_modules.args import MemoryArgs, Precision
+from lightning_modules.args import DEFAULT_MEMORY, MemoryArgs, Precision
 from lightning_modules.backbone import Backbone, ClipLike
 from lightning_modules.base_folder import load_base
 from lightning_modules.draws import with_draws
@@ -27,7 +27,6 @@ from lightning_modules.trained_parts import Lora, add_parts
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 CONVOLUTIONS = ("conv1", "conv2", "conv_in", "conv_out")
-NOTHING_SAVED = MemoryArgs()
 
 
 class TalkingHead(LightningModule):
@@ -72,7 +71,7 @@ class TalkingHead(LightningModule):
         trainable: Literal["adapter", "backbone"] = "adapter",
         frozen_dtype: Precision = "32",
         gradient_checkpointing: bool = False,
-        memory: MemoryArgs = NOTHING_SAVED,
+        memory: MemoryArgs = DEFAULT_MEMORY,
     ) -> None:
         super().__init__()
         if (least := min(shared_learning_rate, identity_learning_rate)) < 0:

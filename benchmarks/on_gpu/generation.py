@@ -12,7 +12,7 @@ from benchmarks.synthetic import Size
 from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone
 from lightning_modules.denoised import decode_stream
-from lightning_modules.efficiency.memory import place
+from lightning_modules.efficiency.memory import move_to_device
 from lightning_modules.sampling import SamplingOptions, stream_denoised
 
 STEPS = 4
@@ -42,7 +42,7 @@ def measure_generation(
     name = f"generation, {size.pixels}x{size.pixels}, {STEPS} steps, {'TAESD' if tiny_decoder else 'KL VAE'}"
     flops = count_generation(size, STEPS, tiny_decoder) / size.frames
     frames = CLIP_WINDOWS * size.frames
-    backbone = place(size.build_backbone(device, tiny_decoder), device, PRECISIONS[dtype], MemoryArgs())
+    backbone = move_to_device(size.build_backbone(device, tiny_decoder), device, PRECISIONS[dtype], MemoryArgs())
     seconds = time_of(make_generation(backbone, frames), device, 3)
     return [
         Bar.at_least(f"{name}: share of the matmul rate", frames * flops / seconds / matmul, 0.35),
@@ -53,7 +53,7 @@ def measure_generation(
 
 def measure_least_memory(size: Size, device: torch.device, dtype: torch.dtype) -> list[Bar]:
     """Measure the peak memory of generating one window with the thriftiest settings of `generate.py`."""
-    backbone = place(size.build_backbone(device), device, PRECISIONS[dtype], LEAST)
+    backbone = move_to_device(size.build_backbone(device), device, PRECISIONS[dtype], LEAST)
     generate = make_generation(backbone, size.frames)
     seconds, memory = time_of(generate, device, 1), peak_memory(generate, device)
     name = "low-memory generation, one window, denoiser in 8 bit"

@@ -56,7 +56,7 @@ def save_memory(backbone: Backbone, args: MemoryArgs) -> list[StoredWeights]:
     return stored
 
 
-def place(backbone: Backbone, device: torch.device, precision: Precision, args: MemoryArgs) -> Backbone:
+def move_to_device(backbone: Backbone, device: torch.device, precision: Precision, args: MemoryArgs) -> Backbone:
     """Bring a backbone that is to speak onto its device, weights stored as they were asked for.
 
     Raises:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules.base_folder import load_base
-from lightning_modules.details import MovedReference, give_back
+from lightning_modules.details import MovedReference, restore_details
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +21,19 @@ def moved(backbone):
 def test_a_frame_that_is_the_moved_reference_gets_all_of_it_back(backbone, moved):
     rebuilt = backbone.decode(moved.latents)
     assert (moved.frames - rebuilt).abs().mean() > 0.05  # the tiny autoencoder is untrained and loses much
-    torch.testing.assert_close(give_back(backbone, rebuilt, moved), moved.frames)
+    torch.testing.assert_close(restore_details(backbone, rebuilt, moved), moved.frames)
 
 
 def test_what_shows_something_else_stays_as_it_is(backbone, moved):
     frames = backbone.decode(moved.latents)
     frames[..., 20:40, 20:40] += 1.0
-    given = give_back(backbone, frames, moved)
+    given = restore_details(backbone, frames, moved)
     assert torch.equal(given[..., 21:39, 21:39], frames[..., 21:39, 21:39])
     assert not torch.equal(given[..., :18, :18], frames[..., :18, :18])
 
 
 def test_some_frames_get_the_details_of_their_own(backbone, moved):
     frames = backbone.decode(moved.latents)
-    whole, last = give_back(backbone, frames, moved), slice(4, None)
-    torch.testing.assert_close(give_back(backbone, frames[last], moved.cut(last)), whole[last])
-    assert not torch.allclose(give_back(backbone, frames[last], moved.cut(slice(2))), whole[last])
+    whole, last = restore_details(backbone, frames, moved), slice(4, None)
+    torch.testing.assert_close(restore_details(backbone, frames[last], moved.cut(last)), whole[last])
+    assert not torch.allclose(restore_details(backbone, frames[last], moved.cut(slice(2))), whole[last])

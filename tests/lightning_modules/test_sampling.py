@@ -95,7 +95,7 @@ def test_frames_come_with_the_reference_moved_onto_their_own_motion(tiny_base):
     mel, motion = torch.randn(30, 20, 80), 0.2 * torch.randn(30, 6)
     pieces = list(stream_denoised(backbone, portrait, mel, SamplingOptions(steps=1, batch=2), motion=motion))
     assert len(pieces) > 2
-    moved = backbone.move(backbone.look_at(portrait), motion[None])[0]
+    moved = backbone.move(backbone.encode_reference(portrait), motion[None])[0]
     torch.testing.assert_close(torch.cat([piece.moved.frames for piece in pieces]), moved)
     torch.testing.assert_close(torch.cat([piece.moved.latents for piece in pieces]), backbone.encode(moved))
 

@@ -7,7 +7,7 @@ import torch
 
 from lightning_modules.args import MemoryArgs
 from lightning_modules.base_folder import load_base
-from lightning_modules.efficiency.memory import place
+from lightning_modules.efficiency.memory import move_to_device
 from lightning_modules.mover import HeadMover
 from lightning_modules.sampling import SamplingOptions, stream_denoised
 from lightning_modules.talking_head import TalkingHead
@@ -86,7 +86,7 @@ def test_a_portrait_speaks_alike_from_wherever_its_weights_are(tiny_base):
     portrait, mel = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8), torch.randn(10, 20, 80)
 
     def speak(memory: MemoryArgs) -> torch.Tensor:
-        backbone = place(load_base(tiny_base), torch.device("cpu"), "32", memory)
+        backbone = move_to_device(load_base(tiny_base), torch.device("cpu"), "32", memory)
         with torch.no_grad():
             denoised = stream_denoised(backbone, portrait, mel, SamplingOptions(steps=2))
             return torch.cat([piece.latents for piece in denoised])
@@ -98,7 +98,7 @@ def test_a_portrait_speaks_alike_from_wherever_its_weights_are(tiny_base):
 
 def test_16_bit_on_a_cpu_is_refused():
     with pytest.raises(ValueError, match="needs a GPU"):
-        place(torch.nn.Identity(), torch.device("cpu"), "16", MemoryArgs())
+        move_to_device(torch.nn.Identity(), torch.device("cpu"), "16", MemoryArgs())
 
 
 @pytest.mark.gpu
@@ -109,8 +109,8 @@ def test_parked_encoders_are_gone_from_the_device(tiny_base):
 
     def held(memory: MemoryArgs) -> int:
         before = torch.cuda.memory_allocated()
-        backbone = place(load_base(tiny_base), torch.device("cuda"), "32", memory)
-        backbone.look_at(torch.zeros(3, 64, 64, dtype=torch.uint8))
+        backbone = move_to_device(load_base(tiny_base), torch.device("cuda"), "32", memory)
+        backbone.encode_reference(torch.zeros(3, 64, 64, dtype=torch.uint8))
         return torch.cuda.memory_allocated() - before
 
     encoder = load_base(tiny_base).vae.encoder
