@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt, restricted_number_type
 
 from commandline import DenoisingSteps, Seed, run_command
-from lightning_modules.args import DEFAULT_MEMORY, MemoryArgs, Precision
+from lightning_modules.args import DEFAULT_MEMORY, HeadMotion, MemoryArgs, Precision
 from memory_advice import GENERATION, advise, advised
 
 if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
@@ -52,7 +52,7 @@ def generate(
     driving_video: str | None = None,
     adapter: str | None = None,
     base: str = "assets/base",
-    head_motion: Literal["auto", "natural", "still", "free"] = "auto",
+    head_motion: HeadMotion = "auto",
     crop: Literal["auto", "face", "none"] = "auto",
     steps: DenoisingSteps = 3,
     guidance_scale: GuidanceScale = 1.0,
@@ -97,7 +97,6 @@ def generate(
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
     from lightning_modules.efficiency.memory import move_to_device
-    from lightning_modules.natural_motion import choose_motion, demand_known_motion
     from lightning_modules.personalised import load_personalised
     from lightning_modules.sampling import SamplingOptions
 
@@ -107,22 +106,42 @@ def generate(
     demand_output(output, inputs=[source_image, driving_audio, driving_video])
     chosen = pick_device(device)
     picture = read_picture(source_image)
-    driving = read_driving(driving_audio, driving_video)
+    given = read_driving(driving_audio, driving_video)
     settings = {"precision": precision, "device": device}
     settings |= {f"memory.{name}": value for name, value in vars(memory).items()}
     with advised(lambda _: advise(GENERATION, settings, on_gpu=chosen.type == "cuda")):
         backbone = move_to_device(load_personalised(base, adapter), chosen, precision, memory)
         portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
         Path(output).parent.mkdir(parents=True, exist_ok=True)
-        if driving.motion is None:
-            driving = replace(driving, motion=choose_motion(backbone, portrait, driving.frames, head_motion, seed))
-        else:
-            demand_known_motion(backbone, "--driving_video", "pass its sound alone, as `--driving_audio`")
+        driving = choose_driving(given, backbone, portrait, head_motion, seed)
         if compile:
             backbone.unet.compile()
         options = SamplingOptions(steps, seed, temperature, guidance_scale, batch=memory.windows)
         write_talking_video(backbone, portrait, driving, playback, output, options)
     print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")
+
+
+def choose_driving(
+    driving: "Driving", backbone: "Backbone", portrait: "Tensor", head_motion: HeadMotion, seed: int
+) -> "Driving":
+    """Return sound and head motion, which is chosen if no video gives one.
+
+    Args:
+        driving: As it was read.
+        backbone: The model.
+        portrait: RGB uint8 (3, height, width) at the model's size.
+        head_motion: See `natural_motion.choose_motion`.
+        seed: Of a motion that is drawn.
+
+    Raises:
+        ValueError: If the model is to be given a motion, and knows nothing of such.
+    """
+    from lightning_modules.natural_motion import choose_motion, demand_known_motion
+
+    if driving.motion is None:
+        return replace(driving, motion=choose_motion(backbone, portrait, driving.frames, head_motion, seed))
+    demand_known_motion(backbone, "--driving_video", "pass its sound alone, as `--driving_audio`")
+    return driving
 
 
 def write_talking_video(

@@ -1,4 +1,4 @@
-"""Settings of memory and of stage 0; the string under each field is its `--help`."""
+"""Settings of generation, memory and stage 0; the string under each field is its `--help`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["32", "16", "bf16"]
+HeadMotion = Literal["auto", "natural", "still", "free"]
 
 
 @dataclass(frozen=True)

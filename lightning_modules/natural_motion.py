@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from lightning_modules.args import HeadMotion
 from lightning_modules.backbone import Backbone
 
 FRAMES_PER_SECOND = 25
@@ -19,9 +18,6 @@ SECONDS_BETWEEN_TURNS = 0.8
 SECONDS_BETWEEN_BLINKS = (2.0, 5.0)
 LIDS = (0.5, 1.0, 1.0, 0.6, 0.25)
 """A blink, frame by frame."""
-
-
-HeadMotion = Literal["auto", "natural", "still", "free"]
 
 
 @torch.no_grad()
