@@ -71,7 +71,7 @@ def pretrain(
     from lightning_modules.base_folder import load_base, new_base, save_base
     from lightning_modules.model_folder import BASE_FILE, demand_replaceable, fingerprint
     from lightning_modules.parts import BackboneShape
-    from lightning_modules.pretraining.fitting import Stage
+    from lightning_modules.pretraining.fitting import TaskFitter
     from lightning_modules.pretraining.model_card import add_history, score_base, write_card
     from lightning_modules.pretraining.small import SMALL
     from stage_zero import demand_steps, fit_parts
@@ -102,15 +102,15 @@ def pretrain(
         "window": window,
         "steps": vars(steps),
     }
-    stage = Stage(fabric, Path(work), seed, settings)
-    fit_parts(stage, backbone, public, steps, devices, seed=None if init else seed, learning_rate=learning_rate)
+    fitter = TaskFitter(fabric, Path(work), seed, settings)
+    fit_parts(fitter, backbone, public, steps, devices, seed=None if init else seed, learning_rate=learning_rate)
 
     if not fabric.is_global_zero:
         return
     save_base(backbone, out)
     data = {"folder": data_root, "people": len(public.people), "clips": len(public.clips), "size": size}
     scores = score_base(backbone, load_people(held_out, size, crop)) if held_out else {}
-    log = add_history(stage.log, Path(init)) if init else stage.log
+    log = add_history(fitter.log, Path(init)) if init else fitter.log
     write_card(Path(out), data, log, scores, drawn=drawn)
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
 

@@ -12,7 +12,7 @@ from lightning_modules.identity import IdentityEncoder
 from lightning_modules.model_folder import hash_weights
 from lightning_modules.mover import HeadMover
 from lightning_modules.pretraining.calibration import expect_copies, set_latent_scale
-from lightning_modules.pretraining.fitting import Stage
+from lightning_modules.pretraining.fitting import TaskFitter
 from lightning_modules.pretraining.small import SMALL
 from lightning_modules.pretraining.tasks import (
     AutoencoderTask,
@@ -35,7 +35,7 @@ def demand_steps(backbone: Backbone, steps: Steps, size: int) -> None:
 
 
 def fit_parts(
-    stage: Stage,
+    fitter: TaskFitter,
     backbone: Backbone,
     public: PublicPeople,
     steps: Steps,
@@ -47,7 +47,7 @@ def fit_parts(
     """Train every part on public people, each on what those before it have become.
 
     Args:
-        stage: Where checkpoints go.
+        fitter: Trains, and keeps checkpoints.
         backbone: Whose parts are trained.
         public: The people, in memory.
         steps: How long.
@@ -56,23 +56,23 @@ def fit_parts(
             what the denoiser predicts.
         learning_rate: Of the denoiser.
     """
-    stage.fabric.to_device(backbone)  # parts that are not trained, too
-    stage.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.vae)
+    fitter.fabric.to_device(backbone)  # parts that are not trained, too
+    fitter.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.vae)
     if seed is not None:
         set_latent_scale(backbone, public.draw_frames(256, seed)[0])
     task = IdentityTask(backbone, len(public.people))
-    stage.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), steps.encoder)
+    fitter.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), steps.encoder)
     if public.posed:
-        stage.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), steps.pose)
+        fitter.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), steps.pose)
     if moves := bool(public.posed and steps.mover):
-        backbone.mover = stage.fabric.to_device(backbone.mover or HeadMover(**SMALL["mover"]))
-        stage.fit("mover", MoverTask(backbone), lambda s: public.draw_pairs(32 // devices, s), steps.mover)
+        backbone.mover = fitter.fabric.to_device(backbone.mover or HeadMover(**SMALL["mover"]))
+        fitter.fit("mover", MoverTask(backbone), lambda s: public.draw_pairs(32 // devices, s), steps.mover)
     backbone.requires_grad_(False)
     heard = [] if backbone.speech is None else [backbone.speech]
     fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose, *heard)
-    public.encode = EncodingCache(stage.folder / "encoded", backbone.encode_clip, fingerprint)
+    public.encode = EncodingCache(fitter.folder / "encoded", backbone.encode_clip, fingerprint)
     if seed is not None or (moves and steps.denoiser and backbone.spread is not None):
         expect_copies(backbone, (public.draw_windows(4, s) for s in range(64)))
     task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
-    stage.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)
-    stage.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.decoder)
+    fitter.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)
+    fitter.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.decoder)

@@ -17,27 +17,23 @@ from lightning_modules.args import Steps
 from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.pretraining import small
-from lightning_modules.pretraining.fitting import Stage, average_decay, derive_seeds, learning_rate_factor
+from lightning_modules.pretraining.fitting import TaskFitter, average_decay, derive_seeds, learning_rate_factor
 from lightning_modules.pretraining.model_card import add_history
+from lightning_modules.pretraining.task import Task
 from stage_zero import demand_steps
 
 STEPS = [field.name for field in fields(Steps)]
 
 
-class Line(nn.Module):
+class Line(Task):
     """A task as small as a task can be."""
 
     def __init__(self):
-        super().__init__()
         torch.manual_seed(0)
-        self.model = nn.Linear(2, 1)
-        self.learning_rate = 0.1
+        super().__init__(nn.Linear(2, 1), learning_rate=0.1)
 
     def training_step(self, batch, step):
         return (self.model(batch) - batch.sum(-1, keepdim=True) + 0.1 * torch.randn(())).square().mean()
-
-    def configure_optimizers(self):
-        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate)
 
 
 class Stopped(Exception):
@@ -50,7 +46,7 @@ def _draw(seed):
 
 def _fit(folder, draw=_draw, steps=6, seed=0, plugins=(), **settings):
     task, fabric = Line(), Fabric(accelerator="cpu", devices=1, plugins=plugins)
-    Stage(fabric, folder, seed, settings, save_every=2).fit("line", task, draw, steps)
+    TaskFitter(fabric, folder, seed, settings, save_every=2).fit("line", task, draw, steps)
     return task.model.state_dict()
 
 

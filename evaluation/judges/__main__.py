@@ -55,7 +55,7 @@ def train_judges(
     from evaluation.judges.training import FaceTask, PointTask, SyncTask
     from lightning_modules.base_folder import load_base
     from lightning_modules.model_folder import demand_replaceable
-    from lightning_modules.pretraining.fitting import Stage
+    from lightning_modules.pretraining.fitting import TaskFitter
 
     demand_replaceable(out, MARK)
     if data_root == PUBLIC:
@@ -67,19 +67,19 @@ def train_judges(
     torch.manual_seed(seed)
     steps = {"landmarks": landmark_steps, "sync": sync_steps, "identity": identity_steps}
     settings = {"data": hash_clips(clip for clips in public.values() for clip in clips), "steps": steps}
-    stage = Stage(Fabric(accelerator=accelerator, devices=1), Path(work), seed, settings)
+    fitter = TaskFitter(Fabric(accelerator=accelerator, devices=1), Path(work), seed, settings)
     # Landmarks first: they ask for demo people, and say so at once.
     landmarks, sync, identity = PointTask(), SyncTask(), FaceTask(len(public))
-    stage.fit("landmarks", landmarks, lambda drawn: examples.draw_points(32, drawn), landmark_steps)
-    stage.fit("sync", sync, lambda drawn: examples.draw_windows(8, 8, drawn), sync_steps)
-    stage.fit("identity", identity, lambda drawn: examples.draw_faces(64, drawn), identity_steps)
+    fitter.fit("landmarks", landmarks, lambda drawn: examples.draw_points(32, drawn), landmark_steps)
+    fitter.fit("sync", sync, lambda drawn: examples.draw_windows(8, 8, drawn), sync_steps)
+    fitter.fit("identity", identity, lambda drawn: examples.draw_faces(64, drawn), identity_steps)
 
     people = load_people(held_out, SIZE, "none")
     data = {"folder": data_root, "people": len(public), "clips": sum(map(len, public.values()))}
     data |= {"held_out_people": len(people), "held_out_clips": sum(map(len, people.values())), "seed": seed}
     networks = {"identity": identity.model, "sync": sync.model, "landmarks": landmarks.model}
     backbone = load_base(base) if base else None
-    publish_judges(networks, Path(out), data, stage.log, people, backbone)
+    publish_judges(networks, Path(out), data, fitter.log, people, backbone)
     print(f"The judges are in {out}; {out}/README.md says how far they can be trusted.")
 
 

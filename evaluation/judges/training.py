@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import AdamW, Optimizer
 
 from evaluation.judges.augmentation import degrade, move
 from evaluation.judges.identity import JudgeEncoder, draw_oval
 from evaluation.judges.landmarks import LandmarkNet
 from evaluation.judges.sync import SyncNet
 from lightning_modules.losses import angular_margin_loss
+from lightning_modules.pretraining.task import Task
+
+LEARNING_RATE = 2e-3
 
 
-class JudgeTask(LightningModule):
-    """A judge and its optimizer."""
-
-    model: nn.Module
-
-    def __init__(self, learning_rate: float = 2e-3) -> None:
-        super().__init__()
-        self.learning_rate = learning_rate
-
-    def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer of the judge and of whatever it is trained with."""
-        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
-
-
-class FaceTask(JudgeTask):
+class FaceTask(Task):
     """Tell public people apart; the centres of the people are thrown away afterwards."""
 
     def __init__(self, people: int) -> None:
-        super().__init__()
-        self.model = JudgeEncoder()
+        super().__init__(JudgeEncoder(), LEARNING_RATE)
         self.centres = nn.Parameter(torch.randn(people, self.model.config.embedding_dim))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -54,12 +40,11 @@ def change_rooms(faces: Tensor) -> Tensor:
     return kept * faces + (1 - kept) * faces.roll(1, dims=0)
 
 
-class SyncTask(JudgeTask):
+class SyncTask(Task):
     """Find, among all sounds of a batch, the one that was under a mouth, and the other way round."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.model = SyncNet()
+        super().__init__(SyncNet(), LEARNING_RATE)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the symmetric InfoNCE loss (CLIP, arXiv 2103.00020) of (frames, mel) as `draw_windows` gives them.
@@ -74,12 +59,11 @@ class SyncTask(JudgeTask):
         return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
 
 
-class PointTask(JudgeTask):
+class PointTask(Task):
     """Find the points of drawn faces."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.model = LandmarkNet()
+        super().__init__(LandmarkNet(), LEARNING_RATE)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the mean distance per coordinate, in hundredths of the frame, of (frames, points in [0, 1])."""

@@ -18,12 +18,13 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from lightning_modules.pretraining.task import Task
 from whole_files import put_in_place, save_text
 
 SETTINGS = "settings.json"
 
 
-class Stage:
+class TaskFitter:
     """Fits one task after another, each resumable; what ships is the average of the last weights.
 
     Args:
@@ -45,7 +46,7 @@ class Stage:
         folder.mkdir(parents=True, exist_ok=True)
         hold_settings(folder, {"seed": seed, **settings}, writes=fabric.is_global_zero)
 
-    def fit(self, name: str, task: LightningModule, draw: Callable[[int], Any], steps: int) -> None:
+    def fit(self, name: str, task: Task, draw: Callable[[int], Any], steps: int) -> None:
         """Train a task for `steps` optimizer steps on what `draw(seed)` gives, from its checkpoint if it has one."""
         if not steps:
             self.log[name] = {"steps": 0, "seconds": 0, "losses": []}

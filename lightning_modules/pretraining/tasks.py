@@ -5,28 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import AdamW, Optimizer
 
 from lightning_modules.backbone import Backbone
 from lightning_modules.diffusion import add_noise, draw_timesteps
 from lightning_modules.losses import angular_margin_loss, denoising_loss, reconstruction_loss
+from lightning_modules.pretraining.task import Task
 from lightning_modules.reference import Reference
 
 KL_WEIGHT = 1e-6
 """Keeps latents near unit size without blurring; Stable Diffusion's value."""
+DROP_MOTION = 0.5
+DROP_SOUND = 0.08
+DROP_IDENTITY = 0.08
+"""Probabilities that the denoiser is trained on a window without one of its conditions."""
+MOUTH_WEIGHT = 0.1
+"""Of the mouth's opening, told from the sound's tokens, beside the denoising loss."""
 
 
-class AutoencoderTask(LightningModule):
+class AutoencoderTask(Task):
     """Frames to latents and back."""
 
-    def __init__(self, backbone: Backbone, learning_rate: float = 1e-3) -> None:
-        super().__init__()
-        self.model = backbone.vae
+    weight_decay = 1e-4
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone.vae, learning_rate=1e-3)
         self.unshuffle = backbone.unshuffle
-        self.learning_rate = learning_rate
 
     def training_step(self, frames: Tensor, batch_idx: int) -> Tensor:
         """Return the reconstruction loss of frames (batch, 3, height, width) in [-1, 1]."""
@@ -34,21 +39,17 @@ class AutoencoderTask(LightningModule):
         reconstruction = F.pixel_shuffle(self.model.decode(posterior.sample()).sample, self.unshuffle)
         return reconstruction_loss(reconstruction, frames) + KL_WEIGHT * posterior.kl().mean()
 
-    def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer of the autoencoder."""
-        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-4)
 
-
-class DecoderTask(LightningModule):
+class DecoderTask(Task):
     """Latents to frames once more: the encoder, and with it all that was learned of latents, stays as it is."""
 
-    def __init__(self, backbone: Backbone, learning_rate: float = 1e-3) -> None:
-        super().__init__()
-        self.model = backbone.vae.requires_grad_(False)
-        for name, part in self.model.named_children():
+    weight_decay = 1e-4
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone.vae, learning_rate=1e-3)
+        for name, part in self.model.requires_grad_(False).named_children():
             part.requires_grad_(name in ("decoder", "post_quant_conv"))
         self.unshuffle = backbone.unshuffle
-        self.learning_rate = learning_rate
 
     def training_step(self, frames: Tensor, batch_idx: int) -> Tensor:
         """Return the reconstruction loss of frames (batch, 3, height, width) in [-1, 1]."""
@@ -56,20 +57,13 @@ class DecoderTask(LightningModule):
             latents = self.model.encode(F.pixel_unshuffle(frames, self.unshuffle)).latent_dist.mean
         return reconstruction_loss(F.pixel_shuffle(self.model.decode(latents).sample, self.unshuffle), frames)
 
-    def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer of the decoder."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        return AdamW(trained, lr=self.learning_rate, weight_decay=1e-4)
 
-
-class IdentityTask(LightningModule):
+class IdentityTask(Task):
     """Frames to embeddings that tell public people apart; the centres of the people are thrown away afterwards."""
 
-    def __init__(self, backbone: Backbone, people: int, learning_rate: float = 2e-3) -> None:
-        super().__init__()
-        self.model = backbone.encoder
+    def __init__(self, backbone: Backbone, people: int) -> None:
+        super().__init__(backbone.encoder, learning_rate=2e-3)
         self.centres = nn.Parameter(torch.randn(people, backbone.encoder.config.embedding_dim))
-        self.learning_rate = learning_rate
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the margin loss of (frames (batch, 3, height, width) in [-1, 1], person index (batch,))."""
@@ -79,18 +73,12 @@ class IdentityTask(LightningModule):
         shift = 0.1 * torch.randn(len(frames), 1, 1, 1, device=frames.device)
         return angular_margin_loss(self.model(frames * gain + shift), self.centres, person, margin=0.2, scale=16)
 
-    def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer of encoder and centres."""
-        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
 
-
-class PoseTask(LightningModule):
+class PoseTask(Task):
     """Frames to head motion, from people whose motion is known."""
 
-    def __init__(self, backbone: Backbone, learning_rate: float = 2e-3) -> None:
-        super().__init__()
-        self.model = backbone.pose
-        self.learning_rate = learning_rate
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone.pose, learning_rate=2e-3)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the L1 loss of (frames (batch, 3, height, width) in [-1, 1], motion (batch, 6))."""
@@ -98,19 +86,15 @@ class PoseTask(LightningModule):
         gain = 1 + 0.2 * torch.randn(len(frames), 1, 1, 1, device=frames.device)
         return F.l1_loss(self.model(frames * gain + 0.05 * torch.randn_like(frames)), motion)
 
-    def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer of the reader."""
-        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)
 
-
-class MoverTask(LightningModule):
+class MoverTask(Task):
     """A reference and a head motion to the frame that has it, from people whose motion is known."""
 
-    def __init__(self, backbone: Backbone, learning_rate: float = 2e-3) -> None:
-        super().__init__()
-        self.model = backbone.mover
+    weight_decay = 1e-4
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone.mover, learning_rate=2e-3)
         self.reader = [backbone.pose]  # in a list: frozen parts are not this task's parameters
-        self.learning_rate = learning_rate
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the reconstruction loss of (references, frames (batch, 3, h, w) in [-1, 1], motion (batch, 6))."""
@@ -119,46 +103,31 @@ class MoverTask(LightningModule):
             own = self.reader[0](references)
         return reconstruction_loss(self.model(references, own, motion.unsqueeze(1)).squeeze(1), frames)
 
-    def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer of the mover."""
-        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-4)
 
-
-class DenoiserTask(LightningModule):
+class DenoiserTask(Task):
     """Noise to latents, with every condition dropped now and then so that each can be left out or amplified."""
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        learning_rate: float = 5e-4,
-        drop_motion: float = 0.5,
-        drop_audio: float = 0.08,
-        drop_identity: float = 0.08,
-        mouth_weight: float = 0.1,
-    ) -> None:
-        super().__init__()
-        self.model = nn.ModuleDict({name: getattr(backbone, name) for name in ("unet", "audio", "identity", "motion")})
+    def __init__(self, backbone: Backbone, learning_rate: float) -> None:
+        parts = nn.ModuleDict({name: getattr(backbone, name) for name in ("unet", "audio", "identity", "motion")})
+        super().__init__(parts, learning_rate)
         self.backbone = [backbone]  # in a list: frozen parts are not this task's parameters
         self.listener = nn.Linear(backbone.audio.config.num_tokens * backbone.audio.config.token_dim, 1)
-        self.learning_rate = learning_rate
-        self.drop_motion, self.drop_audio, self.drop_identity = drop_motion, drop_audio, drop_identity
-        self.mouth_weight = mouth_weight
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the denoising loss, plus how far the sound's tokens are from telling the mouth where it is known."""
         backbone, clean = self.backbone[0], batch["latents"]
         size, device = len(clean), clean.device
         noisy = add_noise(backbone.scheduler, clean, torch.randn_like(clean), draw_timesteps(size, device))
-        kept = self._kept(size, self.drop_motion, device) * batch["has_motion"]
+        kept = self._kept(size, DROP_MOTION, device) * batch["has_motion"]
         conditions = backbone.conditions(Reference.of_batch(batch), batch["mel"], batch["motion"], kept)
         who, sound, moves = conditions.streams
         frames = clean.shape[1]
         mouth = self._mouth_loss(sound, batch)
-        who = who * self._kept(size, self.drop_identity, device).repeat_interleave(frames).view(-1, 1, 1, 1)
-        sound = sound * self._kept(size, self.drop_audio, device).repeat_interleave(frames).view(-1, 1, 1, 1)
+        who = who * self._kept(size, DROP_IDENTITY, device).repeat_interleave(frames).view(-1, 1, 1, 1)
+        sound = sound * self._kept(size, DROP_SOUND, device).repeat_interleave(frames).view(-1, 1, 1, 1)
         conditions = replace(conditions, streams=[who, sound, moves])
         velocity = backbone.predict(noisy.z_t, noisy.timestep, conditions)
-        return denoising_loss(*noisy.regress(velocity)) + self.mouth_weight * mouth
+        return denoising_loss(*noisy.regress(velocity)) + MOUTH_WEIGHT * mouth
 
     def _kept(self, size: int, drop: float, device: torch.device) -> Tensor:
         return (torch.rand(size, device=device) >= drop).float()
@@ -168,7 +137,3 @@ class DenoiserTask(LightningModule):
         opening = self.listener(sound.flatten(1)).view_as(batch["mouth"])
         error = (opening - batch["mouth"]).square().mean(-1) * batch["has_mouth"]
         return error.sum() / batch["has_mouth"].sum().clamp_min(1)
-
-    def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer of denoiser, condition encoders and listener."""
-        return AdamW(self.parameters(), lr=self.learning_rate, weight_decay=1e-2)

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from evaluation.judges.examples import Examples
-from evaluation.judges.training import FaceTask, JudgeTask, PointTask, SyncTask, change_rooms
+from evaluation.judges.training import FaceTask, PointTask, SyncTask, change_rooms
+from lightning_modules.pretraining.task import Task
 
 
-def losses(task: JudgeTask, draw: Callable[[int], tuple], steps: int) -> list[float]:
+def losses(task: Task, draw: Callable[[int], tuple], steps: int) -> list[float]:
     """Train and return the loss of every step."""
     optimizer, seen = task.configure_optimizers(), []
     for step in range(steps):
