@@ -19,8 +19,6 @@ from datamodules.demo.folders import HELD_OUT, PUBLIC, fill_demo_folder
 from datamodules.first_device import is_first_device, speak_once
 from lightning_modules.args import Steps
 
-LEAST_BATCH = 4
-"""Windows in a step of the denoiser, the smallest batch; devices share each."""
 LONGEST_WINDOW = 24
 """Frames: a clip may last one second."""
 
@@ -117,6 +115,9 @@ def pretrain(
 
 def demand_options(held_out: str | None, size: int, window: int, devices: int, learning_rate: float) -> None:
     """Raise ValueError, before hours of training, if an option is out of range or would be refused at their end."""
+    from lightning_modules.pretraining.tasks import BATCHES
+
+    smallest = min(BATCHES.values(), key=lambda batch: batch.size)
     if held_out is not None and not Path(held_out).is_dir():
         raise ValueError(f"`--held_out` must be a folder of people. Got {held_out}, which is none. Leave it out.")
     if size < 16 or size % 8:
@@ -125,10 +126,8 @@ def demand_options(held_out: str | None, size: int, window: int, devices: int, l
         raise ValueError(f"`--window` must lie in 1 to {LONGEST_WINDOW} frames. Got {window}.")
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"`--learning_rate` must be above 0. Got {learning_rate}.")
-    if devices < 1 or LEAST_BATCH % devices:
-        raise ValueError(
-            f"`--devices` share batches of {LEAST_BATCH} windows, so they must be 1, 2 or 4. Got {devices}."
-        )
+    if devices < 1 or smallest.size % devices:
+        raise ValueError(f"`--devices` share batches of {smallest}, so they must be 1, 2 or 4. Got {devices}.")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from lightning_modules.pretraining.calibration import expect_copies, set_latent_
 from lightning_modules.pretraining.fitting import TaskFitter
 from lightning_modules.pretraining.small import SMALL
 from lightning_modules.pretraining.tasks import (
+    BATCHES,
     AutoencoderTask,
     DecoderTask,
     DenoiserTask,
@@ -57,22 +58,24 @@ def fit_parts(
         learning_rate: Of the denoiser.
     """
     fitter.fabric.to_device(backbone)  # parts that are not trained, too
-    fitter.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.vae)
+    shares = {name: batch.share(devices) for name, batch in BATCHES.items()}
+    fitter.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(shares["vae"], s)[0], steps.vae)
     if seed is not None:
         set_latent_scale(backbone, public.draw_frames(256, seed)[0])
     task = IdentityTask(backbone, len(public.people))
-    fitter.fit("encoder", task, lambda s: public.draw_frames(64 // devices, s), steps.encoder)
+    fitter.fit("encoder", task, lambda s: public.draw_frames(shares["encoder"], s), steps.encoder)
     if public.posed:
-        fitter.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(64 // devices, s), steps.pose)
+        fitter.fit("pose", PoseTask(backbone), lambda s: public.draw_posed(shares["pose"], s), steps.pose)
     if moves := bool(public.posed and steps.mover):
         backbone.mover = fitter.fabric.to_device(backbone.mover or HeadMover(**SMALL["mover"]))
-        fitter.fit("mover", MoverTask(backbone), lambda s: public.draw_pairs(32 // devices, s), steps.mover)
+        fitter.fit("mover", MoverTask(backbone), lambda s: public.draw_pairs(shares["mover"], s), steps.mover)
     backbone.requires_grad_(False)
     heard = [] if backbone.speech is None else [backbone.speech]
     fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose, *heard)
     public.encode = EncodingCache(fitter.folder / "encoded", backbone.encode_clip, fingerprint)
     if seed is not None or (moves and steps.denoiser and backbone.spread is not None):
-        expect_copies(backbone, (public.draw_windows(4, s) for s in range(64)))
+        expect_copies(backbone, (public.draw_windows(BATCHES["denoiser"].size, s) for s in range(64)))
     task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
-    fitter.fit("denoiser", task, lambda s: public.draw_windows(4 // devices, s), steps.denoiser)
-    fitter.fit("decoder", DecoderTask(backbone), lambda s: public.draw_frames(16 // devices, s)[0], steps.decoder)
+    fitter.fit("denoiser", task, lambda s: public.draw_windows(shares["denoiser"], s), steps.denoiser)
+    task = DecoderTask(backbone)
+    fitter.fit("decoder", task, lambda s: public.draw_frames(shares["decoder"], s)[0], steps.decoder)

@@ -12,15 +12,7 @@ from torch import Tensor
 from lightning_modules.backbone import Backbone, ClipLike
 from lightning_modules.losses import peak_signal_to_noise
 from lightning_modules.model_folder import BASE_FILE
-
-UNITS = {
-    "vae": "16 frames",
-    "encoder": "64 frames",
-    "pose": "64 frames",
-    "mover": "32 frames",
-    "denoiser": "4 windows",
-    "decoder": "16 frames",
-}
+from lightning_modules.pretraining.tasks import BATCHES
 
 
 @torch.no_grad()
@@ -64,7 +56,7 @@ def add_history(log: dict[str, Any], earlier: Path) -> dict[str, Any]:
         return log
     before = json.loads((earlier / "training.json").read_text())
     added = {}
-    for part in (part for part in UNITS if part in log or part in before):
+    for part in (part for part in BATCHES if part in log or part in before):
         nothing = {"steps": 0, "seconds": 0, "losses": []}
         old, new = before.get(part, nothing), log.get(part, nothing)
         losses = old["losses"] + [[old["steps"] + step, loss] for step, loss in new["losses"]]
@@ -81,9 +73,9 @@ def write_card(
     `drawn` says that the public people are the demo's, so that their card can tell where they came from.
     """
     rows = [
-        f"| {stage} | {part['steps']:,} steps of {UNITS[stage]} | {part['seconds'] / 60:.0f} min |"
+        f"| {name} | {part['steps']:,} steps of {BATCHES[name]} | {part['seconds'] / 60:.0f} min |"
         + (f" {part['losses'][-1][1]:.4f} |" if part["losses"] else " |")
-        for stage, part in log.items()
+        for name, part in log.items()
     ]
     held_out = [f"- {name}: {value:.3f}" for name, value in scores.items()] or ["- not measured"]
     origins = json.loads((folder / BASE_FILE).read_text()).get("origins") or {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,33 @@ from lightning_modules.diffusion import add_noise, draw_timesteps
 from lightning_modules.losses import angular_margin_loss, denoising_loss, reconstruction_loss
 from lightning_modules.pretraining.task import Task
 from lightning_modules.reference import Reference
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples of one optimizer step, which devices share."""
+
+    size: int
+    unit: str = "frames"
+
+    def share(self, devices: int) -> int:
+        """Return how many of them each device draws."""
+        return self.size // devices
+
+    def __str__(self) -> str:
+        """Return number and unit."""
+        return f"{self.size} {self.unit}"
+
+
+BATCHES = {
+    "vae": Batch(16),
+    "encoder": Batch(64),
+    "pose": Batch(64),
+    "mover": Batch(32),
+    "denoiser": Batch(4, "windows"),
+    "decoder": Batch(16),
+}
+"""By part, in the order in which they are trained; `args.Steps` tells users of them."""
 
 KL_WEIGHT = 1e-6
 """Keeps latents near unit size without blurring; Stable Diffusion's value."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import pytest
 from torch import nn
 
+from lightning_modules.args import Steps
 from lightning_modules.base_folder import load_base
 from lightning_modules.pretraining.task import Task
 from lightning_modules.pretraining.tasks import (
+    BATCHES,
     AutoencoderTask,
     DecoderTask,
     DenoiserTask,
@@ -23,6 +28,13 @@ def test_what_is_frozen_of_a_network_is_not_trained():
     (group,) = task.configure_optimizers().param_groups
     assert {id(one) for one in group["params"]} == {id(one) for one in (task.centres, *task.model[1].parameters())}
     assert (group["lr"], group["weight_decay"]) == (0.1, 1e-2)
+
+
+def test_the_help_of_steps_tells_each_batch():
+    told = dict(re.findall(r'(\w+): int = \d+\n    """(.*?)"""', inspect.getsource(Steps)))
+    assert told.keys() == BATCHES.keys()
+    for name, batch in BATCHES.items():
+        assert f", {batch} each" in told[name]
 
 
 @pytest.mark.slow
