@@ -88,7 +88,7 @@ def pretrain(
     if drawn and is_first_device():
         fill_demo_folder(PUBLIC, processes=2, people=people)
         fill_demo_folder(HELD_OUT)
-    public = PublicPeople(load_people(data_root, size, crop, cache_dir=f"{work}/clips"), window)
+    public = PublicPeople(load_people(data_root, size, crop, cache_dir=f"{work}/clips"))
     fabric.launch()  # starts the other devices, which find the clips read
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
     settings = {
@@ -101,7 +101,16 @@ def pretrain(
         "steps": vars(steps),
     }
     fitter = TaskFitter(fabric, Path(work), seed, settings)
-    fit_parts(fitter, backbone, public, steps, devices, seed=None if init else seed, learning_rate=learning_rate)
+    fit_parts(
+        fitter,
+        backbone,
+        public,
+        steps,
+        devices,
+        window=window,
+        seed=None if init else seed,
+        learning_rate=learning_rate,
+    )
 
     if not fabric.is_global_zero:
         return

@@ -6,6 +6,7 @@ from diffusers import AutoencoderKL
 
 from datamodules.encoding_cache import EncodingCache
 from datamodules.public import PublicPeople
+from datamodules.public_windows import PublicWindows
 from lightning_modules.args import Steps
 from lightning_modules.backbone import Backbone
 from lightning_modules.identity import IdentityEncoder
@@ -42,6 +43,7 @@ def fit_parts(
     steps: Steps,
     devices: int,
     *,
+    window: int,
     seed: int | None,
     learning_rate: float,
 ) -> None:
@@ -53,6 +55,7 @@ def fit_parts(
         public: The people, in memory.
         steps: How long.
         devices: Processes that share each batch.
+        window: Frames that the denoiser sees at once.
         seed: Of the frames by which the latents of a new autoencoder are scaled; None keeps the scale there is, and
             what the denoiser predicts.
         learning_rate: Of the denoiser.
@@ -72,10 +75,11 @@ def fit_parts(
     backbone.requires_grad_(False)
     heard = [] if backbone.speech is None else [backbone.speech]
     fingerprint = hash_weights(backbone.vae, backbone.encoder, backbone.pose, *heard)
-    public.encode = EncodingCache(fitter.folder / "encoded", backbone.encode_clip, fingerprint)
+    encode = EncodingCache(fitter.folder / "encoded", backbone.encode_clip, fingerprint)
+    windows = PublicWindows(public.people, window, encode)
     if seed is not None or (moves and steps.denoiser and backbone.spread is not None):
-        expect_copies(backbone, (public.draw_windows(BATCHES["denoiser"].size, s) for s in range(64)))
+        expect_copies(backbone, (windows.draw(BATCHES["denoiser"].size, s) for s in range(64)))
     task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
-    fitter.fit("denoiser", task, lambda s: public.draw_windows(shares["denoiser"], s), steps.denoiser)
+    fitter.fit("denoiser", task, lambda s: windows.draw(shares["denoiser"], s), steps.denoiser)
     task = DecoderTask(backbone)
     fitter.fit("decoder", task, lambda s: public.draw_frames(shares["decoder"], s)[0], steps.decoder)

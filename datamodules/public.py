@@ -1,18 +1,14 @@
-"""Public people for stage 0: frames for autoencoder and face encoder, windows for the denoiser."""
+"""Public people for stage 0: frames for the autoencoder and for what reads faces and heads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from itertools import groupby
 
 import torch
 from torch import Generator, Tensor
-from torch.utils.data import default_collate
 
 from datamodules.clips import Clip
-from datamodules.encoding_cache import Encoding, with_inputs
-from datamodules.windows import WindowedClips, draw_window
 
 
 class PublicPeople:
@@ -20,18 +16,10 @@ class PublicPeople:
 
     Args:
         people: Clips by person.
-        window: Frames of one training window.
-
-    Attributes:
-        encode: The frozen parts of the model, set once they are trained; called when a clip is first drawn.
     """
 
-    encode: Callable[[Clip], Encoding]
-
-    def __init__(self, people: dict[str, list[Clip]], window: int) -> None:
+    def __init__(self, people: dict[str, list[Clip]]) -> None:
         self.people = list(people.values())
-        self.window = window
-        self._encoded: dict[int, list[Encoding]] = {}
 
     @cached_property
     def clips(self) -> list[tuple[int, Clip]]:
@@ -80,25 +68,3 @@ class PublicPeople:
             pairs.append((shown.frames[reference], clip.frames[frame], clip.motion[frame]))
         references, frames, motion = (torch.stack(part) for part in zip(*pairs, strict=True))
         return references.float() / 127.5 - 1, frames.float() / 127.5 - 1, motion
-
-    def draw_windows(self, count: int, seed: int) -> dict[str, Tensor]:
-        """Return a batch as `ClientDataModule` makes them, of random people."""
-        generator = Generator().manual_seed(seed)
-        people = torch.randint(len(self.people), (count,), generator=generator).tolist()
-        batch = default_collate([self._draw_window(person, generator) for person in people])
-        return {name: part.float() for name, part in batch.items()}
-
-    def _draw_window(self, person: int, generator: Generator) -> dict[str, Tensor]:
-        encodings = self._encodings(person)
-        window = draw_window([len(encoding["latents"]) for encoding in encodings], self.window, generator)
-        return WindowedClips(encodings, encodings, [window], self.window)[0]
-
-    def _encodings(self, person: int) -> list[Encoding]:
-        if person not in self._encoded:
-            self._encoded[person] = [self._encode(clip) for clip in self.people[person]]
-        return self._encoded[person]
-
-    def _encode(self, clip: Clip) -> Encoding:
-        """Encode to float16: hundreds of people's latents and sounds stay in memory."""
-        encoding = with_inputs(self.encode)(clip)
-        return {name: part.half() if part.is_floating_point() else part for name, part in encoding.items()}

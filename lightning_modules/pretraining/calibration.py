@@ -30,7 +30,7 @@ def expect_copies(backbone: Backbone, batches: Iterable[dict[str, Tensor]]) -> N
 
     Args:
         backbone: With autoencoder, face encoder and pose reader trained.
-        batches: Training windows of public people, as `PublicPeople.draw_windows` gives them.
+        batches: Training windows of public people, as `PublicWindows.draw` gives them.
     """
     of_still, of_moved = [], []
     for batch in batches:
