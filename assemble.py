@@ -9,7 +9,6 @@ parts is untrained: until pretrain.py has trained it, the model does not listen.
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from commandline import Seed, run_command
@@ -76,8 +75,8 @@ def assemble(
     taken = {name: SOURCES[name] for name, given in vars(parts).items() if given is not None}
     origins = {name: f"{source.what} ({source.licence}; {source.home})" for name, source in taken.items()}
     backbone = Backbone(modules, scheduler, BackboneShape(size, window, origins=origins))
-    save_base(backbone, out)
-    write_card(Path(out), origins, list_untrained(parts, zero_terminal_snr=zero_terminal_snr))
+    card = describe_assembly(origins, list_untrained(parts, zero_terminal_snr=zero_terminal_snr))
+    save_base(backbone, out, texts={"README.md": card})
     print(f"The base model is in {out}; {out}/README.md says what is untrained, and under which licences it stands.")
 
 
@@ -104,8 +103,8 @@ def list_untrained(parts: PartsArgs, *, zero_terminal_snr: bool) -> list[str]:
     return [line for line, applies in untrained.items() if applies]
 
 
-def write_card(folder: Path, origins: dict[str, str], untrained: list[str]) -> None:
-    """Write `README.md`: what others trained, on which terms they gave it away, and what is left to train."""
+def describe_assembly(origins: dict[str, str], untrained: list[str]) -> str:
+    """Return the model's card: what others trained, on which terms they gave it away, and what is left to train."""
     text = [
         "# Base model, assembled",
         "",
@@ -121,7 +120,7 @@ def write_card(folder: Path, origins: dict[str, str], untrained: list[str]) -> N
         "`python pretrain.py --init` with this folder trains it; docs/backbones.md says how.",
         "",
     ]
-    (folder / "README.md").write_text("\n".join(text))
+    return "\n".join(text)
 
 
 if __name__ == "__main__":

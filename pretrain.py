@@ -10,7 +10,6 @@ The same command continues where an interrupted one stopped; train.py takes it f
 import math
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -63,20 +62,19 @@ def pretrain(
     import torch
 
     from compute import make_fabric
-    from datamodules.encoding_cache import hash_clips
     from datamodules.public import PublicPeople
     from datamodules.reading.frames import load_people
-    from lightning_modules.base_folder import load_base, new_base, save_base
-    from lightning_modules.model_folder import BASE_FILE, demand_replaceable, fingerprint
+    from lightning_modules.base_folder import load_base, new_base
+    from lightning_modules.model_folder import BASE_FILE, demand_replaceable
     from lightning_modules.parts import BackboneShape
     from lightning_modules.pretraining.fitting import TaskFitter
-    from lightning_modules.pretraining.model_card import add_history, score_base, write_card
+    from lightning_modules.pretraining.model_card import add_history
     from lightning_modules.pretraining.small import SMALL
-    from stage_zero import demand_steps, fit_parts
+    from stage_zero import demand_steps, describe_training, fit_parts, publish_base
 
-    drawn = data_root == PUBLIC
-    held_out = held_out or (HELD_OUT if drawn else None)
-    demand_options(None if drawn else held_out, size, window, devices, learning_rate)
+    is_demo = data_root == PUBLIC
+    held_out = held_out or (HELD_OUT if is_demo else None)
+    demand_options(None if is_demo else held_out, size, window, devices, learning_rate)
     demand_replaceable(out, BASE_FILE)
     if accelerator == "cpu" and devices > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices))
@@ -85,22 +83,13 @@ def pretrain(
     torch.manual_seed(seed)
     backbone = load_base(init) if init else new_base(BackboneShape(size, window), SMALL)
     demand_steps(backbone, steps, size)
-    if drawn and is_first_device():
+    if is_demo and is_first_device():
         fill_demo_folder(PUBLIC, processes=2, people=people)
         fill_demo_folder(HELD_OUT)
     public = PublicPeople(load_people(data_root, size, crop, cache_dir=f"{work}/clips"))
     fabric.launch()  # starts the other devices, which find the clips read
-    backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
-    settings = {
-        "data": hash_clips(clip for _, clip in public.clips),
-        "init": fingerprint(init) if init else None,
-        "devices": devices,
-        "precision": precision,
-        "learning_rate": learning_rate,
-        "window": window,
-        "steps": vars(steps),
-    }
-    fitter = TaskFitter(fabric, Path(work), seed, settings)
+    options = {"devices": devices, "precision": precision, "learning_rate": learning_rate, "window": window}
+    fitter = TaskFitter(fabric, Path(work), seed, describe_training(public, init, steps, **options))
     fit_parts(
         fitter,
         backbone,
@@ -114,11 +103,9 @@ def pretrain(
 
     if not fabric.is_global_zero:
         return
-    save_base(backbone, out)
     data = {"folder": data_root, "people": len(public.people), "clips": len(public.clips), "size": size}
-    scores = score_base(backbone, load_people(held_out, size, crop)) if held_out else {}
     log = add_history(fitter.log, Path(init)) if init else fitter.log
-    write_card(Path(out), data, log, scores, drawn=drawn)
+    publish_base(backbone, out, data, log, load_people(held_out, size, crop) if held_out else {}, is_demo=is_demo)
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
 
 

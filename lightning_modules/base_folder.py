@@ -48,8 +48,16 @@ def new_base(shape: BackboneShape, configs: Mapping[str, Mapping[str, Any]]) -> 
     return Backbone(parts, make_scheduler(), shape)
 
 
-def save_base(backbone: Backbone, folder: str | Path, dtype: torch.dtype = torch.float16) -> None:
+def save_base(
+    backbone: Backbone, folder: str | Path, dtype: torch.dtype = torch.float16, texts: Mapping[str, str] | None = None
+) -> None:
     """Write every part; the folder appears whole, by one rename, and replaces an older one.
+
+    Args:
+        backbone: The model.
+        folder: Where it goes.
+        dtype: What weights are stored in.
+        texts: Further files by name, such as its card.
 
     Raises:
         ValueError: If the folder holds something else.
@@ -62,7 +70,8 @@ def save_base(backbone: Backbone, folder: str | Path, dtype: torch.dtype = torch
             nn.Module.to(stored, dtype)  # diffusers' own `to` warns about parts it has none of
             stored.save_pretrained(partial / name)
         backbone.scheduler.save_pretrained(partial / "scheduler")
-        (partial / BASE_FILE).write_text(json.dumps(vars(backbone.shape), indent=2) + "\n")
+        for name, text in {BASE_FILE: json.dumps(vars(backbone.shape), indent=2) + "\n", **(texts or {})}.items():
+            (partial / name).write_text(text)
 
 
 def _open(folder: Path) -> tuple[BackboneShape, DDIMScheduler, list[str]]:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from lightning_modules.pretraining import small
 from lightning_modules.pretraining.fitting import TaskFitter, average_decay, derive_seeds, learning_rate_factor
 from lightning_modules.pretraining.model_card import add_history
 from lightning_modules.pretraining.task import Task
-from stage_zero import demand_steps
+from stage_zero import demand_steps, tell_origin
 
 STEPS = [field.name for field in fields(Steps)]
 
@@ -134,6 +135,12 @@ def test_the_card_of_a_model_trained_on_counts_all_its_steps(tmp_path):
     assert add_history({"pose": log["pose"]}, tmp_path)["vae"] == log["vae"], "a part that was not asked for"
 
 
+def test_the_shipped_card_tells_which_of_the_demo_people_are_which():
+    card = (Path(__file__).parents[1] / "assets" / "base" / "README.md").read_text()
+    assert "\n".join(tell_origin("data/public", is_demo=True)) in card
+    assert tell_origin("mine", is_demo=False) == ["in `mine`."]
+
+
 def _pretrain(folder, init, **steps):
     make_demo_people(folder / "people", range(1000, 1002), clips_per_person=1)
     pretrain.pretrain(
@@ -180,6 +187,17 @@ def test_a_base_without_a_mover_gets_one_and_a_denoiser_that_learns_starts_from_
     assert (new.spread.moved == 1).all() != bool(steps)
     last = new.unet.conv_out.weight
     assert last.abs().max() < 1e-3 if steps else torch.equal(last, load_base(tmp_path / "old").unet.conv_out.weight)
+
+
+@pytest.mark.slow
+def test_a_base_that_takes_its_own_place_keeps_its_history(tiny_base, tmp_path):
+    shutil.copytree(tiny_base, tmp_path / "base")
+    trained = {"steps": 3, "seconds": 1, "losses": [[3, 0.5]]}
+    (tmp_path / "base" / "training.json").write_text(json.dumps({"data": {}, "vae": trained, "held_out": {}}))
+    _pretrain(tmp_path, tmp_path / "base", pose=1)
+    log = json.loads((tmp_path / "base" / "training.json").read_text())
+    assert log["vae"] == trained
+    assert log["pose"]["steps"] == 1
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ from torch import Tensor
 
 from lightning_modules.backbone import Backbone, ClipLike
 from lightning_modules.losses import peak_signal_to_noise
-from lightning_modules.model_folder import BASE_FILE
 from lightning_modules.pretraining.tasks import BATCHES
 
 
 @torch.no_grad()
-def score_base(backbone: Backbone, people: dict[str, list[ClipLike]]) -> dict[str, float]:
+def score_base(backbone: Backbone, people: Mapping[str, Sequence[ClipLike]]) -> dict[str, float]:
     """Score autoencoder and face encoder on people that nothing was trained on.
 
     Returns:
@@ -65,12 +65,24 @@ def add_history(log: dict[str, Any], earlier: Path) -> dict[str, Any]:
     return added
 
 
-def write_card(
-    folder: Path, data: dict[str, Any], log: dict[str, Any], scores: dict[str, float], *, drawn: bool
-) -> None:
-    """Write `README.md` for people and `training.json`, with the losses over steps, for plots.
+def card_texts(
+    origins: Mapping[str, str] | None,
+    data: dict[str, Any],
+    log: dict[str, Any],
+    scores: dict[str, float],
+    *,
+    people: Sequence[str],
+    remarks: Sequence[str] = (),
+) -> dict[str, str]:
+    """Return the texts beside a base model: `README.md` for people, and `training.json` with the losses, for plots.
 
-    `drawn` says that the public people are the demo's, so that their card can tell where they came from.
+    Args:
+        origins: Of the parts that others trained, see `BackboneShape`.
+        data: What it was trained on: `people`, `clips`, `size` in pixels and whatever else is to be kept.
+        log: Steps, seconds and losses of each part.
+        scores: Of `score_base`; may be empty.
+        people: Lines that end the sentence on what it was trained on: where the clips are, and of whom.
+        remarks: Lines before the last one.
     """
     rows = [
         f"| {name} | {part['steps']:,} steps of {BATCHES[name]} | {part['seconds'] / 60:.0f} min |"
@@ -78,30 +90,25 @@ def write_card(
         for name, part in log.items()
     ]
     held_out = [f"- {name}: {value:.3f}" for name, value in scores.items()] or ["- not measured"]
-    origins = json.loads((folder / BASE_FILE).read_text()).get("origins") or {}
-    others = ["Of it others trained:", "", *(f"- {name}: {origin}" for name, origin in origins.items()), ""]
-    of_drawn = [
-        f"in `{data['folder']}`. The demo people are drawn and spoken by `datamodules/demo/`; seeds 1000-1999 are",
-        "public, 2000-2009 held out, 3000-3007 the private clients. No real person is among them.",
-    ]
+    others = [f"- {name}: {origin}" for name, origin in (origins or {}).items()]
     text = [
         "# Base model",
         "",
         f"Trained by `pretrain.py` on {data['people']} public people, {data['clips']} clips of {data['size']} px,",
-        *(of_drawn if drawn else [f"in `{data['folder']}`."]),
+        *people,
         "",
         "| part | trained | time | last loss |",
         "|---|---|---|---|",
         *rows,
         "",
-        *(others if origins else []),
+        *(["Of it others trained:", "", *others, ""] if others else []),
         "On held-out people:",
         "",
         *held_out,
         "",
-        *(["How well it speaks: `python benchmarks/base.py`, last result in `benchmarks/results/base.json`."] * drawn),
+        *remarks,
         "Weights are float16 safetensors in diffusers layout, computed in float32.",
         "",
     ]
-    (folder / "README.md").write_text("\n".join(text))
-    (folder / "training.json").write_text(json.dumps({"data": data, **log, "held_out": scores}) + "\n")
+    training = json.dumps({"data": data, **log, "held_out": scores}) + "\n"
+    return {"README.md": "\n".join(text), "training.json": training}
