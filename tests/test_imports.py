@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "lightning_modules": {"lightning_modules"},
     "datamodules": {"datamodules"},
     "callbacks": {"callbacks", "federation"},
-    "evaluation": {"evaluation", "datamodules", "lightning_modules", "commandline"},  # it holds a command, judges
+    "evaluation": {"evaluation", "datamodules", "lightning_modules", "commandline", "compute"},  # it holds a command
 }
 LEAF = "whole_files"
 """What every part may import: it imports nothing of ours."""

@@ -46,40 +46,34 @@ def train_judges(
         accelerator: cpu, cuda or auto.
     """
     import torch
-    from lightning.fabric import Fabric
 
+    from compute import make_fabric
     from datamodules.encoding_cache import hash_clips
     from datamodules.reading.frames import load_people
-    from evaluation.judges.examples import Examples
+    from evaluation.judges.card import describe_people
     from evaluation.judges.publishing import MARK, publish_judges
-    from evaluation.judges.training import FaceTask, PointTask, SyncTask
+    from evaluation.judges.training import fit_judges
     from lightning_modules.base_folder import load_base
     from lightning_modules.model_folder import demand_replaceable
     from lightning_modules.pretraining.fitting import TaskFitter
 
     demand_replaceable(out, MARK)
+    fabric = make_fabric(accelerator, 1, "auto", "32-true")
     if data_root == PUBLIC:
         fill_demo_folder(PUBLIC, processes=2, people=people)
     if held_out == HELD_OUT:
         fill_demo_folder(HELD_OUT, processes=2)
     public = load_people(data_root, SIZE, "none")
-    examples = Examples(public)
     torch.manual_seed(seed)
     steps = {"landmarks": landmark_steps, "sync": sync_steps, "identity": identity_steps}
     settings = {"data": hash_clips(clip for clips in public.values() for clip in clips), "steps": steps}
-    fitter = TaskFitter(Fabric(accelerator=accelerator, devices=1), Path(work), seed, settings)
-    # Landmarks first: they ask for demo people, and say so at once.
-    landmarks, sync, identity = PointTask(), SyncTask(), FaceTask(len(public))
-    fitter.fit("landmarks", landmarks, lambda drawn: examples.draw_points(32, drawn), landmark_steps)
-    fitter.fit("sync", sync, lambda drawn: examples.draw_windows(8, 8, drawn), sync_steps)
-    fitter.fit("identity", identity, lambda drawn: examples.draw_faces(64, drawn), identity_steps)
+    fitter = TaskFitter(fabric, Path(work), seed, settings)
+    networks = fit_judges(fitter, public, steps)
 
-    people = load_people(held_out, SIZE, "none")
-    data = {"folder": data_root, "people": len(public), "clips": sum(map(len, public.values()))}
-    data |= {"held_out_people": len(people), "held_out_clips": sum(map(len, people.values())), "seed": seed}
-    networks = {"identity": identity.model, "sync": sync.model, "landmarks": landmarks.model}
+    held_out_people = load_people(held_out, SIZE, "none")
+    data = describe_people(data_root, public, held_out_people) | {"seed": seed}
     backbone = load_base(base) if base else None
-    publish_judges(networks, Path(out), data, fitter.log, people, backbone)
+    publish_judges(networks, Path(out), data, fitter.log, held_out_people, backbone)
     print(f"The judges are in {out}; {out}/README.md says how far they can be trusted.")
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from evaluation.judges.accuracy import People
 from evaluation.judges.scoring import Scores
 
 BATCHES = {"identity": "64 frames", "sync": "8 clips with 8 moments each", "landmarks": "32 frames"}
@@ -16,6 +17,12 @@ ASKED = {
     "auc": "area under the curve: own sound of five frames against sound 2 to 15 frames away",
     "mean": "mean distance of all points from where they truly are, pixels of 64",
 }
+
+
+def describe_people(folder: str, public: People, held_out: People) -> dict[str, Any]:
+    """Return what a card says of the people that judges were trained on, in a folder, and scored with."""
+    data = {"folder": folder, "people": len(public), "clips": sum(map(len, public.values()))}
+    return data | {"held_out_people": len(held_out), "held_out_clips": sum(map(len, held_out.values()))}
 
 
 def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: Scores) -> None:

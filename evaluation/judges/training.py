@@ -1,16 +1,22 @@
-"""What each judge learns, one small LightningModule each."""
+"""What each judge learns, one small LightningModule each, and all of them one after the other."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from datamodules.clips import Clip
 from evaluation.judges.augmentation import degrade, move
+from evaluation.judges.examples import Examples
 from evaluation.judges.identity import JudgeEncoder, draw_oval
 from evaluation.judges.landmarks import LandmarkNet
 from evaluation.judges.sync import SyncNet
 from lightning_modules.losses import angular_margin_loss
+from lightning_modules.pretraining.fitting import TaskFitter
 from lightning_modules.pretraining.task import Task
 
 LEARNING_RATE = 2e-3
@@ -70,3 +76,20 @@ class PointTask(Task):
         frames, points = batch
         moved = move(frames)
         return 100 * F.l1_loss(self.model(degrade(moved.pictures)), moved.carry(points))
+
+
+def fit_judges(fitter: TaskFitter, people: dict[str, list[Clip]], steps: Mapping[str, int]) -> dict[str, ModelMixin]:
+    """Train the judges and return them, all by the names of `available.LOCAL`.
+
+    Args:
+        fitter: Trains, and keeps checkpoints.
+        people: Clips by person, at least two demo people.
+        steps: Optimizer steps of each judge.
+    """
+    examples = Examples(people)
+    # Landmarks first: they ask for demo people, and say so at once.
+    landmarks, sync, identity = PointTask(), SyncTask(), FaceTask(len(people))
+    fitter.fit("landmarks", landmarks, lambda seed: examples.draw_points(32, seed), steps["landmarks"])
+    fitter.fit("sync", sync, lambda seed: examples.draw_windows(8, 8, seed), steps["sync"])
+    fitter.fit("identity", identity, lambda seed: examples.draw_faces(64, seed), steps["identity"])
+    return {"identity": identity.model, "sync": sync.model, "landmarks": landmarks.model}

@@ -13,6 +13,13 @@ from evaluation.judges.available import find_judges
 STEPS = {"landmark_steps": 2, "sync_steps": 2, "identity_steps": 2}
 
 
+def test_an_accelerator_that_cannot_be_had_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="abacus"):
+        train_judges(accelerator="abacus")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_the_command_trains_writes_and_scores(tmp_path):
     make_demo_people(tmp_path / "people", range(1000, 1002))
