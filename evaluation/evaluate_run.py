@@ -11,7 +11,7 @@ from torch import Tensor
 from datamodules.audio import hearing
 from evaluation.anchors import AUTOENCODER, CLEAN, NOISE, RECORDED, STATIC
 from evaluation.cases import Case, client_cases
-from evaluation.evaluate import evaluate_cases
+from evaluation.clip_scores import evaluate_cases
 from evaluation.finished_run import FinishedRun
 from evaluation.metrics.distributions import score_sets
 from evaluation.production import produce

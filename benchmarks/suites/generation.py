@@ -11,7 +11,7 @@ from benchmarks.suites.args import GenerationArgs
 from benchmarks.suites.scores import Adapters, Scoring
 from datamodules.audio import hearing
 from evaluation.cases import client_cases
-from evaluation.evaluate import evaluate_cases
+from evaluation.clip_scores import evaluate_cases
 from evaluation.judges.available import find_judges
 from evaluation.production import noise_seed
 from evaluation.protocols import Judges

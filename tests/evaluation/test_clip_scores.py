@@ -10,7 +10,7 @@ import torch
 
 from evaluation.anchors import AUTOENCODER, NOISE, RECORDED, STATIC, noise, static_copy
 from evaluation.catalogue import METRICS, find_metric
-from evaluation.evaluate import evaluate_cases
+from evaluation.clip_scores import evaluate_cases
 from evaluation.protocols import Judges
 from evaluation.table import summarise
 from tests.evaluation.drawn import draw_cases
