@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_modules.downsampling import downsampling
 from lightning_modules.resizing import resize
 
 
@@ -19,13 +18,7 @@ class IdentityEncoder(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, channels: tuple[int, ...] = (32, 64, 96, 128), embedding_dim: int = 128, size: int = 64) -> None:
         super().__init__()
-        widths = (3, *channels)
-        self.blocks = nn.Sequential(
-            *(
-                nn.Sequential(nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1), nn.GroupNorm(8, fan_out), nn.SiLU())
-                for fan_in, fan_out in pairwise(widths)
-            )
-        )
+        self.blocks = downsampling(channels)
         self.project = nn.Linear(channels[-1] * 2, embedding_dim)
 
     def forward(self, frames: Tensor) -> Tensor:

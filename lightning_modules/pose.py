@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from lightning_modules.conditioning import MOTION_CHANNELS
+from lightning_modules.downsampling import downsampling
 from lightning_modules.resizing import resize
 
 
@@ -19,12 +18,7 @@ class PoseReader(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 64), size: int = 64) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(
-            *(
-                nn.Sequential(nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1), nn.GroupNorm(8, fan_out), nn.SiLU())
-                for fan_in, fan_out in pairwise((3, *channels))
-            )
-        )
+        self.blocks = downsampling(channels)
         side = size // 2 ** len(channels)
         self.project = nn.Linear(channels[-1] * side**2, MOTION_CHANNELS)
 
