@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -53,9 +52,3 @@ def angular_margin_loss(embedding: Tensor, centres: Tensor, person: Tensor, marg
     cosine = embedding @ F.normalize(centres, dim=-1).T
     shift = margin * F.one_hot(person, len(centres))
     return F.cross_entropy(scale * (cosine - shift), person)
-
-
-def peak_signal_to_noise(prediction: Tensor, target: Tensor) -> Tensor:
-    """Return the PSNR in dB of each frame (..., 3, height, width) with values in [0, 1]."""
-    error = (prediction - target).square().mean(dim=(-3, -2, -1))
-    return -10 * torch.log10(error.clamp_min(1e-10))

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from lightning_modules.backbone import Backbone, ClipLike
-from lightning_modules.losses import peak_signal_to_noise
 from lightning_modules.pretraining.tasks import BATCHES
 
 
@@ -30,7 +30,9 @@ def score_base(backbone: Backbone, people: Mapping[str, Sequence[ClipLike]]) -> 
         for clip in clips:
             frames = clip.frames.to(backbone.device, backbone.vae.dtype) / 127.5 - 1
             back = torch.cat([backbone.decode(backbone.encode(chunk)) for chunk in frames.split(32)])
-            quality.append(peak_signal_to_noise((back.clamp(-1, 1) + 1) / 2, (frames + 1) / 2).mean())
+            pair = (back.clamp(-1, 1) + 1) / 2, (frames + 1) / 2
+            each = peak_signal_noise_ratio(*pair, data_range=1.0, reduction="none", dim=(1, 2, 3))
+            quality.append(each.mean())
             embedded.append(backbone.embed(frames))
         centres.append(embedded[0].mean(0))
         faces.append(torch.cat(embedded[1:]) if len(embedded) > 1 else None)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
 from datamodules.demo.seeds import PUBLIC_SEEDS
 from datamodules.demo.sketch import Pose, Sketch
 from lightning_modules.head_motion import HEAD_SIZE, face_surface, find_sources, lay_on, project, unproject
-from lightning_modules.losses import peak_signal_to_noise
 
 POSES = [(0.0, 0, 0, 0, 0, 0), (0.6, 0, 0, 0, 0, 0), (0, -0.4, 0, 0, 0, 0), (0.3, 0.2, -0.4, 0.08, -0.06, 0)]
 FEATURES = [[0.0, 0.0], [0.2, -0.12], [-0.2, -0.12], [0.0, 0.33], [-0.18, 0.3]]
@@ -76,10 +76,10 @@ def test_it_is_nearer_to_the_truth_than_a_copy_and_than_the_wrong_pose(seed):
     reference = other.frames[:1].float() / 255
 
     def score(own, motion):
-        return peak_signal_to_noise(lay_on(reference, own, motion[None])[0], one.frames / 255).mean()
+        return peak_signal_noise_ratio(lay_on(reference, own, motion[None])[0], one.frames / 255, data_range=1.0)
 
     right = score(other.motion[:1], one.motion)
-    copy = peak_signal_to_noise(reference, one.frames / 255).mean()
+    copy = peak_signal_noise_ratio(reference.expand_as(one.frames), one.frames / 255, data_range=1.0)
     assert right > copy + 1
     assert right > score(other.motion[:1], -one.motion) + 1
 

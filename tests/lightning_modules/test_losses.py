@@ -6,7 +6,6 @@ import torch
 from lightning_modules.losses import (
     angular_margin_loss,
     identity_loss,
-    peak_signal_to_noise,
     reconstruction_loss,
     temporal_consistency_loss,
 )
@@ -46,9 +45,3 @@ def test_margin_makes_the_right_person_harder():
     plain = angular_margin_loss(embedding, centres, person, margin=0.0, scale=8)
     strict = angular_margin_loss(embedding, centres, person, margin=0.3, scale=8)
     assert strict > plain
-
-
-def test_psnr_of_a_known_error():
-    assert peak_signal_to_noise(torch.full((2, 3, 4, 4), 0.1), torch.zeros(2, 3, 4, 4)).tolist() == pytest.approx(
-        [20, 20]
-    )
