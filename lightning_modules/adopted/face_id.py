@@ -40,7 +40,7 @@ def adopt_face_adapter(unet: UNet2DConditionModel, given: str) -> tuple[FaceIDTo
     Returns:
         The projection, and the adapter's `to_k_ip` and `to_v_ip` weights by the name of their attention's processor.
     """
-    from diffusers import StableDiffusionPipeline  # seconds, and only assembly needs it
+    from diffusers import StableDiffusionPipeline  # it warns of packages that are absent, and only assembly needs it
 
     path = Path(given).expanduser()
     folder, name = (str(path.parent), path.name) if path.is_file() else (given, FILE)

@@ -6,15 +6,12 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-if TYPE_CHECKING:  # transformers takes seconds to import, and only such a base model needs it
-    from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 SAMPLE_RATE, SAMPLES_PER_FRAME = 16_000, 640
 HOP, FIELD = 320, 400
@@ -87,8 +84,6 @@ class SpeechEncoder(nn.Module):
             OSError: If it lacks the model or its `preprocessor_config.json`.
             ValueError: If weights are broken or missing (transformers would draw them anew, with a warning).
         """
-        from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
-
         try:
             model, found = Wav2Vec2Model.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
@@ -102,8 +97,6 @@ class SpeechEncoder(nn.Module):
     @classmethod
     def from_configs(cls, folder: str | Path) -> SpeechEncoder:
         """Build what `from_pretrained` loads, without its weights."""
-        from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
-
         model = Wav2Vec2Model(Wav2Vec2Config.from_pretrained(folder))
         return cls(model.eval(), Wav2Vec2FeatureExtractor.from_pretrained(folder))
 
