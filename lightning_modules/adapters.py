@@ -36,8 +36,8 @@ def add_adapter(model: Carrier, name: str, rank: int, targets: list[str], seed: 
         _add(model, name, LoraConfig(r=rank, lora_alpha=scale * rank, target_modules=targets))
 
 
-def lora_parameters(model: Carrier, name: str, *, freeze_a: bool) -> list[nn.Parameter]:
-    """Return an adapter's trainable parameters in module order.
+def select_trained_factors(model: Carrier, name: str, *, freeze_a: bool) -> list[nn.Parameter]:
+    """Let an adapter's factors be trained, or B alone and A frozen, and return those that are, in module order.
 
     Args:
         model: Holds the adapter.

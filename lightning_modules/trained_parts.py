@@ -12,7 +12,7 @@ from diffusers import UNetMotionModel
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from lightning_modules.adapters import IDENTITY, MOVER, SHARED, Carrier, add_adapter, lora_parameters
+from lightning_modules.adapters import IDENTITY, MOVER, SHARED, Carrier, add_adapter, select_trained_factors
 from lightning_modules.efficiency.stacked import StackedAdapters
 from lightning_modules.mover import HeadMover
 
@@ -44,11 +44,6 @@ class TrainedParts:
     """Holds a part of each adapter, unless it is None."""
     shared: list[Parameter]
     personal: list[Parameter]
-
-    def __post_init__(self) -> None:
-        for parameter in [*self.shared, *self.personal]:
-            parameter.requires_grad_(True)
-            parameter.data = parameter.data.float()  # a small step on a 16-bit weight rounds to nothing
 
     def named(self) -> dict[str, list[Parameter]]:
         """Return the parts by their names in the federation."""
@@ -82,12 +77,14 @@ def add_parts(
 ) -> TrainedParts:
     """Add the adapters, which act at once and change nothing yet, to a frozen denoiser and a frozen mover.
 
+    What is trained becomes float32, whatever the models are stored in.
+
     Args:
         denoiser: Has no adapters of these names.
         mover: Each adapter sits on all of its convolutions, too. Bases without known motion have none.
         shared: None shares the whole denoiser instead.
         identity: None leaves the personal part empty.
-        freeze_a: Train only B of the shared adapter; see `lora_parameters`.
+        freeze_a: Train only B of the shared adapter; see `select_trained_factors`.
     """
     whole = list(denoiser.parameters()) if shared is None else []
     chosen = {name: lora for name, lora in ((SHARED, shared), (IDENTITY, identity)) if lora is not None}
@@ -101,9 +98,10 @@ def add_parts(
     if chosen:
         for model in models:
             model.set_adapter(list(chosen))
-    return TrainedParts(
-        denoiser,
-        mover,
-        whole or [factor for model in models for factor in lora_parameters(model, SHARED, freeze_a=freeze_a)],
-        [factor for model in models for factor in lora_parameters(model, IDENTITY, freeze_a=False)],
-    )
+    for parameter in whole:
+        parameter.requires_grad_(True)  # not before: peft freezes a model that it adds an adapter to
+    factors = [factor for model in models for factor in select_trained_factors(model, SHARED, freeze_a=freeze_a)]
+    personal = [factor for model in models for factor in select_trained_factors(model, IDENTITY, freeze_a=False)]
+    for parameter in [*whole, *factors, *personal]:
+        parameter.data = parameter.data.float()  # a small step on a 16-bit weight rounds to nothing
+    return TrainedParts(denoiser, mover, whole or factors, personal)
