@@ -34,15 +34,15 @@ class ClientDataModule(LightningDataModule):
         """Check the settings; nothing is read before `setup`.
 
         Args:
-            root: folder with one folder of recordings per person (mp4, mov, mkv, webm, avi and others).
-            size: height and width of the frames, in pixels.
+            root: Folder with one folder of recordings per person (mp4, mov, mkv, webm, avi and others).
+            size: Height and width of the frames, in pixels.
             crop: `auto` takes the square around the face, else the centre square; `face` leaves clips without a face
                 out; `none` takes the centre square.
-            window: frames of an example.
-            batch_size: examples of a batch.
-            cache_dir: where clips, and what the model's frozen parts make of them, are kept from run to run; none
+            window: Frames of an example.
+            batch_size: Examples of a batch.
+            cache_dir: Where clips, and what the model's frozen parts make of them, are kept from run to run; none
                 keeps them in memory only, and every device reads everyone's recordings.
-            people: names of those who take part; none is everyone in `root`.
+            people: Names of those who take part; none is everyone in `root`.
         """
         super().__init__()
         if not 1 <= window < FPS:
@@ -53,9 +53,13 @@ class ClientDataModule(LightningDataModule):
             raise ValueError(f"`--data.size` must be at least 16 pixels. Got {size}.")
         if batch_size < 1:
             raise ValueError(f"`--data.batch_size` must be at least 1. Got {batch_size}.")
-        self.root, self.size, self.crop = Path(root), size, crop
-        self.window, self.batch_size = window, batch_size
-        self.cache_dir, self.people = cache_dir, people
+        self.root = Path(root)
+        self.size = size
+        self.crop = crop
+        self.window = window
+        self.batch_size = batch_size
+        self.cache_dir = cache_dir
+        self.people = people
         self._people: dict[str, dict[str, list[Clip]]] = {}
         self._encode: Callable[[Clip], Encoding] | None = None
         self._encoded: dict[tuple[str, str], list[Encoding]] = {}
@@ -64,8 +68,8 @@ class ClientDataModule(LightningDataModule):
         """Read everyone's clips, once.
 
         Raises:
-            FileNotFoundError: `root` is no folder.
-            ValueError: nothing in it can be used, or someone of `people` is not in it.
+            FileNotFoundError: If `root` is no folder.
+            ValueError: If nothing in it can be used, or someone of `people` is not in it.
         """
         if not self._people:
             people = load_people(self.root, self.size, self.crop, self.people, self.cache_dir)
@@ -112,7 +116,7 @@ class ClientDataModule(LightningDataModule):
         Reference frames always come from the clips that are trained on, and never from the window.
 
         Raises:
-            ValueError: the client has no clip in this split.
+            ValueError: If the client has no clip in this split.
         """
         generator = torch.Generator().manual_seed(seed)
         examples = self.draw_examples(client, split, steps * self.batch_size, generator)
@@ -123,10 +127,12 @@ class ClientDataModule(LightningDataModule):
         self, client: str, split: str, count: int, generator: torch.Generator
     ) -> Dataset[dict[str, Tensor]]:
         """Return `count` examples of one client, as `WindowedClips` cuts them; see `client_dataloader`."""
-        encodings, portraits = self.encoded(client, split), self.portraits(client, split)
+        encodings = self.encoded(client, split)
+        portraits = self.portraits(client, split)
         if not encodings:
             raise ValueError(f"{client} has no {split} clip: two clips are needed for a test, three for all splits.")
-        lengths, references = _lengths(encodings), None if portraits is None else _lengths(portraits)
+        lengths = _lengths(encodings)
+        references = None if portraits is None else _lengths(portraits)
         windows = [draw_window(lengths, self.window, generator, references) for _ in range(count)]
         return WindowedClips(encodings, portraits or encodings, windows, self.window)
 

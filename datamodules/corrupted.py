@@ -21,10 +21,10 @@ class CorruptedClients(ClientDataModule):
         """Check the settings; nothing is read before `setup`.
 
         Args:
-            victims: names of the clients whose clips are wrong.
+            victims: Names of the clients whose clips are wrong.
             fault: `sound`: the next person is heard; `face`: the portrait is the next person's, so that the model is
                 shown one face and asked for another; `motion`: the picture runs backwards in time under its sound.
-            settings: those of `ClientDataModule`.
+            settings: Those of `ClientDataModule`.
         """
         super().__init__(**settings)
         self.victims, self.fault = victims, fault
@@ -34,8 +34,8 @@ class CorruptedClients(ClientDataModule):
         """Read everyone's clips, once.
 
         Raises:
-            FileNotFoundError: `root` is no folder.
-            ValueError: nothing in it can be used, a victim is no client, or there is nobody else.
+            FileNotFoundError: If `root` is no folder.
+            ValueError: If nothing in it can be used, a victim is no client, or there is nobody else.
         """
         super().setup(stage)
         if not set(self.victims) <= set(self.clients) or len(self.clients) < 2:

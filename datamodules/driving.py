@@ -38,8 +38,8 @@ def read_driving(audio: str | Path | None, video: str | Path | None) -> Driving:
     """Read the sound of `audio`, or else of `video`, and the head motion of `video`; the shorter one ends the video.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: neither is given, a file cannot be read, or the video's head motion is not known.
+        FileNotFoundError: If there is no such file.
+        ValueError: If neither is given, a file cannot be read, or the video's head motion is not known.
     """
     if audio is None and video is None:
         raise ValueError("`--driving_audio` or `--driving_video` is needed. Got neither.")
@@ -60,8 +60,8 @@ def read_motion(video: str | Path) -> Tensor:
     """Return the head motion `(frames, 6)` at `FPS` from `<stem>.truth.safetensors` beside a video.
 
     Raises:
-        FileNotFoundError: there is no such video.
-        ValueError: there is no such file beside it, or it holds no motion.
+        FileNotFoundError: If there is no such video.
+        ValueError: If there is no such file beside it, or it holds no motion.
     """
     video = Path(video)
     if not video.is_file():
@@ -88,10 +88,11 @@ def read_sound_of_video(video: Path) -> Tensor:
     """Return the sound from a video's first frame to its last, so that it is on the clock of the motion.
 
     Raises:
-        ValueError: the video or its sound cannot be read, or it is silent.
+        ValueError: If the video or its sound cannot be read, or it is silent.
     """
     try:
-        stream, sound = probe_video(video), decode_sound(video)
+        stream = probe_video(video)
+        sound = decode_sound(video)
     except UnusableFile as error:
         raise ValueError(f"{video} cannot be read: {error}.") from error
     if sound is None:

@@ -38,9 +38,9 @@ class EncodingCache:
         """Use `folder/<person>/`.
 
         Args:
-            folder: where encodings are kept; private, since a face can be decoded from them.
-            encode: the frozen parts.
-            fingerprint: tells one `encode` from another, e.g. the hash of its weights.
+            folder: Where encodings are kept; private, since a face can be decoded from them.
+            encode: The frozen parts.
+            fingerprint: Tells one `encode` from another, e.g. the hash of its weights.
         """
         self.folder = Path(folder)
         self.encode = encode
@@ -50,7 +50,7 @@ class EncodingCache:
         """Return the clip's encoding, from the folder, and mapped into memory: what is not in use needs none.
 
         Raises:
-            OSError: the folder cannot be written to, or the file is broken.
+            OSError: If the folder cannot be written to, or the file is broken.
         """
         path = self.folder / clip.person / f"{content_hash(clip, self.fingerprint)}.safetensors"
         try:

@@ -19,7 +19,7 @@ class Playback:
     """How frames made at `FPS` are shown.
 
     Raises:
-        ValueError: H.264 in 4:2:0 cannot show them so.
+        ValueError: If H.264 in 4:2:0 cannot show them so.
     """
 
     fps: int = FPS

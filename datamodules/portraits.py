@@ -20,8 +20,8 @@ def read_picture(path: str | Path) -> Tensor:
         RGB in 0..255, uint8 `(3, height, width)`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no picture or is broken, or nobody knows which of its numbers is white.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no picture or is broken, or nobody knows which of its numbers is white.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,7 +42,7 @@ def _to_8_bit(picture: Image.Image, file_format: str | None) -> Image.Image:
     """Scale grey pictures of more than 8 bits to 8: `convert` clips them, and all that is not black becomes white.
 
     Raises:
-        UnusableFile: the picture has 32 bits or floats, whose white is not written in the file.
+        UnusableFile: If the picture has 32 bits or floats, whose white is not written in the file.
     """
     if not picture.mode.startswith(("I", "F")):
         return picture
@@ -57,7 +57,7 @@ def crop_to_face(picture: Tensor, size: int, crop: Crop, name: str) -> Tensor:
     """Bring a picture, uint8 `(3, height, width)`, to `(3, size, size)`; one of that size is taken whole.
 
     Raises:
-        ValueError: a face is wanted and none is found.
+        ValueError: If a face is wanted and none is found.
     """
     try:
         return crop_portrait(picture, size, crop, name)

@@ -18,7 +18,8 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
     Two stages gain where their work lets go of Python's lock, as torch, PyAV and files do. What an item raises is
     raised here; when nobody asks any more, the thread ends with the item that it is at.
     """
-    source, end = iter(items), object()
+    source = iter(items)
+    end = object()
     thread = ThreadPoolExecutor(max_workers=1)
     try:
         waiting = deque(thread.submit(next, source, end) for _ in range(AHEAD))

@@ -32,7 +32,7 @@ def map_in_processes(
         doing: What the processes do, for the error, e.g. `drew demo people`.
 
     Raises:
-        OSError: One of them is killed.
+        OSError: If one of them is killed.
     """
     processes = min(processes, len(jobs))
     if processes <= 1 or current_process().daemon:

@@ -25,7 +25,7 @@ def write_video(
     sample_rate: int = 16_000,
     crf: int = 18,
 ) -> None:
-    """Writes frames and sound to `path` under a temporary name, then renames it.
+    """Write frames and sound to `path` under a temporary name, then rename it.
 
     Args:
         path: The mp4 file; its folder is made when missing.
@@ -37,7 +37,7 @@ def write_video(
         crf: H.264 quality, 0 (lossless) to 51; 18 is visually lossless on large pictures, 10 on small ones.
 
     Raises:
-        ValueError: When there is no frame, or a frame is not uint8 `(3, height, width)`, or its size changes.
+        ValueError: If there is no frame, or a frame is not uint8 `(3, height, width)`, or its size changes.
     """
     pictures = iter(frames)
     first = next(pictures, None)
@@ -61,7 +61,8 @@ def _write_streams(
     video.pix_fmt = "yuv420p"
     # One thread: the bytes of a file must not depend on the machine, and small pictures gain nothing.
     video.codec_context.thread_count = 1
-    streams, sources = [video], [_pictures(chain([first], frames), fps)]
+    streams = [video]
+    sources = [_pictures(chain([first], frames), fps)]
     if waveform is not None:
         streams.append(container.add_stream("aac", rate=sample_rate, layout="mono"))
         sources.append(_sounds(waveform, sample_rate))
@@ -94,7 +95,7 @@ def _sounds(waveform: Tensor, sample_rate: int) -> Iterator[av.AudioFrame]:
 
 
 def _picture(frame: Tensor) -> np.ndarray:
-    """Checks a frame and gives it as `(height, width, 3)` of even sizes."""
+    """Check a frame and return it as `(height, width, 3)` of even sizes."""
     if frame.dtype != torch.uint8 or frame.ndim != 3 or frame.shape[0] != 3:
         raise ValueError(f"A frame must be uint8 (3, height, width). Got {frame.dtype} {tuple(frame.shape)}.")
     array = frame.detach().cpu().permute(1, 2, 0).numpy()

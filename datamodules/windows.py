@@ -42,10 +42,10 @@ def draw_window(
     """Draw a window, every position in every clip being equally likely, and a reference that is not in it.
 
     Args:
-        lengths: frames of each clip.
-        length: frames of the window; below every clip's.
-        generator: the only source of chance.
-        references: frames of each clip that references come from, when these are other clips (what is scored takes
+        lengths: Frames of each clip.
+        length: Frames of the window; below every clip's.
+        generator: The only source of chance.
+        references: Frames of each clip that references come from, when these are other clips (what is scored takes
             them from the clips trained on). None takes them from the same clips: from another one, or, if there is but
             one, from outside the window.
     """
@@ -92,7 +92,8 @@ class WindowedClips(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Return the parts of `ALONG_FRAMES` and `OF_CLIP`, and of the reference frame those of `OF_REFERENCE`."""
         window = self.windows[index]
-        encoding, shown = self.encodings[window.clip], self.references[window.reference_clip]
+        encoding = self.encodings[window.clip]
+        shown = self.references[window.reference_clip]
         example = {name: encoding[name][window.start : window.start + self.length] for name in ALONG_FRAMES}
         example |= {name: encoding[name] for name in OF_CLIP}
         return example | {name: shown[part][window.reference_frame] for name, part in OF_REFERENCE.items()}

@@ -12,7 +12,11 @@ from datamodules.demo.recording import record
 from evaluation.cases import Case
 from lightning_modules.backbone import Backbone
 
-NOISE, STATIC, AUTOENCODER, CLEAN, RECORDED = "noise", "static copy", "through the VAE", "clean render", "recorded"
+NOISE = "noise"
+STATIC = "static copy"
+AUTOENCODER = "through the VAE"
+CLEAN = "clean render"
+RECORDED = "recorded"
 
 
 def noise(case: Case) -> Tensor:

@@ -137,7 +137,8 @@ def score_landmarks(frames: Tensor, truth: Truth, judges: Judges) -> Values:
     """Compare landmarks as one judge sees them in both clips."""
     if judges.landmarks is None or truth.points is None or truth.layout is None:
         return {}
-    points, mouth = judges.landmarks.locate(frames), truth.layout.mouth
+    points = judges.landmarks.locate(frames)
+    mouth = truth.layout.mouth
     dynamics = adfd(points, truth.points, truth.sound, truth.layout)
     figures = {
         "landmark jerk": jerk_ratio(points, truth.points),

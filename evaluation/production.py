@@ -57,7 +57,8 @@ def produce(
         for adapter, jobs in _by_adapter(systems, cases).items():
             backbone = load_personalised(base, adapter).to(device)
             for system, number in jobs:
-                began, key = time.perf_counter(), (system.name, number)
+                began = time.perf_counter()
+                key = (system.name, number)
                 made[key] = _generate(backbone, system, cases[number], sampling)
                 seconds[key] = (time.perf_counter() - began) / len(made[key])
                 bar.update()
@@ -81,6 +82,7 @@ def _by_adapter(systems: Sequence[System], cases: Sequence[Case]) -> dict[Path |
 
 
 def _generate(backbone: Backbone, system: System, case: Case, sampling: SamplingOptions) -> Tensor:
-    sound, seed = system.sound(case), noise_seed(sampling.seed, case)
+    sound = system.sound(case)
+    seed = noise_seed(sampling.seed, case)
     motion = case.motion if system.posed else choose_motion(backbone, case.reference, len(sound), "auto", seed)
     return animate(backbone, case.reference, sound, replace(sampling, seed=seed), motion=motion)

@@ -26,8 +26,13 @@ from evaluation.cases import Case
 from evaluation.finished_run import FinishedRun
 from lightning_modules.backbone import Backbone
 
-BASE, SHARED, OWN, STRANGER = "base", "global adapter", "own adapter", "nearest stranger's adapter"
-POSE, SOUND, OTHER_SOUND = "pose given", "sound alone", "another's sound"
+BASE = "base"
+SHARED = "global adapter"
+OWN = "own adapter"
+STRANGER = "nearest stranger's adapter"
+POSE = "pose given"
+SOUND = "sound alone"
+OTHER_SOUND = "another's sound"
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +78,8 @@ def list_systems(run: FinishedRun, cases: Sequence[Case], strangers: Mapping[str
         System(f"{name}, {pose}", adapter, posed=pose == POSE) for pose in poses for name, adapter in adapters.items()
     ]
     if len({case.person for case in cases}) > 1:
-        best, sounds = list(adapters)[min(2, len(adapters) - 1)], swap_sounds(cases)
+        best = list(adapters)[min(2, len(adapters) - 1)]
+        sounds = swap_sounds(cases)
         heard = lambda case: sounds[case.person, case.name]  # noqa: E731
         systems.append(System(f"{best}, {OTHER_SOUND}", adapters[best], posed=POSE in poses, sound=heard))
     return systems

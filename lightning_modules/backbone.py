@@ -106,7 +106,8 @@ class Backbone(nn.Module):
         speech model also mel (frames, 10, features), in place of log-mel windows.
         """
         frames = clip.frames.to(self.device, self.vae.dtype) / 127.5 - 1
-        chunks, length = frames.split(32), len(frames)
+        chunks = frames.split(32)
+        length = len(frames)
         heard = {} if self.speech is None else {"mel": self.speech(clip.waveform, length)}
         return heard | {
             "latents": torch.cat([self.encode(chunk) for chunk in chunks]).float().cpu(),
@@ -181,7 +182,8 @@ class Backbone(nn.Module):
             conditions: From `conditions`.
         """
         sample = torch.cat([z_t, conditions.extra_channels], dim=2).transpose(1, 2)
-        rows, dim = z_t.shape[0] * z_t.shape[1], self.unet.config.cross_attention_dim
+        rows = z_t.shape[0] * z_t.shape[1]
+        dim = self.unet.config.cross_attention_dim
         text = z_t.new_zeros(rows, 1, dim) if self.text is None else self.text(rows).to(z_t)
         states = (text, conditions.streams)
         predicted = self.unet(sample, timestep, encoder_hidden_states=states).sample.transpose(1, 2)

@@ -16,7 +16,8 @@ def fingerprint(folder: str | Path) -> str:
 
     What merely describes the model (its card, the log of its training) does not count.
     """
-    folder, digest = Path(folder), hashlib.sha256()
+    folder = Path(folder)
+    digest = hashlib.sha256()
     for path in [folder / BASE_FILE, *sorted(folder.glob("*/*"))]:
         if path.is_file():
             digest.update(path.relative_to(folder).as_posix().encode())

@@ -59,14 +59,16 @@ def move_naturally(own: Tensor, frames: int, seed: int) -> Tensor:
     turns[:, 0] = 0
     smooth = F.interpolate(turns[None], scale_factor=step, mode="linear", align_corners=False)
     smooth = F.avg_pool1d(smooth, step, stride=1)[0, :, :frames]
-    around, limits = own[:5].cpu().float(), torch.tensor(FURTHEST)
+    around = own[:5].cpu().float()
+    limits = torch.tensor(FURTHEST)
     wandering = (around[:, None] + smooth - smooth[:, :1]).clamp(-limits[:, None], limits[:, None])
     return torch.cat([wandering, _blink(frames, generator)[None]]).T
 
 
 def _blink(frames: int, generator: Generator) -> Tensor:
     shortest, longest = SECONDS_BETWEEN_BLINKS
-    lids, at = torch.zeros(frames + len(LIDS)), 0.0
+    lids = torch.zeros(frames + len(LIDS))
+    at = 0.0
     while True:
         at += shortest + (longest - shortest) * torch.rand((), generator=generator).item()
         start = round(at * FRAMES_PER_SECOND)

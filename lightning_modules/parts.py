@@ -132,7 +132,8 @@ def find_kind(name: str, folder: Path) -> type[nn.Module]:
         FileNotFoundError: If there is no such file.
         ValueError: If the part cannot be of that class.
     """
-    path, kinds = folder / "config.json", {kind.__name__: kind for kind in PARTS[name]}
+    path = folder / "config.json"
+    kinds = {kind.__name__: kind for kind in PARTS[name]}
     if not path.is_file():
         raise FileNotFoundError(f"The base model lacks {path}. Copy it whole, or run `python pretrain.py`.")
     got = json.loads(path.read_text()).get("_class_name", PARTS[name][0].__name__)

@@ -69,7 +69,8 @@ def attach_all(backbone: Backbone, folders: dict[str, Path], base: str | Path) -
         FileNotFoundError: If an adapter lacks its part on the mover.
         ValueError: If an adapter is broken, or belongs to another base model or to another global adapter.
     """
-    notes, base_hash = {}, fingerprint(base)
+    notes = {}
+    base_hash = fingerprint(base)
     for name, folder in folders.items():
         try:
             notes[name] = attach_adapter(backbone.unet, name, folder)

@@ -117,7 +117,9 @@ def draw_noise(groups: list[Group], like: Tensor, seed: int) -> Iterator[Tensor]
 
     torch draws normal numbers sixteen at a time: pieces that do not end there would change what follows.
     """
-    generator, first, frame = torch.Generator().manual_seed(seed), 0, like.shape[1:]
+    generator = torch.Generator().manual_seed(seed)
+    first = 0
+    frame = like.shape[1:]
     ends = [group.end for group in groups] if frame.numel() % 16 == 0 else [groups[-1].end]
     for end in ends:
         yield torch.randn(end - first, *frame, generator=generator).to(like)
@@ -137,7 +139,9 @@ def _prepare_group(
 
     Windows overlap, so the reference is moved for the whole group at once, and not for each window.
     """
-    like, count, first = reference.latents, len(group.rows), group.rows[0].start
+    like = reference.latents
+    count = len(group.rows)
+    first = group.rows[0].start
     has_motion = like.new_full((1,), float(motion is not None))
     moves = sound.new_zeros(len(sound), MOTION_CHANNELS) if motion is None else motion
     posed_rows = torch.arange(int(motion is not None), device=like.device)

@@ -26,7 +26,7 @@ class Portrait:
         self._background = draw_background(person, size * OVERSAMPLING)
 
     def render(self, pose: Pose) -> np.ndarray:
-        """Draws one frame, uint8 `(size, size, 3)`."""
+        """Draw one frame, uint8 `(size, size, 3)`."""
         side = self.size * OVERSAMPLING
         margin = (self._background.width - side) / 2
         left, top = (round(margin - sway * side / 2) for sway in pose.sway)
@@ -47,7 +47,7 @@ class Portrait:
 
 
 def outline(person: Person, pose: Pose, grow: float = 0.0) -> np.ndarray:
-    """The head's contour `(48, 2)`: a narrowing jaw that drops with the mouth and leans with the turn."""
+    """Return the head's contour `(48, 2)`: a narrowing jaw that drops with the mouth and leans with the turn."""
     width, height = person.head
     below = np.maximum(UNIT_CIRCLE[:, 1], 0)
     x = UNIT_CIRCLE[:, 0] * (width + grow) * (1 - person.jaw * below**2)
@@ -108,7 +108,9 @@ def _draw_nose(sketch: Sketch) -> None:
 
 def _draw_eye(sketch: Sketch, side: int) -> None:
     person, pose = sketch.person, sketch.pose
-    x, y, radius = side * person.eye_gap, EYE_HEIGHT, person.eye_size
+    x = side * person.eye_gap
+    y = EYE_HEIGHT
+    radius = person.eye_size
     brow = np.array([[-1, 0.02], [-0.4, -0.05], [0.3, -0.06], [1, 0.0]]) * (0.16, 1.0)
     brow[:, 1] += person.brow_tilt * brow[:, 0] / 0.16
     brow = brow * (side, 1)

@@ -32,7 +32,7 @@ HAIRLINES = {
 
 
 def draw_back_hair(sketch: Sketch) -> None:
-    """Draws what hangs or stands behind the head."""
+    """Draw what hangs or stands behind the head."""
     person = sketch.person
     width, height = person.head
     dark = blend(person.hair, (0, 0, 0), 0.22)
@@ -55,7 +55,7 @@ def draw_back_hair(sketch: Sketch) -> None:
 
 
 def draw_front_hair(sketch: Sketch) -> None:
-    """Draws the cap of hair: from the hairline, which slides with the turn, to above the skull."""
+    """Draw the cap of hair: from the hairline, which slides with the turn, to above the skull."""
     person = sketch.person
     style = person.hair_style
     if style == "bald":
@@ -79,7 +79,7 @@ def draw_front_hair(sketch: Sketch) -> None:
 
 
 def draw_hat(sketch: Sketch) -> None:
-    """Draws a client's hat or headphones; public people have none."""
+    """Draw a client's hat or headphones; public people have none."""
     for feature in sketch.person.features:
         if feature in _HATS:
             _HATS[feature](sketch)

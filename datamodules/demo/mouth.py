@@ -33,7 +33,7 @@ class Mouth:
 
 
 def shape_mouth(person: Person, pose: Pose) -> Mouth:
-    """The mouth in a pose; the opening is 30 % up and 70 % down."""
+    """Return the mouth in a pose; the opening is 30 % up and 70 % down."""
     gap = 0.36 * pose.opening
     middle = 0.33 - person.smile * ACROSS**2
     half = person.mouth_width * (1 + 0.28 * pose.width)
@@ -41,7 +41,7 @@ def shape_mouth(person: Person, pose: Pose) -> Mouth:
 
 
 def draw_mouth(sketch: Sketch) -> None:
-    """Draws lips around a dark interior with upper teeth and a tongue."""
+    """Draw lips around a dark interior with upper teeth and a tongue."""
     person, pose = sketch.person, sketch.pose
     mouth = shape_mouth(person, pose)
     half, top, bottom = mouth.half, mouth.top, mouth.bottom

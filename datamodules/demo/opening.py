@@ -12,7 +12,7 @@ FLOOR, SCALE = 4.0, 50.0
 
 
 def mouth_opening(frames: Tensor) -> Tensor:
-    """Height of the open mouth at its tallest, in fractions of the frame's height, up to an affine map.
+    """Return the height of the open mouth at its tallest, in fractions of the frame's height, up to an affine map.
 
     The least of red and blue above green says softly how much of a pixel is the mouth's interior; a column's sum is
     its height, and the mean of the tallest sixteenth of the columns is the answer. It reads the demo people only: for

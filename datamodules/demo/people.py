@@ -32,7 +32,7 @@ def make_demo_people(
     size: int = 64,
     processes: int = 1,
 ) -> list[Path]:
-    """Writes `root/<name>/clip_<n>.mp4` and `clip_<n>.truth.safetensors`; clips that stand already are kept.
+    """Write `root/<name>/clip_<n>.mp4` and `clip_<n>.truth.safetensors`; clips that are there already are kept.
 
     Args:
         root: Folder of the people.

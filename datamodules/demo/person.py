@@ -91,17 +91,17 @@ class Person:
 
 
 def name_of(seed: int) -> str:
-    """The folder name of a seed's person: `p1000` for public people, a human name for clients."""
+    """Return the folder name of a seed's person: `p1000` for public people, a human name for clients."""
     return CLIENTS[seed].name if seed in CLIENTS else f"p{seed}"
 
 
 def number_of_clips(seed: int) -> int:
-    """How many clips the person has unless told otherwise: 2 in public, 3 to 8 for clients."""
+    """Return how many clips the person has unless told otherwise: 2 in public, 3 to 8 for clients."""
     return CLIENTS[seed].clips if seed in CLIENTS else 2
 
 
 def draw_person(seed: int) -> Person:
-    """Draws all traits of a person from the seed; the same seed is the same person for ever."""
+    """Draw all traits of a person from the seed; the same seed is the same person for ever."""
     rng = np.random.default_rng((seed, 1))
     client = CLIENTS.get(seed, Client(name_of(seed), 2, ()))
     low_voice = bool(rng.random() < 0.5) if client.low_voice is None else client.low_voice
@@ -142,7 +142,7 @@ def draw_person(seed: int) -> Person:
 
 
 def blend(first: Colour, second: Colour, share: float) -> Colour:
-    """Mixes `share` of the second colour, in [0, 1], into the first."""
+    """Mix `share` of the second colour, in [0, 1], into the first."""
     return tuple(int(a + (b - a) * share) for a, b in zip(first, second, strict=True))
 
 

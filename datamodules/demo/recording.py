@@ -35,7 +35,7 @@ class Recording:
 
 
 def record(person: Person, clip: int, size: int = 64, frames: int = FRAMES) -> Recording:
-    """Draws and speaks one clip of a person; seed, clip number and length decide everything."""
+    """Draw and speak one clip of a person; seed, clip number and length decide everything."""
     rng = clip_randomness(person.seed, clip)
     speech = speak(person.voice, frames, FPS, rng)
     motion = _move(frames, rng)
@@ -55,12 +55,12 @@ def record(person: Person, clip: int, size: int = 64, frames: int = FRAMES) -> R
 
 
 def clip_randomness(seed: int, clip: int) -> np.random.Generator:
-    """What decides a person's clip; it is asked for the speech first."""
+    """Return what decides a person's clip; it is asked for the speech first."""
     return np.random.default_rng((seed, 2, clip))
 
 
 def _move(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth head motion and blinks `(frames, 6)`; most of a clip stays within 12 degrees and 2 pixels of 64."""
+    """Draw smooth head motion and blinks `(frames, 6)`; most of a clip stays within 12 degrees and 2 pixels of 64."""
     drift = gaussian_filter1d(rng.standard_normal((frames + 80, 5)), 9, axis=0)[40 : 40 + frames]
     drift = drift / 0.177 * (0.26, 0.15, 0.13, 0.03, 0.025)  # 0.177: deviation of white noise after this filter
     motion = np.concatenate([drift, np.zeros((frames, 1))], axis=1)
@@ -74,6 +74,6 @@ def _move(frames: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shake(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A trembling hand-held camera `(frames, 2)`, in fractions of half the frame."""
+    """Draw a trembling hand-held camera `(frames, 2)`, in fractions of half the frame."""
     shake = gaussian_filter1d(rng.standard_normal((frames, 2)), 0.8, axis=0) * 0.07
     return shake.clip(-MARGIN, MARGIN)

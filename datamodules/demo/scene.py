@@ -12,7 +12,7 @@ MARGIN = 0.12  # of the frame on each side: a shaky camera sees past the edges
 
 
 def draw_background(person: Person, side: int) -> Image.Image:
-    """Draws the backdrop of a frame of `side` pixels, with a margin around it."""
+    """Draw the backdrop of a frame of `side` pixels, with a margin around it."""
     first, second = person.background_colours
     whole = round(side * (1 + 2 * MARGIN))
     image = Image.new("RGB", (whole, whole), first)
@@ -38,7 +38,7 @@ def draw_background(person: Person, side: int) -> Image.Image:
 
 
 def draw_body(sketch: Sketch) -> None:
-    """Draws neck, shoulders and clothes; they follow half of the head's shift and none of its turn."""
+    """Draw neck, shoulders and clothes; they follow half of the head's shift and none of its turn."""
     person, pose = sketch.person, sketch.pose
     sway = np.array(pose.sway)
     base = 0.5 * (np.array(pose.shift) - sway) + sway

@@ -46,7 +46,7 @@ class Sketch:
         self._centre[0] += 0.35 * np.sin(roll)
 
     def on_face(self, points: np.ndarray, at: tuple[float, float] = (0, 0), lift: float = 0.0) -> np.ndarray:
-        """Places `(n, 2)` points of the face, seen from the front, after turning the head: features slide over it."""
+        """Place `(n, 2)` points of the face, seen from the front, after turning the head: features slide over it."""
         points = points + np.array(at)
         width, height = self.person.head
         inside = 1 - (points[:, 0] / width) ** 2 - (points[:, 1] / height) ** 2
@@ -57,18 +57,18 @@ class Sketch:
         return self.flat(np.stack([x, y], axis=1))
 
     def flat(self, points: np.ndarray) -> np.ndarray:
-        """Places points that only roll and shift with the head, such as its outline."""
+        """Place points that only roll and shift with the head, such as its outline."""
         return points @ self._roll + self._centre
 
     def fill(self, points: np.ndarray, colour: Colour) -> None:
-        """Fills a polygon given in units of half the frame."""
+        """Fill a polygon given in units of half the frame."""
         self.draw.polygon(((points + 1) * self.half).ravel().tolist(), fill=colour)
 
     def line(self, points: np.ndarray, colour: Colour, width: float) -> None:
-        """Draws a line of a width in units of half the frame."""
+        """Draw a line of a width in units of half the frame."""
         pixels = ((points + 1) * self.half).ravel().tolist()
         self.draw.line(pixels, fill=colour, width=max(1, round(width * self.half)), joint="curve")
 
     def spot(self, x: float, y: float, radius: float | tuple[float, float], colour: Colour, lift: float = 0.0) -> None:
-        """Fills an ellipse on the face."""
+        """Fill an ellipse on the face."""
         self.fill(self.on_face(UNIT_CIRCLE * radius, (x, y), lift), colour)

@@ -90,14 +90,14 @@ class Speech:
 
 
 def speak(voice: Voice, frames: int, fps: int, rng: np.random.Generator) -> Speech:
-    """Utters random syllables for `frames` video frames; frame k shows the mouth at its middle, (k + 1/2) / fps."""
+    """Utter random syllables for `frames` video frames; frame k shows the mouth at its middle, (k + 1/2) / fps."""
     spoken = articulate(frames, fps, rng)
     waveform = _synthesise(voice, spoken.controls, rng)[: round(frames / fps * SAMPLE_RATE)]
     return Speech(waveform, spoken.opening, spoken.width)
 
 
 def articulate(frames: int, fps: int, rng: np.random.Generator) -> Articulation:
-    """Moves the mouth as `speak` does with the same randomness, and makes no sound."""
+    """Move the mouth as `speak` does with the same randomness, and makes no sound."""
     seconds = frames / fps
     blocks = int(np.ceil(seconds * CONTROL_RATE))
     controls = _controls(_phonemes(seconds, rng), blocks, rng)
@@ -109,7 +109,7 @@ def articulate(frames: int, fps: int, rng: np.random.Generator) -> Articulation:
 
 
 def _phonemes(seconds: float, rng: np.random.Generator) -> list[tuple[Phoneme, float]]:
-    """Phrases of 4 to 9 consonant-vowel syllables, some closed by a consonant, with pauses between them."""
+    """Draw phrases of 4 to 9 consonant-vowel syllables, some closed by a consonant, with pauses between them."""
     track: list[tuple[Phoneme, float]] = [(PAUSE, rng.uniform(0.05, 0.3))]
     vowels, consonants = list(VOWELS.values()), list(CONSONANTS.values())
     lips = [CONSONANTS[name] for name in ("m", "b", "p")]
@@ -128,7 +128,7 @@ def _phonemes(seconds: float, rng: np.random.Generator) -> list[tuple[Phoneme, f
 
 
 def _controls(track: list[tuple[Phoneme, float]], blocks: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Steps of the phonemes' targets, smoothed: neighbouring sounds run into each other as in real speech."""
+    """Return steps of the phonemes' targets, smoothed: neighbouring sounds run into each other as in real speech."""
     ends = np.cumsum([length for _, length in track]) * CONTROL_RATE
     index = np.minimum(np.searchsorted(ends, np.arange(blocks), side="right"), len(track) - 1)
 
@@ -151,7 +151,7 @@ def _controls(track: list[tuple[Phoneme, float]], blocks: int, rng: np.random.Ge
 
 
 def _resonators(hertz: np.ndarray, bandwidth: np.ndarray) -> np.ndarray:
-    """Second-order sections `(..., 6)` with unit gain at 0 Hz (Klatt 1980, equation 2)."""
+    """Return second-order sections `(..., 6)` with unit gain at 0 Hz (Klatt 1980, equation 2)."""
     radius = np.exp(-np.pi * bandwidth / SAMPLE_RATE)
     b = 2 * radius * np.cos(2 * np.pi * hertz / SAMPLE_RATE)
     c = -(radius**2)
@@ -194,6 +194,6 @@ def _upsample(track: np.ndarray) -> np.ndarray:
 
 
 def _loud(signal: np.ndarray) -> float:
-    """Root mean square of the louder half: pauses must not make a clip louder."""
+    """Return the root mean square of the louder half: pauses must not make a clip louder."""
     power = np.sort(signal**2)[len(signal) // 2 :]
     return float(np.sqrt(power.mean()) + 1e-9)

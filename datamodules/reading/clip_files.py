@@ -37,11 +37,12 @@ def load_clip(path: Path, person: str, recording: Path) -> Clip:
     """Return the clip of a file by `save_clip`.
 
     Raises:
-        SafetensorError: the file is broken.
-        OSError: no more files can be mapped.
+        SafetensorError: If the file is broken.
+        OSError: If no more files can be mapped.
     """
     with mapping(path), safe_open(path, "pt") as file:
-        said, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+        said = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
     return Clip(
         person=person,
         name=said["name"],

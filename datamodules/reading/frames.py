@@ -27,15 +27,15 @@ def load_people(
     """Read the clips of `root/<person>/`, in the order of names. A file of no use is named in one line and left out.
 
     Args:
-        root: one folder of recordings per person.
-        size: of the frames, in pixels.
-        crop: see `cropping.crop_box`.
-        people: whose clips are read; None is everyone's.
-        cache_dir: where clips are kept from run to run, see `PreparedClips`; None reads them into memory.
+        root: One folder of recordings per person.
+        size: Of the frames, in pixels.
+        crop: See `cropping.crop_box`.
+        people: Whose clips are read; None is everyone's.
+        cache_dir: Where clips are kept from run to run, see `PreparedClips`; None reads them into memory.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: nothing in it can be used, or someone of `people` is not in it.
+        FileNotFoundError: If there is no such folder.
+        ValueError: If nothing in it can be used, or someone of `people` is not in it.
     """
     recordings = find_recordings(root, people)
     warn_of_others(root, people)

@@ -22,12 +22,12 @@ def find_recordings(root: str | Path, people: Collection[str] | None = None) -> 
     """Return each person's recordings, people and files in the order of their names.
 
     Args:
-        root: the folder.
-        people: whose recordings are wanted; None is everyone's.
+        root: The folder.
+        people: Whose recordings are wanted; None is everyone's.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: the folder holds no recording, or none of someone of `people`.
+        FileNotFoundError: If there is no such folder.
+        ValueError: If the folder holds no recording, or none of someone of `people`.
     """
     root = Path(root)
     if not root.is_dir():
@@ -47,8 +47,8 @@ def warn_of_others(root: str | Path, people: Collection[str] | None = None) -> N
     """Name what is passed over: other files and folders in people's folders, and recordings in no person's folder.
 
     Args:
-        root: the folder.
-        people: in whose folders is looked; None is everyone's.
+        root: The folder.
+        people: In whose folders is looked; None is everyone's.
     """
     entries = _list_visible(Path(root))
     for folder in [path for path in entries if path.is_dir() and (people is None or path.name in people)]:

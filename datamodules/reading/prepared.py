@@ -48,7 +48,9 @@ class PreparedClips:
 
     def __init__(self, folder: str | Path, size: int, crop: Crop) -> None:
         """Use `folder/<person>/`; see `read_recording` for size and crop."""
-        self.folder, self.size, self.crop = Path(folder), size, crop
+        self.folder = Path(folder)
+        self.size = size
+        self.crop = crop
         self._refused: dict[Recording, str] = {}
 
     def read_ahead(self, wanted: Sequence[Recording]) -> None:
@@ -79,14 +81,16 @@ class PreparedClips:
         return loaded
 
     def _prepare_all(self, missing: Sequence[Recording]) -> Iterator[str | None]:
-        left, give_up = list(missing), time.monotonic() + PATIENCE
+        left = list(missing)
+        give_up = time.monotonic() + PATIENCE
         while left and time.monotonic() < give_up:
             yield self._prepare(left.pop(0))
         yield from map_in_processes(self._prepare, left, min(os.cpu_count() or 1, MOST_PROCESSES), "read recordings")
 
     def _prepare(self, recording: Recording) -> str | None:
         """Keep the clips of a recording, all of them or none; return why it cannot be used."""
-        place, (person, path) = self._place(*recording), recording
+        person, path = recording
+        place = self._place(person, path)
         partial = place.with_name(f"{place.name}.{os.getpid()}.partial")  # several devices may read the same file
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed; containers give the same numbers
         partial.mkdir(parents=True)

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 def noted_remarks() -> Iterator[list[str]]:
     """Collect what this package warns of, once each, instead of saying it; also on devices that do not speak."""
     said: list[str] = []
-    package, note = logging.getLogger(__package__), logging.Handler(logging.WARNING)
+    package = logging.getLogger(__package__)
+    note = logging.Handler(logging.WARNING)
     note.emit = lambda record: said.append(text) if (text := record.getMessage()) not in said else None
     before = package.propagate, package.level
     package.addHandler(note)

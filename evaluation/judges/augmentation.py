@@ -16,8 +16,14 @@ from torch.nn import functional as F
 SOFTENER = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 """Binomial blur, of one pixel's deviation."""
 
-ZOOM, SHIFT, ROLL = 0.12, 0.1, math.radians(8)
-"""Most that `move` does: relative change of size, units of half the frame, radians."""
+ZOOM = 0.12
+"""Most that `move` changes the size by, relative."""
+
+SHIFT = 0.1
+"""Most that it shifts, in units of half the frame."""
+
+ROLL = math.radians(8)
+"""Most that it rolls, in radians."""
 
 
 def degrade(pictures: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ class Examples:
         Returns:
             Five frames each, (clips * each, 3, 5, height, width) in [-1, 1], and their sound, (clips * each, 20, 80).
         """
-        generator, margin = Generator().manual_seed(seed), WINDOW_FRAMES // 2
+        generator = Generator().manual_seed(seed)
+        margin = WINDOW_FRAMES // 2
         frames, sounds = [], []
         for index in torch.randperm(len(self._clips), generator=generator)[:clips].tolist():
             clip = self._clips[index][1]

@@ -85,5 +85,6 @@ def load_lpips(weights: Path) -> nn.Module:
     }
     for name, layer in layers.items():
         layer.load_state_dict({kind: stored[f"features.{name}.{kind}"] for kind in ("weight", "bias")})
-    network.name, network.local = "LPIPS v0.1 AlexNet", False
+    network.name = "LPIPS v0.1 AlexNet"
+    network.local = False
     return network

@@ -35,12 +35,12 @@ def publish_judges(
     """Write a folder of judges, their accuracy and how they were trained; it appears whole, by one rename.
 
     Args:
-    networks: The judges by the names of `available.LOCAL`.
-    folder: Where they go, in place of older ones; networks of others that lie there are kept.
-    data: What they were trained on, for the card.
-    log: How long, and the losses on the way, by the same names.
-    held_out: Demo people to score them on.
-    backbone: See `score_judges`.
+        networks: The judges by the names of `available.LOCAL`.
+        folder: Where they go, in place of older ones; networks of others that lie there are kept.
+        data: What they were trained on, for the card.
+        log: How long, and the losses on the way, by the same names.
+        held_out: Demo people to score them on.
+        backbone: See `score_judges`.
     """
     demand_replaceable(folder, MARK)
     with whole_folder(folder) as partial:

@@ -31,7 +31,8 @@ def swap_surroundings(names: Sequence[str], size: int, frames: int = FRAMES) -> 
     swapped = {}
     for name, person, other in zip(names, people, people[1:] + people[:1], strict=True):
         moved = replace(person, **{trait: getattr(other, trait) for trait in SURROUNDINGS})
-        drawn, number = record(moved, CLIP, size, frames), f"clip_{CLIP:02d}"
+        drawn = record(moved, CLIP, size, frames)
+        number = f"clip_{CLIP:02d}"
         sound = equalise_loudness(drawn.waveform)
         swapped[name] = [Clip(name, number, drawn.frames, sound, drawn.motion, drawn.mouth, Path(name, number), 0.0)]
     return swapped

@@ -13,8 +13,11 @@ from torch.nn import functional as F
 from datamodules.audio import MEL_BANDS, MEL_STEPS, WINDOW_FRAMES
 from evaluation.judges.pictures import as_signed, cut_out
 
-CENTRE, SIDE = (0.5, 0.67), 0.5
-"""The square that holds the mouth in whatever pose: its middle and side, as fractions of the frame."""
+CENTRE = (0.5, 0.67)
+"""Middle of the square that holds the mouth in whatever pose: x and y as fractions of width and height."""
+
+SIDE = 0.5
+"""Its side, as a fraction of the frame."""
 
 
 class SyncNet(ModelMixin, ConfigMixin):

@@ -28,13 +28,15 @@ def points_of_clip(clip: Clip) -> Tensor:
         ValueError: If the clip is no whole recording of a demo person by this generator.
     """
     unknown = ValueError(f"True points are known of whole clips by `make_demo_people` alone. Got {clip.path}.")
-    seed, number = seed_of(clip.person), clip.name.removeprefix("clip_")
+    seed = seed_of(clip.person)
+    number = clip.name.removeprefix("clip_")
     if seed is None or not number.isdigit() or clip.motion is None:
         raise unknown
     spoken = articulate(len(clip.frames), FPS, clip_randomness(seed, int(number)))
     if not np.allclose(spoken.opening, clip.mouth, atol=1e-5):
         raise unknown
-    person, tracks = draw_person(seed), zip(clip.motion.tolist(), spoken.opening, spoken.width, strict=True)
+    person = draw_person(seed)
+    tracks = zip(clip.motion.tolist(), spoken.opening, spoken.width, strict=True)
     poses = [Pose(*move[:3], (move[3], move[4]), move[5], opening, width) for move, opening, width in tracks]
     return torch.stack([points_of_pose(person, pose) for pose in poses])
 
@@ -49,7 +51,8 @@ def seed_of(name: str) -> int | None:
 def points_of_pose(person: Person, pose: Pose) -> Tensor:
     """Return x and y of each of `landmarks.POINTS`, (points, 2), as fractions of width and height from the top left."""
     sketch = Sketch(Image.new("RGB", (1, 1)), person, pose)
-    mouth, middle = shape_mouth(person, pose), len(ACROSS) // 2
+    mouth = shape_mouth(person, pose)
+    middle = len(ACROSS) // 2
     inner, outer = person.eye_gap - person.eye_size, person.eye_gap + person.eye_size
     eyes = [(x, EYE_HEIGHT) for x in (-outer, -inner, inner, outer)]
     lips = [

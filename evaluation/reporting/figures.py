@@ -12,8 +12,18 @@ from evaluation.catalogue import find_metric
 from evaluation.statistics import Estimate
 from evaluation.table import Table
 
-PANEL, LABELS, ROW, HEADER, GAP, MARGIN = 270, 280, 24, 62, 30, 24
-"""Widths of a panel's scale and of the names of systems, heights of a row and of a panel's title, and gaps, pixels."""
+PANEL = 270
+"""Width of a panel's scale, pixels."""
+LABELS = 280
+"""Width of the names of systems, pixels."""
+ROW = 24
+"""Height of a system's row, pixels."""
+HEADER = 62
+"""Height of a panel's title, pixels."""
+GAP = 30
+"""Between panels, pixels."""
+MARGIN = 24
+"""Around all of them, pixels."""
 COLUMNS = 3
 INK, GREY, LIGHT, MEAN = "#202124", "#8a8f98", "#d5d9de", "#1a56a8"
 

@@ -29,7 +29,8 @@ def save_sheet(path: str | Path, rows: Mapping[str, Sequence[Tensor]], moments: 
     labels = round(max(font.getlength(name) for name in rows)) + 2 * MARGIN
     sheet = Image.new("RGB", (picture.shape[1] + labels, picture.shape[0]), "white")
     sheet.paste(Image.fromarray(picture), (labels, 0))
-    draw, height = ImageDraw.Draw(sheet), strips[0].shape[1]
+    draw = ImageDraw.Draw(sheet)
+    height = strips[0].shape[1]
     for number, name in enumerate(rows):
         draw.text((MARGIN, (number + 0.5) * height), name, fill="black", font=font, anchor="lm")
     save_picture(path, sheet.quantize(256))

@@ -12,8 +12,13 @@ from evaluation.cases import Case
 from evaluation.metrics.regions import lower_centre
 from evaluation.metrics.tracks import correlation, motion_energy, sound_energy
 
-WIDTH, HEIGHT, TITLE, MARGIN = 900, 90, 44, 24
-"""Of one clip's curves, of the two lines above them, and around all, pixels."""
+WIDTH = 900
+HEIGHT = 90
+"""Of one clip's curves, pixels."""
+TITLE = 44
+"""Height of the two lines above them, pixels."""
+MARGIN = 24
+"""Around all, pixels."""
 GAP = 16
 """Between names, pixels."""
 TRUTH = "#202124"
@@ -38,7 +43,8 @@ def draw_tracks(cases: Sequence[Case], made: Mapping[str, Sequence[Tensor]]) -> 
     draw = ImageDraw.Draw(page)
     for number, case in enumerate(cases):
         top = MARGIN + number * (HEIGHT + TITLE)
-        truth, tracks = _truth(case), {system: _track(case, clips[number]) for system, clips in made.items()}
+        truth = _truth(case)
+        tracks = {system: _track(case, clips[number]) for system, clips in made.items()}
         what = "loudness" if case.mouth is None else "true opening"
         _write(draw, MARGIN, top, f"{case.person} {case.name}: {what}", TRUTH)
         x = MARGIN

@@ -18,8 +18,14 @@ from evaluation.cases import Case
 WIDTH = 192
 """Of one system's frames, pixels, about; frames are magnified a whole number of times, so that nothing is smoothed."""
 
-FONT, LINE, LINES = 14, 18, 2
-"""Size and height of a line of text, and lines of a name, pixels."""
+FONT = 14
+"""Size of the letters, pixels."""
+
+LINE = 18
+"""Height of a line of text, pixels."""
+
+LINES = 2
+"""Of a name, at most."""
 
 
 def save_videos(folder: Path, cases: Sequence[Case], made: Mapping[str, Sequence[Tensor]]) -> list[Path]:

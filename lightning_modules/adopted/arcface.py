@@ -13,8 +13,10 @@ from torch.nn import functional as F
 from lightning_modules.adopted.onnx_graph import Node, read_graph, run_graph
 from lightning_modules.resizing import resize
 
-SIZE, DIM = 112, 512
-"""Of the pictures that these networks take, pixels, and of the embeddings they give."""
+SIZE = 112
+"""Height and width of the pictures that these networks take, pixels."""
+DIM = 512
+"""Of the embeddings that they give."""
 TOLERANCE = 1e-3
 """By how much an entry of a unit embedding may differ between torch and onnxruntime."""
 

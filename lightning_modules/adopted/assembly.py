@@ -44,7 +44,8 @@ def load_parts(given: Given, prompt: str | None) -> dict[str, nn.Module]:
     half = {"torch_dtype": torch.float16}  # as it will be stored
     load_unet = partial(load_whole, UNet2DConditionModel, subfolder="unet", **half)
     unet = obtain("checkpoint", given["checkpoint"], load_unet)
-    dim, streams = unet.config.cross_attention_dim, {}
+    dim = unet.config.cross_attention_dim
+    streams = {}
     if given["face_adapter"] is None:
         parts["identity"] = IdentityTokens(parts["encoder"].config.embedding_dim, token_dim=dim)
     else:

@@ -76,7 +76,8 @@ def obtain(name: str, given: str, load: Callable[[str], Part]) -> Part:
     Raises:
         FileNotFoundError: If it cannot be had, in one line with where it can.
     """
-    source, path = SOURCES[name], Path(given).expanduser()
+    source = SOURCES[name]
+    path = Path(given).expanduser()
     try:
         if not path.exists() and not HUB_ID.fullmatch(given):
             raise FileNotFoundError(f"there is no {path}")

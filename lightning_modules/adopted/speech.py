@@ -13,14 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
-SAMPLE_RATE, SAMPLES_PER_FRAME = 16_000, 640
-HOP, FIELD = 320, 400
-"""Samples from one feature to the next (20 ms, two to a video frame), and samples that each is computed from."""
+SAMPLE_RATE = 16_000
+SAMPLES_PER_FRAME = 640
+HOP = 320
+"""Samples from one feature to the next: 20 ms, two to a video frame."""
+FIELD = 400
+"""Samples that each feature is computed from."""
 WINDOW_FRAMES = 5
 """Video frames whose sound one frame hears, as in `datamodules.audio`."""
-PIECE, CONTEXT = 1500, 100
-"""Features that are computed at once at most, 30 s: a minute takes 400 MB in the first convolution alone. And those on
-either side that are computed with them and left out, 2 s: wav2vec's convolution over positions reaches 1.3 s."""
+PIECE = 1500
+"""Features that are computed at once at most, 30 s: a minute takes 400 MB in the first convolution alone."""
+CONTEXT = 100
+"""Features on either side that are computed with a piece and left out, 2 s: wav2vec's convolution over positions
+reaches 1.3 s."""
 
 
 class SpeechEncoder(nn.Module):

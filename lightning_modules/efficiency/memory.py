@@ -88,7 +88,7 @@ def recompute_activations(backbone: Backbone) -> None:
             module.forward = partial(_recomputed, module.forward)
 
 
-def _recomputed(forward: nn.Module, *args: object, **kwargs: object) -> object:
+def _recomputed(forward: Callable[..., object], *args: object, **kwargs: object) -> object:
     if torch.is_grad_enabled():
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)
     return forward(*args, **kwargs)

@@ -33,7 +33,8 @@ class MergedConv2d(tuners.lora.Conv2d):
 
     @override
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        weight, base = merged_weight(self, x), self.get_base_layer()
+        weight = merged_weight(self, x)
+        base = self.get_base_layer()
         if weight is None:
             return super().forward(x, *args, **kwargs)
         return F.conv2d(x, weight, base.bias, base.stride, base.padding, base.dilation, base.groups)
@@ -49,7 +50,8 @@ def merged_weight(layer: LoraLayer, x: Tensor) -> Tensor | None:
     None where peft's way is to be taken: in large layers, with the weights of several clients (`stacked`), on a GPU,
     and in 16 bit or less, where a small change of a weight would round to nothing.
     """
-    weight, names = layer.get_base_layer().weight, [name for name in layer.active_adapters if name in layer.lora_B]
+    weight = layer.get_base_layer().weight
+    names = [name for name in layer.active_adapters if name in layer.lora_B]
     is_exact = x.dtype == weight.dtype and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
     is_plain = all(isinstance(layer.lora_B[name], FACTORS) for name in names)
     if layer.disable_adapters or layer.merged or weight.numel() > SMALL or not is_exact or not is_plain:

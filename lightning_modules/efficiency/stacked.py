@@ -76,7 +76,8 @@ class StackedAdapters:
         """
         pieces = vectors.split([factor.shape.numel() for factor in self.factors], dim=1)
         for (parent, name, _), factor, piece in zip(self.places, self.factors, pieces, strict=True):
-            factor.weight, factor.clips = piece.unflatten(1, factor.shape), clips
+            factor.weight = piece.unflatten(1, factor.shape)
+            factor.clips = clips
             setattr(parent, name, factor)
         try:
             yield

@@ -76,7 +76,8 @@ def plan_step(
 def meta_batch(backbone: Backbone, clips: int, frames: int, size: int) -> dict[str, Tensor]:
     """Return a batch like those of the clients' data, on torch's default device."""
     frame = torch.empty(clips, 3, size, size)
-    latents, heard = backbone.encode(frame.to(backbone.vae.dtype)).float(), backbone.audio.config
+    latents = backbone.encode(frame.to(backbone.vae.dtype)).float()
+    heard = backbone.audio.config
     return {
         "latents": latents.unsqueeze(1).expand(-1, frames, -1, -1, -1).clone(),
         "reference": latents,

@@ -31,10 +31,12 @@ class StoredWeights:
             eight_bit: Keep the weight as float8 (e4m3) with one scale, at which its largest value just fits.
             on_host: Keep the parameters in host memory; they follow the layer's input to its device.
         """
-        self.layer, self.on_host = layer, on_host
+        self.layer = layer
+        self.on_host = on_host
         self.kept: dict[str, nn.Parameter | None] = {}
         if eight_bit:
-            self.dtype, weight = layer.weight.dtype, layer.weight.detach().float()
+            self.dtype = layer.weight.dtype
+            weight = layer.weight.detach().float()
             self.scale = (weight.abs().max() / LARGEST).clamp_min(torch.finfo(torch.float32).tiny)
             layer.weight.data = (weight / self.scale).to(EIGHT_BIT)
         self.settle()

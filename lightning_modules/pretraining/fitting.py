@@ -41,7 +41,10 @@ class TaskFitter:
     def __init__(
         self, fabric: Fabric, folder: Path, seed: int, settings: Mapping[str, object], save_every: int = 100
     ) -> None:
-        self.fabric, self.folder, self.seed, self.save_every = fabric, folder, seed, save_every
+        self.fabric = fabric
+        self.folder = folder
+        self.seed = seed
+        self.save_every = save_every
         self.log: dict[str, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
         hold_settings(folder, {"seed": seed, **settings}, writes=fabric.is_global_zero)
@@ -52,7 +55,8 @@ class TaskFitter:
             self.log[name] = {"steps": 0, "seconds": 0, "losses": []}
             task.model.eval()
             return
-        fabric, path = self.fabric, self.folder / f"{name}.ckpt"
+        fabric = self.fabric
+        path = self.folder / f"{name}.ckpt"
         average = AveragedModel(task.model, multi_avg_fn=get_ema_multi_avg_fn(average_decay(steps)))
         fabric.to_device(average)
         module, optimizer = fabric.setup(task, task.configure_optimizers())
@@ -61,7 +65,8 @@ class TaskFitter:
         if path.exists():
             state |= fabric.load(path, {k: state[k] for k in ("task", "optimizer", "average")}, weights_only=True)
             fabric.strategy.precision.load_state_dict(state["precision"])
-        began, recent = time.monotonic() - state["seconds"], []
+        began = time.monotonic() - state["seconds"]
+        recent = []
         steps_left = range(state["step"], steps)
         bar = tqdm(
             steps_left, name, initial=state["step"], total=steps, mininterval=5, disable=not fabric.is_global_zero
@@ -109,7 +114,8 @@ def hold_settings(folder: Path, settings: Mapping[str, object], writes: bool) ->
     Raises:
         ValueError: If there are others, or checkpoints without any.
     """
-    path, settings = folder / SETTINGS, json.loads(json.dumps(settings))
+    path = folder / SETTINGS
+    settings = json.loads(json.dumps(settings))
     if path.is_file():
         kept = json.loads(path.read_text())
         for name in sorted(kept.keys() | settings.keys()):

@@ -142,8 +142,10 @@ class DenoiserTask(Task):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the denoising loss, plus how far the sound's tokens are from telling the mouth where it is known."""
-        backbone, clean = self.backbone[0], batch["latents"]
-        size, device = len(clean), clean.device
+        backbone = self.backbone[0]
+        clean = batch["latents"]
+        size = len(clean)
+        device = clean.device
         noisy = add_noise(backbone.scheduler, clean, torch.randn_like(clean), draw_timesteps(size, device))
         kept = self._kept(size, DROP_MOTION, device) * batch["has_motion"]
         conditions = backbone.conditions(Reference.of_batch(batch), batch["mel"], batch["motion"], kept)
