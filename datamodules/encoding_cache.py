@@ -1,4 +1,4 @@
-"""Frozen parts are computed once: a clip's encoding is kept on disk, on the client whose clip it is."""
+"""What frozen parts make of a clip is computed once, and kept on disk with the client whose clip it is."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class EncodingCache:
         self.fingerprint = fingerprint
 
     def __call__(self, clip: Clip) -> Encoding:
-        """Return the clip's encoding, from the folder, and mapped into memory: what is not in use needs none.
+        """Return the clip's encoding from the folder, mapped into memory: what is not in use takes none.
 
         Raises:
             OSError: If the folder cannot be written to, or the file is broken.

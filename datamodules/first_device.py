@@ -1,4 +1,4 @@
-"""Of a run's devices on one machine the first alone speaks: the others read the same clips and would say the same."""
+"""Only a run's first process logs; the others read the same clips and would repeat it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ def is_first_device() -> bool:
 
 
 def speak_once() -> None:
-    """Leave what is said of recordings to the first device of a run."""
+    """Leave what is logged of recordings to the first device of a run."""
     if not is_first_device():
         logging.getLogger(__package__).setLevel(logging.ERROR)

@@ -34,7 +34,7 @@ class Playback:
             raise ValueError(f"`--size` must be even, from {SMALLEST} to {LARGEST}. Got {self.size}.")
 
     def count(self, frames: int) -> int:
-        """Return how many frames are shown for `frames` that were made; never more time than those take."""
+        """Return how many frames are shown, at least 1: rounded down, so the video is never longer than those made."""
         return max(1, frames * self.fps // FPS)
 
     def samples(self, frames: int) -> int:

@@ -15,7 +15,7 @@ EVERYONE = "everyone"
 
 
 class PooledClients(ClientDataModule):
-    """One client, `everyone`, who holds all clips; a batch still is of one person, whose frames are compared in it.
+    """One client, `everyone`, who holds all clips; a batch is still of one person, to compare its frames.
 
     A person is drawn as often as there are training frames of them, which is how FedAvg weighs clients. Whoever reads
     these clips has seen them all: nothing here is private.

@@ -21,7 +21,7 @@ def read_picture(path: str | Path) -> Tensor:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no picture or is broken, or nobody knows which of its numbers is white.
+        ValueError: If the file is no picture or is broken, or does not say which of its numbers is white.
     """
     path = Path(path)
     if not path.is_file():

@@ -15,8 +15,8 @@ AHEAD = 2
 def prefetch(items: Iterable[Item]) -> Iterator[Item]:
     """Yield `items` in their order, made by a thread of their own, at most `AHEAD` of them before they are asked for.
 
-    Two stages gain where their work lets go of Python's lock, as torch, PyAV and files do. What an item raises is
-    raised here; when nobody asks any more, the thread ends with the item that it is at.
+    Two stages gain where their work releases Python's lock, as that of torch, PyAV and files does. What an item raises
+    is raised here; when nobody asks any more, the thread finishes the item that it is making and ends.
     """
     source = iter(items)
     end = object()

@@ -11,7 +11,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from datamodules.first_device import is_first_device
 
 PATIENCE = 2.0
-"""Seconds that pass before there is a bar."""
+"""Seconds before a bar appears."""
 
 Item = TypeVar("Item")
 

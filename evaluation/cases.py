@@ -36,7 +36,7 @@ class Case:
     sound: Tensor
     """The sound as the model hears it: the same windows, or what its own speech model makes of them."""
     motion: Tensor | None
-    """The true head motion, (frames, 6); None of real people, whose nobody knows."""
+    """The true head motion, (frames, 6); None of real people, as nobody knows theirs."""
     mouth: Tensor | None
     """The true opening, (frames,); None of real people."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from whole_files import whole_file
 
 EVERYBODY = "everybody"
-"""Stands for the person where a metric compares sets of frames, and for no single clip."""
+"""Stands for the person where a metric compares sets of frames, not single clips."""
 
 
 @dataclass(frozen=True)

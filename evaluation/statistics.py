@@ -10,10 +10,10 @@ from scipy.stats import bootstrap
 from scipy.stats import t as student
 
 TOO_FEW = 3
-"""Up to so many people are listed one by one: an interval over them would mean nothing."""
+"""Up to this many people are listed one by one: an interval over them would mean nothing."""
 
 FEW = 20
-"""Below so many people the percentile bootstrap is too narrow, and a t interval stands beside it."""
+"""Below this many people the percentile bootstrap is too narrow, and a t interval stands beside it."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Truth:
 
     @classmethod
     def of(cls, case: Case, judges: Judges, decoded: Tensor | None) -> Truth:
-        """Work it out; this takes longer than any metric, for the optical flow."""
+        """Work it out; this takes longer than any metric, because of the optical flow."""
         points, sync = judges.landmarks, judges.sync
         return cls(
             case=case,

@@ -19,7 +19,7 @@ from whole_files import whole_file
 
 SHARED, IDENTITY = "shared", "identity"
 MOVER = "mover"
-"""Folder, within an adapter's, of what it changes about the mover."""
+"""Subfolder of an adapter's own that holds its weights on the mover."""
 Carrier = UNetMotionModel | HeadMover
 """What an adapter can sit on."""
 PREFIX = "base_model.model."
@@ -62,7 +62,7 @@ def save_adapter(model: Carrier, name: str, folder: Path, notes: dict[str, objec
     """
     weights = get_peft_model_state_dict(model, adapter_name=name)
     tensors = {PREFIX + key: value.detach().float().cpu().contiguous() for key, value in weights.items()}
-    with whole_file(folder / "adapter_model.safetensors") as partial:  # which gets its name when all else is there
+    with whole_file(folder / "adapter_model.safetensors") as partial:  # named last, when all else is there
         save_file(tensors, partial, metadata={"format": "pt"})
         model.peft_config[name].save_pretrained(folder)
         (folder / "adapter.json").write_text(json.dumps(notes, indent=2) + "\n")
@@ -107,7 +107,7 @@ def attach_adapter(model: Carrier, name: str, folder: Path) -> dict[str, object]
 
 
 def _add(model: Carrier, name: str, config: LoraConfig) -> None:
-    """Add an adapter beside others; that there are two is meant, and peft need not warn of it."""
+    """Add an adapter beside others; two adapters are intended, so peft's warning is silenced."""
     config._register_custom_module(MERGED)  # public by peft's guide to custom models
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")

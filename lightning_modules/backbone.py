@@ -25,7 +25,7 @@ from lightning_modules.precision import at_least_float32
 from lightning_modules.reference import Conditions, Reference
 
 PIXELS_AT_ONCE = 32 * 256**2
-"""The autoencoder is given no more at once: 32 frames of 256 x 256, or 8 of 512 x 512, which take 4 GB to encode."""
+"""Most that the autoencoder is given at once: 32 frames of 256 x 256, or 8 of 512 x 512, which take 4 GB to encode."""
 
 
 class ClipLike(Protocol):
@@ -142,7 +142,7 @@ class Backbone(nn.Module):
                 model returns.
             motion: Head motion, (batch, frames, 6); ignored where `has_motion` is 0.
             has_motion: 1 where the motion is known, (batch,).
-            extra_channels: What `make_extra_channels` gave for the same reference and motion, where that is at hand.
+            extra_channels: What `make_extra_channels` gave for the same reference and motion, if it was called before.
         """
         frames = sound.shape[1]
         who = self.identity(reference.identity).unsqueeze(1).expand(-1, frames, -1, -1)
@@ -163,7 +163,7 @@ class Backbone(nn.Module):
         """Return `Conditions.extra_channels` for arguments of `conditions`; denoising teaches them nothing.
 
         `posed_rows` holds the positions (n,) of the clips whose motion is known: a mask would make the host wait.
-        `moved` is what `move` gave for the same reference and motion, where that is at hand.
+        `moved` is what `move` gave for the same reference and motion, if it was called before.
         """
         still = reference.latents.unsqueeze(1).expand(-1, motion.shape[1], -1, -1, -1)
         copy, surface = still.clone(), torch.zeros_like(still[:, :, :SURFACE_CHANNELS])

@@ -79,5 +79,5 @@ def _open(folder: Path) -> tuple[BackboneShape, DDIMScheduler, list[str]]:
         raise FileNotFoundError(f"No base model in {folder} (no {BASE_FILE}). Run `python pretrain.py`.")
     shape = BackboneShape.from_json((folder / BASE_FILE).read_text())
     names = [name for name in PARTS if name not in OPTIONAL or (folder / name).is_dir()]
-    with torch.device("cpu"):  # its numbers are looked at, in a plan of shapes without contents, too
+    with torch.device("cpu"):  # a plan, whose tensors have no contents, needs its numbers, too
         return shape, DDIMScheduler.from_pretrained(folder / "scheduler"), names

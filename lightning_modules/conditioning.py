@@ -78,7 +78,7 @@ class IdentityTokens(ModelMixin, ConfigMixin):
 
 
 class MotionTokens(ModelMixin, ConfigMixin):
-    """Tokens of head pose, shift and blink of each frame; never of the mouth, which is the sound's to move."""
+    """Tokens of head pose, shift and blink of each frame; never of the mouth, which sound alone drives."""
 
     @register_to_config
     def __init__(self, frequencies: int = 3, channels: int = 128, num_tokens: int = 4, token_dim: int = 64) -> None:

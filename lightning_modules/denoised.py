@@ -23,7 +23,7 @@ class Denoised:
     latents: Tensor
     """(frames, C, h, w)."""
     moved: MovedReference | None
-    """What they were copied from, if its details shall be given back."""
+    """What they were copied from, if its details are to be restored."""
 
     def split(self, most: int) -> Iterator[Denoised]:
         """Yield pieces of about the same length, none of more than `most` frames."""

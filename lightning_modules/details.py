@@ -1,4 +1,4 @@
-"""Gives back what the autoencoder loses of a face: the moved reference shows it before and after encoding."""
+"""Restores what the autoencoder loses of a face: the moved reference shows it before and after encoding."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from lightning_modules.backbone import Backbone
 
 ALIKE = 0.1
-"""Difference of pixels in [-1, 1] at which a frame and the moved reference rather show different things; at .05 and .2
-frames gain less (docs/base_model.md)."""
+"""Pixel difference, of [-1, 1], above which a frame and the warped reference are taken to show different things; at .05
+and .2 frames gain less (docs/base_model.md)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def restore_details(backbone: Backbone, frames: Tensor, moved: MovedReference) -
     """Return decoded frames (n, 3, H, W), about [-1, 1], with what the autoencoder lost of the moved reference.
 
     A frame that the denoiser made has lost the same edges and small patterns, as it went through the same decoder. They
-    are given back where it shows what the moved reference shows: not to an open mouth, say, if the portrait's is shut.
+    are restored where it shows what the moved reference shows: not in an open mouth, say, if the portrait's is shut.
     """
     rebuilt = backbone.decode(moved.latents)
     apart = F.avg_pool2d((frames - rebuilt).square().mean(1, keepdim=True), 3, 1, 1)

@@ -14,7 +14,7 @@ IDENTITY_LOSS_BELOW = 400
 """Timesteps under which a clean estimate shows a face at all (of 1000)."""
 MOTION_SHOWN = 0.9
 """Probability that a clip's motion is shown. Nearly everyone who generates has one, recorded or drawn. The gradients of
-clips without are four to five times as long: hidden half of the time, they were what the adapters learned from."""
+clips without are four to five times as long: where half of the clips were such, adapters learned from little else."""
 POSITIONS = ("posed_rows", "visible_rows")
 """What names clips by their positions in the batch, (n,)."""
 

@@ -93,7 +93,7 @@ def find_sources(own: Tensor, motion: Tensor, height: int, width: int) -> Tensor
 def sample(pictures: Tensor, places: Tensor) -> Tensor:
     """Return what pictures (n, C, h, w) show at places (n, h, w, 2) in [-1, 1]; beyond their edges, the edge.
 
-    It is worked out in the finer of the two types, and of the pictures' own.
+    It is computed in the finer of the two types and returned in the pictures' own.
     """
     dtype = torch.promote_types(pictures.dtype, places.dtype)
     shown = F.grid_sample(pictures.to(dtype), places.to(dtype), padding_mode="border", align_corners=False)

@@ -17,9 +17,9 @@ from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, find_s
 FOLD = 2
 """Pixels per side folded into channels: the network works at half the frame's size."""
 REACH = 0.2
-"""Half frames by which a point moves where the network answers 1."""
+"""How far a point moves, in halves of the frame, where the network answers 1."""
 RARELY = -3.0
-"""Added to the share that is painted, before the sigmoid: at first next to everything is taken from the reference."""
+"""Added to the share that is painted, before the sigmoid: at first nearly everything is taken from the reference."""
 
 
 class HeadMover(ModelMixin, ConfigMixin, PeftAdapterMixin):

@@ -40,8 +40,8 @@ PARTS: dict[str, tuple[type[nn.Module], ...]] = {
 
 OPTIONAL = ("mover", "spread", "text", "speech")
 """Parts that not every base has. Without a mover every head moves like one ellipsoid; without a spread the denoiser
-predicts all of a frame, not what differs from the reference. The others come with models that others trained: without
-them nothing is said, and log-mel windows are heard."""
+predicts all of a frame, not what differs from the reference. The other two come with models that others trained:
+without `text` the denoiser is told nothing in words, without `speech` it hears log-mel windows."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class BackboneShape:
     window: int = 8
     """Frames the denoiser was trained on at once."""
     knows_motion: bool = False
-    """Whether head motion was known of any clip it was trained on; without that, giving one has no meaning."""
+    """Whether head motion was known of any clip it was trained on; if not, giving it one means nothing."""
     origins: dict[str, str] | None = None
     """Parts that others trained (`pretrained.SOURCES`): what they are, and under which licence."""
 
@@ -64,7 +64,7 @@ class BackboneShape:
 
     @classmethod
     def from_json(cls, text: str) -> BackboneShape:
-        """Read what `save_pretrained` wrote.
+        """Read what `save_base` wrote.
 
         Raises:
             ValueError: If it is broken, or holds what this version does not know.

@@ -13,7 +13,7 @@ from lightning_modules.resizing import resize
 
 
 class PoseReader(ModelMixin, ConfigMixin):
-    """Convolutional regressor, trained in stage 0 on people whose head motion is known; of no use without such."""
+    """Convolutional regressor, trained in stage 0; meaningless for a base trained without known head motion."""
 
     @register_to_config
     def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 64), size: int = 64) -> None:

@@ -11,7 +11,7 @@ from lightning_modules.precision import at_least_float32
 def resize(pictures: Tensor, size: int) -> Tensor:
     """Return pictures (batch, channels, size, size) of pictures (batch, channels, height, width), of their type.
 
-    Those of 16 bits are scaled in float32: a CPU knows no other way.
+    Those of 16 bits are scaled in float32: a CPU can do it in no other way.
     """
     if pictures.shape[-2:] == (size, size):
         return pictures

@@ -20,8 +20,9 @@ from lightning_modules.reference import Conditions, Reference, copied_latents
 from lightning_modules.windowing import Group, group_windows, step_groups
 
 TEMPERATURE = 0.5
-"""Of the start noise where a base starts from a copy. Chance then plays about what is known anyhow: at 1 mouths follow
-the sound less and pictures flicker more, at 0 next to nothing is gained any more (docs/base_model.md)."""
+"""Standard deviation of the start noise for bases that start from a copy, which shows most of a frame already. At 1, as
+in training, mouths follow the sound less and frames change more from one to the next; at 0 there is next to no further
+gain (docs/base_model.md)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class SamplingOptions:
     """Of the start noise, which depends neither on the device nor on `batch`."""
     temperature: float | None = None
     """The start noise's standard deviation, in [0, 1]: below 1 frames are nearer to the likeliest ones. None is
-    `TEMPERATURE` for a base that starts from a copy (`copying`), and 1 for others, which would blur."""
+    `TEMPERATURE` for a base that starts from a copy (`copying`), and 1 for others, which blur below it."""
     guidance_scale: float = 1.0
     """1 is none; above 1 follows the sound more (Ho & Salimans, arXiv 2207.12598, eq. 6)."""
     overlap: int = 3

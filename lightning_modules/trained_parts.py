@@ -50,7 +50,7 @@ class TrainedParts:
         return {"shared": self.shared, "personal": self.personal}
 
     def carriers(self) -> dict[str, Carrier]:
-        """Return what adapters sit on, by the place of its weights in an adapter's folder, whose own come last."""
+        """Return the models that adapters sit on, by the subfolder that holds their weights; the denoiser's is none."""
         return ({} if self.mover is None else {MOVER: self.mover}) | {"": self.denoiser}
 
     @contextmanager

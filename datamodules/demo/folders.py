@@ -31,7 +31,7 @@ DEMO_FOLDERS = {
 
 
 def fill_demo_folder(folder: str, size: int = 64, processes: int = 1, people: int | None = None) -> None:
-    """Draw and speak the demo people of one of `DEMO_FOLDERS`, or the first of them; clips that stand are kept."""
+    """Draw and speak the demo people of one of `DEMO_FOLDERS`, or the first of them; clips that are there are kept."""
     from datamodules.demo.people import make_demo_people
 
     who = DEMO_FOLDERS[folder]
@@ -39,6 +39,6 @@ def fill_demo_folder(folder: str, size: int = 64, processes: int = 1, people: in
 
 
 def fill_if_demo(root: str | Path, size: int, processes: int) -> None:
-    """Draw and speak the demo people if they are a run's; how many public ones there are is stage 0's to say."""
+    """Draw and speak the demo people of a run's folders; how many public ones stage 0 learns from is for it to say."""
     if (folder := Path(root).as_posix()) in (DEMO_CLIENTS, DEMO_PUBLIC):
         fill_demo_folder(folder, size, processes)

@@ -21,7 +21,7 @@ def save_clip(clip: Clip, path: Path) -> None:
 
 @contextmanager
 def mapping(path: Path) -> Iterator[None]:
-    """Map a file; raises OSError where this process holds as many as a machine lets it."""
+    """Have what maps a file raise OSError where this process has mapped as many as the machine allows."""
     try:
         yield
     except RuntimeError as error:

@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 def load_people(
     root: str | Path, size: int, crop: Crop, people: Collection[str] | None = None, cache_dir: str | None = None
 ) -> dict[str, list[Clip]]:
-    """Read the clips of `root/<person>/`, in the order of names. A file of no use is named in one line and left out.
+    """Read the clips of `root/<person>/`, in the order of names.
+
+    A file that cannot be used is named in one line and left out.
 
     Args:
         root: One folder of recordings per person.

@@ -13,7 +13,7 @@ OURS = (".safetensors", ".partial")
 """Suffixes of what we write beside recordings: the truth about demo people, and encodings."""
 
 NAMED = 10
-"""Files of a folder that are named at most."""
+"""Most files of a folder that a warning names."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def warn_of_others(root: str | Path, people: Collection[str] | None = None) -> N
 
     Args:
         root: The folder.
-        people: In whose folders is looked; None is everyone's.
+        people: Whose folders are searched; None searches everyone's.
     """
     entries = _list_visible(Path(root))
     for folder in [path for path in entries if path.is_dir() and (people is None or path.name in people)]:

@@ -30,7 +30,7 @@ READERS = (audio, clips, cropping, decoding, recordings, sound, splitting, video
 """What makes clips of a recording: clips that other code made are made again."""
 
 PATIENCE = 3.0
-"""Seconds of reading after which other processes are called for help; they take as long to start."""
+"""Seconds of reading after which other processes are started to help, which takes as long."""
 
 MOST_PROCESSES = 8
 """Each holds torch, and a few frames as large as the camera's."""

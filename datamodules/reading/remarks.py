@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def noted_remarks() -> Iterator[list[str]]:
-    """Collect what this package warns of, once each, instead of saying it; also on devices that do not speak."""
+    """Collect what this package warns of, once each, instead of logging it; also on devices that log nothing."""
     said: list[str] = []
     package = logging.getLogger(__package__)
     note = logging.Handler(logging.WARNING)

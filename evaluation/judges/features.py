@@ -1,6 +1,6 @@
 """Stand-ins for the networks of FID, KID, LPIPS and FVD, taken from the trunks of the judges.
 
-They order systems on the same clips. Their values compare with no published ones, so that metrics by them carry names
+They order systems on the same clips. Their values cannot be compared with published ones, so metrics by them have names
 of their own: FID-local, KID-local, LPIPS-local, FVD-local.
 """
 

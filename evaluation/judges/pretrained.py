@@ -1,4 +1,4 @@
-"""Networks that others trained. They are used where their weights lie already; nothing is ever downloaded.
+"""Networks that others trained. They are used if their weights are on disk already; nothing is ever downloaded.
 
 Weights of torchvision's networks are read as safetensors under torchvision's own names of the tensors:
 

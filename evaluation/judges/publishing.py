@@ -1,4 +1,4 @@
-"""Writes judges beside what they get right, which is measured of the very weights that are written."""
+"""Writes judges beside what they get right, measured with the very weights that are written."""
 
 from __future__ import annotations
 

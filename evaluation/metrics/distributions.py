@@ -1,7 +1,7 @@
 """FID, KID and FVD: how far the set of all generated frames is from the set of all recorded ones.
 
-They compare sets, not clips, and have no interval here. All of them are biased upwards where there are few frames
-(below 2,000 for FID with Inception): they compare systems on the same clips, and no two papers.
+They compare sets, not clips, and have no interval here. FID and FVD are biased upwards where there are few frames
+(below 2,000 for FID with Inception): compare systems on the same clips with them, not results of different papers.
 """
 
 from __future__ import annotations

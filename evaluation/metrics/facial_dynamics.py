@@ -21,7 +21,7 @@ TAU = 0.05
 MOUTH_WEIGHT = 3.0
 MAX_LAG = 3
 LEAST_CORRELATION = 0.1
-"""What the recording's own mouth is taken to follow its sound by, at least: else noise would divide by nothing."""
+"""Least r by which the recording's own mouth is taken to follow its sound: else noise would be divided by nothing."""
 
 
 @dataclass(frozen=True)

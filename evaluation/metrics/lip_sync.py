@@ -30,7 +30,7 @@ def lip_sync(pictures: Tensor, sounds: Tensor) -> Sync:
     """Compare the embeddings of windows of five frames (windows, E) with those of the sound (windows, E).
 
     After Chung & Zisserman 2016 and Prajwal et al. 2020, 25 frames a second. Windows beyond the ends of the clip are
-    left out where theirs are filled with zeros. Both figures trust the network: what it says of the recording itself
+    left out; they fill them with zeros. Both figures trust the network: what it says of the recording itself
     belongs beside them. Clips too short for three offsets score NaN.
     """
     windows = len(pictures)

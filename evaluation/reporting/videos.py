@@ -16,7 +16,7 @@ from datamodules.video import write_video
 from evaluation.cases import Case
 
 WIDTH = 192
-"""Of one system's frames, pixels, about; frames are magnified a whole number of times, so that nothing is smoothed."""
+"""About the width of one system's frames, pixels; they are magnified a whole number of times, without smoothing."""
 
 FONT = 14
 """Size of the letters, pixels."""

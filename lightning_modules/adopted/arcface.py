@@ -59,7 +59,7 @@ class ArcFace(ModelMixin, ConfigMixin):
         return self.embed_faces(resize(faces, SIZE))
 
     def embed_faces(self, faces: Tensor) -> Tensor:
-        """Embed pictures (batch, 3, 112, 112) in [-1, 1] that are cut as the network has learned them."""
+        """Embed pictures (batch, 3, 112, 112) in [-1, 1] that are cropped like those the network learned from."""
         inputs = {self.config.picture: faces if self.config.unit_range else (faces + 1) * 127.5}
         return F.normalize(
             run_graph(self.config.nodes, dict(self.named_buffers()), inputs, self.config.features), dim=-1

@@ -1,4 +1,4 @@
-"""Every part of a base model from what others trained, and what is still missing drawn at random."""
+"""Builds every part of a base model from what others trained; what they lack is drawn at random."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lightning_modules.parts import load_part
 from lightning_modules.pose import PoseReader
 
 Given = Mapping[str, str | None]
-"""Hub id, folder or file of each part by its name in `pretrained.SOURCES`; None where it is to do without."""
+"""Hub id, folder or file of each part by its name in `pretrained.SOURCES`; None to do without it."""
 
 SOUND_CHANNELS = 512
 """Width of the untrained layers between a speech model and its tokens."""
@@ -94,7 +94,7 @@ def load_faces(given: Given) -> dict[str, nn.Module]:
 
 
 def load_sound(given: Given) -> dict[str, nn.Module]:
-    """Return what hears: nothing of its own if log-mel windows are to do."""
+    """Return the speech model by its name; nothing if log-mel windows are to be heard instead."""
     if given["speech"] is None:
         return {}
     return {"speech": obtain("speech", given["speech"], SpeechEncoder.from_pretrained)}

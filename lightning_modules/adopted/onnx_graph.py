@@ -1,7 +1,7 @@
 """The operations of a convolutional ONNX network in torch, so that it runs on any device and gradients go through it.
 
-Face recognition networks use a dozen of ONNX's operations. Doing these here spares a converter with dependencies of its
-own, and ONNX itself wherever such a network is used: it is read once, when a base model is assembled.
+Face recognition networks use a dozen of ONNX's operations. They are done here, so that no converter with dependencies
+of its own is needed, and ONNX itself only once: a network is read when a base model is assembled.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Source:
     home: str
     """Where it can be had."""
     licence: str
-    """Of what is found there; another publisher's may be another."""
+    """Of what is found there; another publisher may have chosen another."""
 
 
 SOURCES = {

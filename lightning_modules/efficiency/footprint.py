@@ -1,4 +1,4 @@
-"""What a training step needs, found without memory: the step itself runs on tensors of shapes without contents."""
+"""What a training step needs, measured without that memory: it runs on tensors that have shapes and no contents."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from torch.utils.flop_counter import flop_registry
 
 NARROW = ("linear", "conv1d", "conv2d", "scaled_dot_product_attention")
 WIDE = ("layer_norm", "group_norm", "softmax", "mse_loss")
-"""What autocast computes in 16 and in 32 bit on CUDA, of what layers compute with (PyTorch, "CUDA Ops that can
-autocast"); the meta device has no autocast of its own."""
+"""Functions that CUDA autocast runs in 16 bit (NARROW) and 32 bit (WIDE), as far as our layers use them (PyTorch, "CUDA
+Ops that can autocast"); the meta device has no autocast of its own."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Meter(TorchDispatchMode):
 class AnswersOfMeta(TorchFunctionMode):
     """Lets code run on the meta device that asks what tensors hold.
 
-    Every condition is taken to hold and every mask to pick everything, so that the step is the dearest it can be;
+    Every condition is taken to hold and every mask to pick everything, so that the step is as expensive as it can be;
     numbers are 0.
     """
 

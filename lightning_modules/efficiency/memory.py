@@ -18,10 +18,11 @@ from lightning_modules.efficiency.stored_weights import StoredWeights, store_wei
 DTYPES: dict[Precision, torch.dtype] = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
 
 SENSITIVE = ("conv_in", "conv_out", "time_embedding")
-"""Few weights, on which every other depends: they are never kept in 8 bit."""
+"""Layers of few weights, on which all others depend: they are never kept in 8 bit."""
 
 ENCODERS = ("vae.encoder", "pose", "mover", "speech")
-"""Parts that only encode, with no gradient through them. The face encoder is none: the identity loss needs its."""
+"""Parts that only encode, with no gradient through them. The face encoder is not one of them: the identity loss
+backpropagates through it."""
 
 MOVED_PIXELS = 2**20
 """Pixels that the mover recomputes at once: four frames of 512 x 512."""
@@ -60,7 +61,7 @@ def move_to_device(backbone: Backbone, device: torch.device, precision: Precisio
     """Bring a backbone that is to speak onto its device, weights stored as they were asked for.
 
     Raises:
-        ValueError: On 16 bit on a CPU, where half of what a model computes with has no such kernels.
+        ValueError: On 16 bit on a CPU, which lacks such kernels for half of what a model computes.
     """
     if precision == "16" and device.type == "cpu":
         raise ValueError("`--precision 16` needs a GPU. Got the CPU. Use 32 or bf16.")

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 SMALL = 2**16
-"""Weights of the largest layer that is computed so. The backward pass holds as many numbers, and it takes the gradient
-of all of them where peft's takes that of the adapters alone: in wide layers that would be most of the work."""
+"""Weights of the largest layer that is computed this way. The backward pass holds as many numbers, and it takes the
+gradient of all of them where peft's takes that of the adapters alone: in wide layers that would be most of the work."""
 FACTORS = (nn.Linear, nn.Conv2d)
 
 

@@ -63,7 +63,7 @@ class StoredWeights:
                 layer._parameters[name] = self._widen(present) if present.dtype == EIGHT_BIT else present
 
     def _widen(self, weight: Tensor) -> Tensor:
-        return weight.to(self.dtype) * self.scale.to(self.dtype)  # where it is: as a copy, the host would wait for it
+        return weight.to(self.dtype) * self.scale.to(self.dtype)  # left where it is: the host would wait for a copy
 
     def _put_back(self, layer: nn.Module, *_: object) -> None:
         layer._parameters.update(self.kept)

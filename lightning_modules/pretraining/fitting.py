@@ -31,7 +31,7 @@ class TaskFitter:
         fabric: Where to compute.
         folder: Where the checkpoints of all tasks go.
         seed: Of every draw; those of a step depend on no step before it.
-        settings: What the training follows from, as JSON values: a folder goes on with the same ones only.
+        settings: What the training follows from, as JSON values: a folder is continued with the same ones only.
         save_every: Optimizer steps between checkpoints.
 
     Raises:
@@ -131,7 +131,7 @@ def hold_settings(folder: Path, settings: Mapping[str, object], writes: bool) ->
 
 
 def derive_seeds(seed: int, name: str, step: int, rank: int) -> tuple[int, int]:
-    """Return the seeds of what is drawn from the data and of all other chance in a step, unlike those of any other."""
+    """Return two seeds that no other step has: of its draw from the data, and of all else that chance decides."""
     drawn, other = np.random.SeedSequence([seed, zlib.crc32(name.encode()), step, rank]).generate_state(2).tolist()
     return drawn, other
 

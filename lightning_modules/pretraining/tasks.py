@@ -141,7 +141,7 @@ class DenoiserTask(Task):
         self.listener = nn.Linear(backbone.audio.config.num_tokens * backbone.audio.config.token_dim, 1)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Return the denoising loss, plus how far the sound's tokens are from telling the mouth where it is known."""
+        """Return the denoising loss, plus how far the sound's tokens are from telling the mouth's opening."""
         backbone = self.backbone[0]
         clean = batch["latents"]
         size = len(clean)
@@ -162,7 +162,7 @@ class DenoiserTask(Task):
         return (torch.rand(size, device=device) >= drop).float()
 
     def _mouth_loss(self, sound: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Regress the true opening where a clip knows it: a few thousand steps of denoising alone listen badly."""
+        """Regress the true opening where it is known: a few thousand steps of denoising alone teach it too little."""
         opening = self.listener(sound.flatten(1)).view_as(batch["mouth"])
         error = (opening - batch["mouth"]).square().mean(-1) * batch["has_mouth"]
         return error.sum() / batch["has_mouth"].sum().clamp_min(1)
