@@ -166,13 +166,13 @@ def write_talking_video(
     """
     from tqdm import tqdm
 
-    from datamodules.audio import hearing
+    from datamodules.audio import sound_encoder
     from datamodules.prefetch import prefetch
     from datamodules.video import write_video
     from lightning_modules.denoised import decode_stream
     from lightning_modules.sampling import stream_denoised
 
-    sound = hearing(backbone.speech)(driving.waveform, driving.frames)
+    sound = sound_encoder(backbone.speech)(driving.waveform, driving.frames)
     bar = {"desc": f"{len(sound)} frames", "unit": "frame", "unit_scale": 1 / options.steps, "bar_format": BAR}
     with tqdm(total=len(sound) * options.steps, **bar) as progress:
         denoised = stream_denoised(backbone, portrait, sound, options, motion=driving.motion, progress=progress.update)

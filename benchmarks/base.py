@@ -32,7 +32,7 @@ from benchmarks.base_scores import (
 )
 from benchmarks.report import RESULTS, Bar, save_results
 from commandline import run_command
-from datamodules.audio import hearing
+from datamodules.audio import sound_encoder
 from datamodules.demo.folders import HELD_OUT
 from evaluation.anchors import AUTOENCODER, RECORDED, STATIC
 from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
@@ -81,7 +81,7 @@ def measure_base(
     began = time.monotonic()
     backbone = load_base(base).to(device)
     everybody = read_held_out(root, people, clips, backbone.shape.size)
-    cases = make_cases(everybody, frames, hearing(backbone.speech))
+    cases = make_cases(everybody, frames, sound_encoder(backbone.speech))
     chosen = list(shuffled_pairs(cases, pairs))
     seeds = {case.clip.path: seed + number for number, case in enumerate(cases)}
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmarks.report import RESULTS, markdown_table, save_results
 from benchmarks.runs import Run, open_run
 from commandline import run_command
-from datamodules.audio import hearing
+from datamodules.audio import sound_encoder
 from datamodules.clips import Clip
 from evaluation.anchors import NOISE, RECORDED, STATIC
 from evaluation.metrics.pixels import psnr, ssim
@@ -84,7 +84,7 @@ def generate_all(
 ) -> dict[str, Tensor]:
     """Return a clip's frames by kind, uint8 (frames, 3, height, width), each of the same length."""
     recorded = clip.frames[:frames]
-    sound = hearing(run.module.backbone.speech)(clip.waveform, len(clip.frames))[:frames]
+    sound = sound_encoder(run.module.backbone.speech)(clip.waveform, len(clip.frames))[:frames]
     adapters = {BASE: None, SHARED: run.folder / "global", OWN: run.folder / "clients" / person}
     noise = torch.randint(256, recorded.shape, generator=torch.Generator().manual_seed(options.seed)).to(torch.uint8)
     generated = {

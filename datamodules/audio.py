@@ -45,8 +45,8 @@ def read_audio(path: str | Path) -> Tensor:
     """Read the sound of a sound or video file: mono, 16 kHz, `(samples,)` in [-1, 1], of the usual loudness.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file holds no sound that can be decoded, or only silence.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file holds no sound that can be decoded, or only silence.
     """
     path = Path(path)
     if not path.is_file():
@@ -90,12 +90,13 @@ def log_mel_windows(waveform: Tensor, frames: int) -> Tensor:
 
     Args:
         waveform: `(samples,)` mono at 16 kHz; cut or filled with silence to the length of the video.
-        frames: number of video frames.
+        frames: Number of video frames.
 
     Returns:
         `(frames, MEL_STEPS, MEL_BANDS)` float32, about [-1, 1].
     """
-    samples, margin = frames * SAMPLES_PER_FRAME, (_FFT - HOP) // 2
+    samples = frames * SAMPLES_PER_FRAME
+    margin = (_FFT - HOP) // 2
     sound = functional.pad(waveform.float()[:samples], (margin, margin + max(0, samples - len(waveform))))
     spectrum = torch.stft(sound, _FFT, HOP, window=torch.hann_window(_FFT), center=False, return_complex=True)
     mel = _mel_filters() @ spectrum.abs().square()
@@ -105,7 +106,7 @@ def log_mel_windows(waveform: Tensor, frames: int) -> Tensor:
     return padded.unfold(1, MEL_STEPS, STEPS_PER_FRAME).permute(1, 2, 0).contiguous()
 
 
-def hearing(speech: Hear | None) -> Hear:
+def sound_encoder(speech: Hear | None) -> Hear:
     """Return how a model hears: with its own speech model or, where it has none, as log-mel windows."""
     return log_mel_windows if speech is None else speech
 

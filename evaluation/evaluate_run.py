@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from datamodules.audio import hearing
+from datamodules.audio import sound_encoder
 from evaluation.anchors import AUTOENCODER, CLEAN, NOISE, RECORDED, STATIC
 from evaluation.cases import Case, client_cases
 from evaluation.clip_scores import evaluate_cases
@@ -59,7 +59,7 @@ def evaluate_run(
         frames: Frames of each clip, at most.
     """
     backbone = load_personalised(run.base).to(device)
-    cases = client_cases(run.data, clients, clips, frames, hearing(backbone.speech))
+    cases = client_cases(run.data, clients, clips, frames, sound_encoder(backbone.speech))
     systems = list_systems(run, cases, nearest_strangers(run, backbone))
     production = produce(run.base, systems, cases, sampling, device)
     made = make_anchors(backbone, cases) | production.frames

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from benchmarks.suites.args import GenerationArgs
 from benchmarks.suites.scores import Adapters, Scoring
-from datamodules.audio import hearing
+from datamodules.audio import sound_encoder
 from evaluation.cases import client_cases
 from evaluation.clip_scores import evaluate_cases
 from evaluation.judges.available import find_judges
@@ -27,7 +27,7 @@ def score_generated(scoring: Scoring, adapters: Mapping[str, Adapters], args: Ge
     """
     people = [person for person in scoring.data.clients if person in adapters]
     judges = find_judges(args.judges) if args.judges else Judges()
-    hear = hearing(scoring.module.backbone.speech)
+    hear = sound_encoder(scoring.module.backbone.speech)
     cases, made = client_cases(scoring.data, people, args.clips, args.frames, hear), []
     for case in tqdm(cases, "generating", unit="clip", mininterval=5):
         scoring.load(adapters[case.person], personal=True)

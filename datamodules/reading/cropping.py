@@ -66,12 +66,12 @@ def crop_box(frames: Tensor | Sequence[Tensor], mode: Crop, name: str = "a clip"
     Args:
         frames: uint8 `(frames, 3, height, width)`, or one frame `(3, height, width)`.
         mode: `none` takes the centre square, `face` the face's, `auto` the face's and else the centre square.
-        name: of the clip, for messages.
-        fallback: where `auto` finds no face, the square to take, e.g. that of the clip before.
+        name: Of the clip, for messages.
+        fallback: Where `auto` finds no face, the square to take, e.g. that of the clip before.
 
     Raises:
-        UnusableFile: `mode` is `face` and there is none.
-        ValueError: another mode.
+        UnusableFile: If `mode` is `face` and there is none.
+        ValueError: On another mode.
     """
     if mode not in get_args(Crop):
         raise ValueError(f"`--crop` must be one of {', '.join(get_args(Crop))}. Got {mode!r}.")
@@ -109,7 +109,7 @@ def crop_portrait(picture: Tensor, size: int, mode: Crop = "auto", name: str = "
     """Bring a portrait, uint8 `(3, height, width)`, to `(3, size, size)`; one already of that size is taken whole.
 
     Raises:
-        UnusableFile: `mode` is `face`, or `auto` with a detector at work, and there is no face.
+        UnusableFile: If `mode` is `face`, or `auto` with a detector at work, and there is no face.
     """
     if picture.shape[-2:] == (size, size):
         return picture

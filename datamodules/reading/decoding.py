@@ -29,7 +29,7 @@ def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:
     """Yield the frames at rising `indices` in uint8 chunks `(n, 3, height, width)` of at most `CHUNK` frames.
 
     Raises:
-        UnusableFile: a frame cannot be decoded.
+        UnusableFile: If a frame cannot be decoded.
     """
     # decord turns lying pictures for some files and crashes on others; PyAV scales while it decodes.
     decode = _decode_with_decord if has_decord() and stream.is_plain else _decode_with_pyav
@@ -68,7 +68,8 @@ def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np
 
 
 def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.ndarray]:
-    wanted, pictures = np.bincount(indices, minlength=len(stream.times)), []
+    wanted = np.bincount(indices, minlength=len(stream.times))
+    pictures = []
     lying = stream.quarter_turns % 2
     width, height = (stream.height, stream.width) if lying else (stream.width, stream.height)
     found, index = 0, -1

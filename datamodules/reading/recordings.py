@@ -34,7 +34,7 @@ def read_recording(person: str, path: Path, size: int, crop: Crop) -> Iterator[C
     """Yield a recording's clips at `(size, size)` pixels, each as soon as its last frame is decoded.
 
     Raises:
-        UnusableFile: broken, truncated, shorter than a second, without sound, or without a face where one is demanded.
+        UnusableFile: If it is broken, cut short, below a second, without sound, or without a face where one is needed.
     """
     stream = probe_video(path)
     indices = stream.resampled()
@@ -106,8 +106,10 @@ def _find_boxes(stream: VideoStream, pieces: list[np.ndarray], crop: Crop) -> li
 
 def _read_frames(stream: VideoStream, pieces: list[np.ndarray], boxes: list[Box], size: int) -> Iterator[Tensor]:
     """Decode once, and crop and shrink at once: neither full-size frames nor other pieces stay in memory."""
-    ends, done = np.cumsum([len(piece) for piece in pieces]), 0
-    piece, parts = 0, []
+    ends = np.cumsum([len(piece) for piece in pieces])
+    done = 0
+    piece = 0
+    parts = []
     for chunk in decode_frames(stream, np.concatenate(pieces)):
         while len(chunk):
             here = chunk[: ends[piece] - done]

@@ -38,7 +38,7 @@ def decode_sound(path: Path) -> Sound | None:
     Pauses in the time stamps become silence, so that what follows stays on the clock.
 
     Raises:
-        UnusableFile: the sound cannot be decoded.
+        UnusableFile: If the sound cannot be decoded.
     """
     pieces: list[np.ndarray] = []
     try:

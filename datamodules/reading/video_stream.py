@@ -51,7 +51,7 @@ def probe_video(path: Path) -> VideoStream:
     """List a file's frames without decoding them all.
 
     Raises:
-        UnusableFile: the file is empty, no video, or ends before the length its header promises.
+        UnusableFile: If the file is empty, no video, or ends before the length its header promises.
     """
     if path.stat().st_size == 0:
         raise UnusableFile("the file is empty")
@@ -60,7 +60,8 @@ def probe_video(path: Path) -> VideoStream:
         with av.open(opened) as container:  # a second look, since seeking back loses frames of MPEG program streams
             if not container.streams.video:
                 raise UnusableFile("it has no picture")
-            aspect, is_seekable = _pixel_aspect(container.streams.video[0]), container.format.name in SEEKABLE
+            aspect = _pixel_aspect(container.streams.video[0])
+            is_seekable = container.format.name in SEEKABLE
             first = next(container.decode(video=0), None)
             if first is None:
                 raise UnusableFile("no frame of it can be decoded")
@@ -95,7 +96,8 @@ def _list_frames(container: av.container.InputContainer) -> tuple[np.ndarray, fl
         ends.append(start + float((packet.duration or 0) * packet.time_base))
         if packet.stream == container.streams.video[0]:
             times.append(start)
-    promised, video = (container.duration or 0) / av.time_base, container.streams.video[0]
+    promised = (container.duration or 0) / av.time_base
+    video = container.streams.video[0]
     rate = float(video.average_rate or FPS)
     if container.format.name == "avi":  # its length is guessed from the file's size, its count of frames is written
         promised = video.frames / rate

@@ -14,9 +14,9 @@ from datamodules.audio import (
     MEL_STEPS,
     STEPS_PER_FRAME,
     equalise_loudness,
-    hearing,
     log_mel_windows,
     read_audio,
+    sound_encoder,
 )
 from datamodules.clips import SAMPLE_RATE, SAMPLES_PER_FRAME
 
@@ -122,5 +122,5 @@ def test_a_model_hears_with_its_own_speech_model_if_it_has_one():
     def own(waveform, frames):
         return waveform[:frames]
 
-    assert hearing(own) is own
-    assert hearing(None) is log_mel_windows
+    assert sound_encoder(own) is own
+    assert sound_encoder(None) is log_mel_windows
