@@ -11,6 +11,7 @@ adapter acts beside the global one.
 import sys
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,7 @@ from jsonargparse.typing import ClosedUnitInterval, PositiveInt, restricted_numb
 
 from commandline import DenoisingSteps, Seed, run_command
 from lightning_modules.args import DEFAULT_MEMORY, HeadMotion, MemoryArgs, Precision
-from memory_advice import GENERATION, advise, advised
+from memory_advice import advise_generation, advised
 
 if TYPE_CHECKING:  # torch and diffusers take seconds, which `--help` should not
     from torch import Tensor
@@ -88,7 +89,7 @@ def generate(
         fps: Frames per second of the video; the model makes 25, which are repeated or left out.
         size: Height and width of the video, even; the model's own if left out.
         device: auto, cpu, cuda or cuda:1.
-        compile: Compile the denoiser first, which takes a minute or more: it pays for long videos.
+        compile: Compile denoiser and decoder first, which takes a minute or more: it pays for long videos.
         precision: 16 and bf16 halve memory and are faster on a GPU; 16 needs one.
         memory: What else saves memory.
     """
@@ -96,6 +97,7 @@ def generate(
     from datamodules.driving import read_driving
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
+    from lightning_modules.efficiency.compiled import compile_backbone
     from lightning_modules.efficiency.memory import move_to_device
     from lightning_modules.personalised import load_personalised
     from lightning_modules.sampling import SamplingOptions
@@ -107,15 +109,13 @@ def generate(
     chosen = pick_device(device)
     picture = read_picture(source_image)
     given = read_driving(driving_audio, driving_video)
-    settings = {"precision": precision, "device": device}
-    settings |= {f"memory.{name}": value for name, value in vars(memory).items()}
-    with advised(lambda _: advise(GENERATION, settings, on_gpu=chosen.type == "cuda")):
+    with advised(partial(advise_generation, precision, device, memory)):
         backbone = move_to_device(load_personalised(base, adapter), chosen, precision, memory)
         portrait = crop_to_face(picture, backbone.shape.size, crop, source_image)
         Path(output).parent.mkdir(parents=True, exist_ok=True)
         driving = choose_driving(given, backbone, portrait, head_motion, seed)
         if compile:
-            backbone.unet.compile()
+            compile_backbone(backbone)
         options = SamplingOptions(steps, seed, temperature, guidance_scale, batch=memory.windows)
         write_talking_video(backbone, portrait, driving, playback, output, options)
     print(f"{output}: {playback.count(driving.frames) / fps:.2f} s.")

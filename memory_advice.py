@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lightning_modules.args import MemoryArgs, Precision
+
 NAMED = 3
 """Knobs that are named at once."""
 
@@ -125,6 +127,13 @@ def advise_run(chosen: Settings, error: Exception) -> OutOfMemory:
     folder = Path(chosen.get("resume") or chosen.get("out_dir"))
     goes_on = f"add the flag to `--resume {folder}`" if RoundFolders(folder / "checkpoints").committed() else None
     return advise(TRAINING, chosen, on_gpu=is_full_gpu(error), goes_on=goes_on)
+
+
+def advise_generation(precision: Precision, device: str, memory: MemoryArgs, error: Exception) -> OutOfMemory:
+    """Return what to turn where memory ran out in `generate.py`."""
+    settings = {"precision": precision, "device": device}
+    settings |= {f"memory.{name}": value for name, value in vars(memory).items()}
+    return advise(GENERATION, settings, on_gpu=is_full_gpu(error))
 
 
 @contextmanager

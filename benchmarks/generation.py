@@ -32,6 +32,7 @@ from datamodules.video import write_video
 from generate import write_talking_video
 from lightning_modules.backbone import Backbone
 from lightning_modules.denoised import decode_stream
+from lightning_modules.efficiency.compiled import compile_backbone
 from lightning_modules.natural_motion import choose_motion
 from lightning_modules.personalised import load_personalised
 from lightning_modules.sampling import SamplingOptions, stream_denoised
@@ -72,7 +73,7 @@ def measure_generation(
         seconds: Of the sound.
         long: Of a longer sound, whose peak memory is held against the shorter one's.
         pairs: Measurements of each way at the shorter length, in turns; the figure is their median.
-        compiled: Measure a compiled denoiser, too.
+        compiled: Measure a compiled denoiser and decoder, too.
         how: Only for the processes this command starts: make one video in this way and print what it took.
         out: Where the figures go.
     """
@@ -97,7 +98,7 @@ def take(how: How, base: str, device: str, steps: int, seconds: int) -> Taking:
     """Make one video and say what it took; a short one before warms up."""
     backbone = load_personalised(base).to(pick_device(device))
     if how == "streamed, compiled":
-        backbone.unet.compile()
+        compile_backbone(backbone)
     began = time.perf_counter()
     with TemporaryDirectory() as folder:
         make(how, backbone, steps, seconds=2, output=Path(folder) / "warm.mp4")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 
@@ -12,8 +13,11 @@ from benchmarks.synthetic import Size
 from lightning_modules.args import MemoryArgs, Precision
 from lightning_modules.backbone import Backbone
 from lightning_modules.denoised import decode_stream
+from lightning_modules.efficiency.compiled import compile_backbone
 from lightning_modules.efficiency.memory import move_to_device
 from lightning_modules.sampling import SamplingOptions, stream_denoised
+
+How = Literal["as it is", "channels last", "compiled"]
 
 STEPS = 4
 CLIP_WINDOWS = 4
@@ -36,13 +40,23 @@ def make_generation(backbone: Backbone, frames: int) -> Callable[[], None]:
 
 
 def measure_generation(
-    size: Size, device: torch.device, dtype: torch.dtype, matmul: float, tiny_decoder: bool
+    size: Size, device: torch.device, dtype: torch.dtype, matmul: float, tiny_decoder: bool, how: How = "as it is"
 ) -> list[Bar]:
-    """Measure frames a second and the share of the matmul rate; FLOPs of windows' overlaps are not counted as work."""
-    name = f"generation, {size.pixels}x{size.pixels}, {STEPS} steps, {'TAESD' if tiny_decoder else 'KL VAE'}"
+    """Measure frames a second and the share of the matmul rate.
+
+    Not counted as work are windows' overlaps, the portrait's way through the autoencoder, and that of its moved copies,
+    whose details are given back.
+    """
+    decoder = "TAESD" if tiny_decoder else "KL VAE"
+    name = f"generation, {size.pixels}x{size.pixels}, {STEPS} steps, {decoder}, {how}"
     flops = count_generation(size, STEPS, tiny_decoder) / size.frames
     frames = CLIP_WINDOWS * size.frames
     backbone = move_to_device(size.build_backbone(device, tiny_decoder), device, PRECISIONS[dtype], MemoryArgs())
+    if how == "channels last":
+        for part in (backbone.unet, backbone.vae, backbone.mover):
+            part.to(memory_format=torch.channels_last)
+    elif how == "compiled":
+        compile_backbone(backbone)
     seconds = time_of(make_generation(backbone, frames), device, 3)
     return [
         Bar.at_least(f"{name}: share of the matmul rate", frames * flops / seconds / matmul, 0.35),

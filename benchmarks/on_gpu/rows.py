@@ -9,7 +9,7 @@ from functools import cache, partial
 import torch
 
 from benchmarks.on_gpu.checks import check_against_cpu, check_groups, check_half_precision
-from benchmarks.on_gpu.generation import measure_generation, measure_least_memory
+from benchmarks.on_gpu.generation import How, measure_generation, measure_least_memory
 from benchmarks.on_gpu.rates import matmul_rate
 from benchmarks.on_gpu.training import (
     FROZEN,
@@ -47,7 +47,7 @@ def make_toy() -> Size:
 
 
 def make_rows(device: torch.device) -> dict[str, Measure]:
-    """Return every row by name, in the order they run: first what must be right."""
+    """Return every row by name, in the order they run: first what must be right, last what takes long to prepare."""
     gpu = device.type == "cuda"
     toy = make_toy()
     demo, middle, large = (DEMO, MIDDLE, LARGE) if gpu else (toy, toy, toy)
@@ -69,8 +69,8 @@ def make_rows(device: torch.device) -> dict[str, Measure]:
 
         return measure
 
-    def generation(tiny_decoder: bool) -> Measure:
-        return lambda: measure_generation(large, device, brain, rate(brain), tiny_decoder)
+    def generation(tiny_decoder: bool, how: How = "as it is") -> Measure:
+        return lambda: measure_generation(large, device, brain, rate(brain), tiny_decoder, how)
 
     return {
         "bf16 against float32": one(check_half_precision, demo, device, torch.bfloat16),
@@ -89,4 +89,7 @@ def make_rows(device: torch.device) -> dict[str, Measure]:
         "clients at once, 256x256": partial(
             measure_groups, middle, mixed, 1, 1.3, clients, frozen_dtype=FROZEN[half], gradient_checkpointing=True
         ),
+        "generation, KL VAE, channels last": generation(False, "channels last"),
+        "generation, KL VAE, compiled": generation(False, "compiled"),
+        "LoRA step, rate, compiled": lambda: measure_step_rate(large, device, half, rate(half), compiled=True),
     }

@@ -66,16 +66,22 @@ def measure_step_memory(size: Size, device: torch.device, dtype: torch.dtype) ->
     ]
 
 
-def measure_step_rate(size: Size, device: torch.device, dtype: torch.dtype, matmul: float) -> list[Bar]:
+def measure_step_rate(
+    size: Size, device: torch.device, dtype: torch.dtype, matmul: float, compiled: bool = False
+) -> list[Bar]:
     """Measure a step's share of the matmul rate, memory being no object; FLOPs are of one forward and backward."""
+    name = "LoRA step, compiled" if compiled else "LoRA step"
     draws = draw_step(size, everything=False)
     flops = count_step(size, draws)
-    step = make_step(size.build_head(device, frozen_dtype=FROZEN[dtype]), draws, device, dtype)
+    head = size.build_head(device, frozen_dtype=FROZEN[dtype])
+    if compiled:
+        head.backbone.unet.compile()
+    step = make_step(head, draws, device, dtype)
     seconds = time_of(step, device, 5)
     return [
-        Bar.at_least("LoRA step: share of the matmul rate", flops / seconds / matmul, 0.25),
-        Bar("LoRA step: seconds", seconds, "", True),
-        Bar("LoRA step: TFLOP", flops / 1e12, "", True),
+        Bar.at_least(f"{name}: share of the matmul rate", flops / seconds / matmul, 0.25),
+        Bar(f"{name}: seconds", seconds, "", True),
+        Bar(f"{name}: TFLOP", flops / 1e12, "", True),
     ]
 
 

@@ -14,7 +14,15 @@ from benchmarks.on_gpu.rows import make_rows
 from benchmarks.report import Bar
 from tests.federation.fuzz import is_full
 
-LONG = ("LoRA step, rate", "generation, TAESD", "clients at once, demo", "clients at once, 256x256")
+LONG = (
+    "LoRA step, rate",
+    "generation, TAESD",
+    "clients at once, demo",
+    "clients at once, 256x256",
+    "generation, KL VAE, channels last",
+    "generation, KL VAE, compiled",
+    "LoRA step, rate, compiled",
+)
 """Rows that take the longest; they run with PRIVFEDTALK_FUZZ=full."""
 
 
