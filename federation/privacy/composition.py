@@ -1,6 +1,6 @@
 """One figure for many rounds: opacus behind checks of everything it silently gets wrong.
 
-Opacus loops for ever on a NaN noise multiplier and returns a negative epsilon for delta >= 1, so nothing comes here
+Opacus loops for ever on a NaN noise multiplier and answers for delta >= 1, which bounds nothing, so nothing comes here
 unchecked (`Release` and `demand_delta` see to that). The discrete Gaussian sum is covered by both of its accountants
 (docs/privacy.md).
 """
@@ -59,7 +59,10 @@ def _as_one_round(history: History) -> History:
 
 
 def _opacus_epsilon(mechanism: str, history: History, delta: float, **options: object) -> float:
-    """Return what opacus computes, infinity where it gives up."""
+    """Return what opacus computes, infinity where it gives up or answers no number.
+
+    Much noise at a large delta gives a negative bound. It is a true one, and (-x, delta) implies (0, delta).
+    """
     from opacus.accountants import create_accountant
 
     accountant = create_accountant(mechanism=mechanism)
@@ -70,4 +73,4 @@ def _opacus_epsilon(mechanism: str, history: History, delta: float, **options: o
             epsilon = float(accountant.get_epsilon(delta=delta, **options))
     except (OverflowError, RuntimeError):
         return math.inf
-    return epsilon if epsilon >= 0 else math.inf
+    return max(epsilon, 0.0) if epsilon > -math.inf else math.inf

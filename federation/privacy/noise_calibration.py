@@ -109,8 +109,8 @@ def _solve(spent: Callable[[float], float], target: float) -> float:
         if target - spent(high) <= EPSILON_TOLERANCE or high - low <= 1e-9 * high:
             break
         middle = math.sqrt(low * high)
-        if step % 3 != 2:
-            # Epsilon is close to a power of z: a few guesses do, with a halving in between in case it is not.
+        if step % 3 != 2 and spent(high) > 0:
+            # Where it is not 0, epsilon is close to a power of z: a few guesses do, with a halving now and then.
             slope = math.log(high / low) / math.log(spent(low) / spent(high))
             guess = high * (spent(high) / (target - EPSILON_TOLERANCE / 2)) ** slope
             middle = guess if low < guess < high else middle

@@ -99,7 +99,16 @@ def test_where_prv_is_infinite_rdp_answers_and_is_named(z, q, rounds):
     assert epsilon.value > 200
 
 
-@pytest.mark.parametrize("failure", [math.inf, math.nan, -0.1, OverflowError, RuntimeError])
+@pytest.fixture
+def forgets():
+    """Have opacus asked again, and what it is made to say not remembered."""
+    composition.compose.cache_clear()
+    yield
+    composition.compose.cache_clear()
+
+
+@pytest.mark.usefixtures("forgets")
+@pytest.mark.parametrize("failure", [math.inf, -math.inf, math.nan, OverflowError, RuntimeError])
 def test_whatever_prv_gives_up_with_rdp_answers(monkeypatch, failure):
     from opacus.accountants.prv import PRVAccountant
 
@@ -109,9 +118,33 @@ def test_whatever_prv_gives_up_with_rdp_answers(monkeypatch, failure):
         raise failure
 
     monkeypatch.setattr(PRVAccountant, "get_epsilon", give_up)
-    epsilon = epsilon_after([Release(1.0, 0.5, 7)], DELTA - 1e-8)
+    epsilon = epsilon_after([Release(1.0, 0.5, 7)], DELTA)
     assert epsilon.method == "rdp"
     assert 8.1 < epsilon.value < 12
+
+
+@pytest.mark.parametrize("delta", [0.05, 0.1])
+def test_what_cannot_be_told_apart_beyond_delta_costs_nothing(delta):
+    """Opacus' bound is negative there."""
+    assert analytic_gaussian(100.0, 1, delta) == pytest.approx(0, abs=1e-9)
+    assert epsilon_after([Release(100.0, 1.0)], delta) == Epsilon(0.0, "prv")
+
+
+def test_epsilon_never_rises_with_the_noise():
+    epsilons = [epsilon_after([Release(z, 1.0)], 0.03).value for z in (2.0, 4.0, 8.0, 16.0, 32.0, 1000.0)]
+    assert epsilons == sorted(epsilons, reverse=True)
+    assert epsilons[-1] == 0
+
+
+@pytest.mark.usefixtures("forgets")
+@pytest.mark.parametrize("failure", [math.nan, -math.inf])
+def test_what_neither_accountant_can_compute_counts_as_infinite(monkeypatch, failure):
+    from opacus.accountants import RDPAccountant
+    from opacus.accountants.prv import PRVAccountant
+
+    for kind in (PRVAccountant, RDPAccountant):
+        monkeypatch.setattr(kind, "get_epsilon", lambda self, **kwargs: failure)
+    assert epsilon_after([Release(1.0, 0.5, 7)], DELTA) == Epsilon(math.inf, "rdp")
 
 
 def test_rdp_is_asked_at_integer_orders_only():

@@ -80,6 +80,14 @@ def test_the_solved_noise_spends_the_target_and_hardly_less(target, q, rounds, o
     assert opacus is None or z == pytest.approx(opacus, abs=0.005)
 
 
+def test_a_target_is_found_between_noise_that_costs_more_and_noise_that_costs_nothing():
+    def spent(z: float) -> float:
+        return epsilon_after([Release(z, 1.0)], 0.04).value
+
+    assert spent(8.0) > 0.02 > spent(16.0) == 0
+    assert 0.02 - 0.011 <= spent(solve_noise_multiplier(0.02, 0.04, 1.0, 1)) <= 0.02
+
+
 @pytest.mark.parametrize(
     "question",
     [(0.0, 1e-5, 0.5, 6), (math.nan, 1e-5, 0.5, 6), (8.0, 1.0, 0.5, 6), (8.0, 1e-5, 0.0, 6), (8.0, 1e-5, 2.0, 6)],
