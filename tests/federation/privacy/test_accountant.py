@@ -226,6 +226,9 @@ def test_bound_on_participations_of_few_rounds(q, bound):
 
 
 def test_every_mixture_of_rounds_shares_the_allowance():
-    mixed = [Release(1.45, 0.2, 100), Release(3.0, 0.1, 50)]
+    mixed = [Release(10 + number / 10, 0.2, 30) for number in range(20)]
+    bound = participation_bound(30, 0.2, 100, DELTA / 10 / len(mixed))
+    assert bound < 30
+    inverse = sum(bound / release.noise_multiplier**2 for release in mixed)
     epsilon = epsilon_with_known_coins(mixed, DELTA, 100)
-    assert epsilon.value > epsilon_with_known_coins(mixed[:1], DELTA, 100).value
+    assert epsilon.value == pytest.approx(epsilon_after([Release(inverse**-0.5, 1.0)], 0.9 * DELTA).value)

@@ -104,6 +104,15 @@ def test_no_noise_moves_it_far_or_out_of_its_range(bits, clip_norm):
     assert abs(math.log(moved / clip_norm)) <= 0.4 + 1e-9
 
 
+@pytest.mark.parametrize(("bits", "limit"), [(1e9, ADAPTIVE.smallest), (-1e9, ADAPTIVE.largest)])
+def test_a_clip_norm_that_comes_to_an_end_of_its_range_stays_there_and_is_not_refused(bits, limit):
+    clip_norm = 1.0
+    for _ in range(200):
+        clip_norm = next_clip_norm(clip_norm, bits, 8, ADAPTIVE)
+        demand_clip_norm(clip_norm, ADAPTIVE)
+    assert clip_norm == limit
+
+
 @pytest.mark.parametrize("clip_norm", [math.nan, math.inf, 0.0, 1e-4, 10.1])
 def test_a_clip_norm_out_of_its_range_is_refused(clip_norm):
     with pytest.raises(ValueError, match=r"within `--clipping.smallest`.*Got"):

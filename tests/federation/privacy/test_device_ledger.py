@@ -173,6 +173,7 @@ def test_a_line_that_is_no_answer_is_named(path, spoilt):
 
 def test_every_person_and_data_set_has_a_ledger_of_its_own(tmp_path):
     pairs = [("ann", "clips"), ("ann", "other"), ("bob", "clips"), ("annc", "lips"), ("a/../b", "clips"), ("ann", "")]
+    pairs += [("ann/", "/clips"), ("ann//", "clips")]  # the same for the eye, and one behind the other
     paths = {device_ledger_path(tmp_path, *pair) for pair in pairs}
     assert len(paths) == len(pairs)
     assert all(path.parent == tmp_path for path in paths)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from federation.privacy.keys import OperatingSystemKeys, SeededKeys
+from tests.callbacks.parts import make_pipeline, make_state, make_updates, send
 
 QUESTION = ("ann", 3, 0, "noise")
 
@@ -27,3 +28,12 @@ def test_every_part_of_the_question_matters():
 def test_the_operating_system_never_repeats_itself():
     source = OperatingSystemKeys()
     assert len({source.stream(*QUESTION).bytes(32) for _ in range(100)}) == 100
+
+
+def test_a_round_asks_for_no_stream_twice(tmp_path, monkeypatch):
+    """A seeded source would answer with the same secrets, or noise, again."""
+    asked, stream = [], SeededKeys.stream
+    monkeypatch.setattr(SeededKeys, "stream", lambda *question: asked.append(question[1:]) or stream(*question))
+    send(make_pipeline(tmp_path), make_state(), make_updates())
+    assert {purpose for *_, purpose in asked} >= {"coin", "rounding", "noise", "mask", "self mask", "shares"}
+    assert len(set(asked)) == len(asked)

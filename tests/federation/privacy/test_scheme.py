@@ -49,7 +49,7 @@ def test_both_epsilons_are_those_of_the_accountant():
 
 
 def test_visible_sampling_is_planned_for_known_coins():
-    scheme = make_scheme(rounds=10, sampling="visible")
+    scheme = make_scheme(sampling="visible")
     assert 3.9 < scheme.epsilons(scheme.solve(4.0))[1].value <= 4.0
 
 

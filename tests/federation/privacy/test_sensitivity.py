@@ -152,7 +152,9 @@ def test_rounding_inflates_the_bound_by_little():
     assert math.sqrt(grid.bound_squared) * grid.step == pytest.approx(1.0003, abs=1e-4)
 
 
-@pytest.mark.parametrize("values", [[3, -4], [2**31, -(2**31)], [2**53 + 1, 1], [-(2**63), 2**63 - 1]])
+@pytest.mark.parametrize(
+    "values", [[3, -4], [0, -(2**30 + 1)], [2**31, -(2**31)], [2**53 + 1, 1], [-(2**63), 2**63 - 1]]
+)
 def test_squared_norms_are_exact_at_any_size(values):
     assert squared_norm(np.array(values, np.int64)) == sum(value**2 for value in values)
 

@@ -38,13 +38,31 @@ def test_other_key_sizes_are_refused(size):
         KeyStream(bytes(size))
 
 
-@pytest.mark.parametrize("bound", [1, 2, 3, 100, 2**62 + 1, 2**63])
+def shares(draws: np.ndarray, bound: int) -> np.ndarray:
+    """Return how many draws fall into each of fifty equal parts, or of as many as there are integers."""
+    return np.bincount((draws // np.uint64(max(1, bound // 50))).astype(np.int64))[: min(50, bound)]
+
+
+@pytest.mark.parametrize("bound", [2, 3, 100, 3 * 2**61, 2**63])
 def test_integers_below_a_bound_are_uniform(bound):
     draws = KeyStream(bytes(32)).integers_below(bound, 20_000)
     assert draws.max() < bound
-    counts = np.bincount((draws // np.uint64(max(1, bound // 50))).astype(np.int64))[:50]
-    if bound >= 100:
-        assert chisquare(counts[: min(50, bound)]).pvalue > 1e-6
+    assert chisquare(shares(draws, bound)).pvalue > 1e-6
+
+
+def test_the_check_sees_what_is_not_drawn_again():
+    draws = KeyStream(bytes(32)).uint64(20_000) % np.uint64(3 * 2**61)
+    assert chisquare(shares(draws, 3 * 2**61)).pvalue < 1e-6
+
+
+def test_only_zero_is_below_one():
+    assert not KeyStream(bytes(32)).integers_below(1, 100).any()
+
+
+def test_what_falls_beyond_the_last_whole_multiple_is_drawn_again_until_it_does_not(monkeypatch):
+    words = iter([[0, 2**63 + 2**62 - 1, 2**63 + 2**62, 2**64 - 1], [2**64 - 1, 5], [2**63 + 2**62], [7]])
+    monkeypatch.setattr(KeyStream, "uint64", lambda self, count: np.array(next(words), np.uint64))
+    assert KeyStream(bytes(32)).integers_below(3 * 2**61, 4).tolist() == [0, 3 * 2**61 - 1, 7, 5]
 
 
 @pytest.mark.parametrize("bound", [0, -1, 2**63 + 1])

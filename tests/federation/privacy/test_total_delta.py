@@ -8,7 +8,7 @@ from federation.privacy.total_delta import SAMPLER_DISTANCE, computational_advan
 
 def test_the_parts_of_delta_add_up():
     total = total_delta(1e-5, rounds=500, clients=100, dimension=10**6)
-    assert total.samplers == pytest.approx(2 * 500 * 100 * 10**6 * 2.0**-115)
+    assert total.samplers == pytest.approx(2 * 500 * 100 * 10**6 * 2.0**-115, abs=0)
     assert total.total == total.delta + total.samplers + total.computational
     assert 0 < total.computational < 1e-15
     assert 1e-5 <= total.total < 1e-5 * (1 + 1e-9)
@@ -37,3 +37,8 @@ def test_the_advantage_grows_with_all_that_is_hidden():
     assert base < computational_advantage(10, 200, 10**6)
     assert base < computational_advantage(10, 100, 10**7)
     assert computational_advantage(0, 100, 10**6) == 0
+
+
+def test_the_mask_that_a_client_has_to_itself_counts():
+    """A single client has no other: 2^30 blocks of keystream are told from uniform ones by 2^60 / 2^129."""
+    assert computational_advantage(1, 1, 2**32) >= 2.0**-69
