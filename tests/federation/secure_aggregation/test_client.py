@@ -14,6 +14,7 @@ from federation.secure_aggregation.errors import (
     OrderError,
     ProtocolError,
     SessionError,
+    SurvivorSetError,
     TooFewClientsError,
 )
 from federation.secure_aggregation.memory import FileMemory, InMemory
@@ -204,6 +205,13 @@ def test_too_few_survivors_for_the_noise_are_refused_by_every_client(parties):
     for name in parties.names[:3]:
         with pytest.raises(TooFewClientsError, match="noise"):
             parties.clients[name].confirm(parties.requests[name][:40] + body)
+
+
+def test_survivors_without_the_client_that_is_told_of_them_are_refused(parties):
+    parties.advance(Stage.CONFIRM)
+    body = bytes([0b11111, 0b11110])
+    with pytest.raises(SurvivorSetError, match="with them"):
+        ann_of(parties).confirm(parties.requests[parties.names[0]][:40] + body)
 
 
 def test_another_identity_than_the_rosters_is_refused(parties):

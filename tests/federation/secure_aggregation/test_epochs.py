@@ -152,6 +152,7 @@ def test_rounds_only_rise_and_an_old_order_changes_nothing():
     assert refuses(ann.enter, 1, 0, BROADCAST), "keys are shared by nobody yet"
     parties.run()
     parties.enter(2, attempt=1)
+    assert not parties.server.holds_keys(1), "rounds that were left out are over"
     ann.enter(2, 1, BROADCAST)
     for old in [(2, 0), (1, 0), (1, 5), (0, 0)]:
         assert refuses(ann.enter, *old, BROADCAST)

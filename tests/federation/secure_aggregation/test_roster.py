@@ -71,6 +71,8 @@ def test_a_roster_may_grow_by_its_share_only():
     known.demand_small_change(known, growth=0)
     with pytest.raises(SessionError, match="2 new clients"):
         make_roster([*ten, "one more", "and another"], 1).demand_small_change(known, growth=0.1)
+    with pytest.raises(SessionError, match="6 new clients beside 10"):
+        make_roster([*ten, *(f"one more {number}" for number in range(6))], 1).demand_small_change(known, growth=0.5)
 
 
 def test_exchanged_clients_count_as_new():

@@ -13,6 +13,7 @@ from federation.secure_aggregation.errors import (
     SessionError,
     TooFewClientsError,
 )
+from federation.secure_aggregation.messages import Advertise
 from federation.secure_aggregation.server import SecureServer
 from federation.secure_aggregation.stages import Stage
 from tests.federation.secure_aggregation.bent_messages import bad_keys
@@ -105,6 +106,20 @@ def test_who_advertises_a_key_of_low_order_is_left_out_and_the_others_go_on(part
     parties.advance(Stage.DONE)
     np.testing.assert_array_equal(parties.server.result(), parties.plain_sum(messages))
     assert name in parties.server.excluded
+
+
+@pytest.mark.parametrize("key", ["channel_key", "mask_key"])
+def test_who_advertises_a_key_of_another_is_left_out_and_the_others_go_on(parties, key):
+    """Every client would refuse the list that such a key is in: one liar could end each attempt."""
+    messages, (ann, bob) = parties.answers(), parties.names[:2]
+    copied = getattr(Advertise.decode(messages[ann], 0, parties.server._own.context), key)
+    parties.server.receive(ann, messages[ann])
+    with pytest.raises(InvalidPublicKeyError, match="twice"):
+        parties.server.receive(bob, bad_keys(1, **{key: copied})(parties, messages.pop(bob)))
+    parties.deliver(messages)
+    parties.advance(Stage.DONE)
+    np.testing.assert_array_equal(parties.server.result(), parties.plain_sum(messages))
+    assert set(parties.server.excluded) == {bob}
 
 
 def test_a_client_out_of_the_cohort_is_not_heard(parties):

@@ -62,6 +62,13 @@ def test_a_planned_ring_keeps_both_probabilities(clients, share):
     assert t > (k + 1 + most) / 2
 
 
+def test_a_ring_of_which_many_collude_falls_apart_with_at_most_half_of_the_probability():
+    """The other half is that of too many colluders in one neighbourhood."""
+    n, colluders = 500, 150
+    k = plan_neighbourhood(n, colluders, least_survivors=n, adversary="honest_but_curious").neighbours
+    assert n * hypergeom.pmf(k // 2, n, colluders, k // 2) <= 2**-41
+
+
 @pytest.mark.parametrize(("clients", "share"), COHORTS)
 def test_fewer_neighbours_or_a_lower_threshold_are_refused(clients, share):
     n, colluders, least = numbers(clients, share)
