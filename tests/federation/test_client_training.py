@@ -118,6 +118,20 @@ def test_a_gradient_that_is_not_finite_becomes_a_zero_update(tmp_path):
     assert not trained.update.delta.any()
 
 
+def test_a_personal_adapter_that_is_not_finite_is_not_kept(tmp_path):
+    class Bursts(TinyModule):
+        def training_step(self, batch, batch_idx):
+            loss = super().training_step(batch, batch_idx)
+            with torch.no_grad():
+                self.personal.weight[0, 0] = float("inf")
+            return loss
+
+    rounds, state = make(tmp_path, module=Bursts(), federation=FederationArgs(local_steps=1))
+    trained = rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
+    assert trained.personal is rounds.states.newcomer
+    assert not trained.update.contributes
+
+
 def test_the_two_gradient_clips_are_separate(tmp_path):
     deltas = {}
     for clip in (1.0, 1e-12):
@@ -156,18 +170,19 @@ def test_mu_zero_is_fedavg(tmp_path):
     assert same(*results)
 
 
-def test_signals_are_scored_on_the_same_batches_in_every_round(tmp_path):
+def test_signals_are_scored_on_the_same_batches_with_the_same_draws_in_every_round(tmp_path):
     class Watching(TinyModule):
         def signals(self, batches):
-            seen.append(torch.stack(list(batches)))
+            seen.append((torch.stack(list(batches)), torch.rand(3)))
+            assert not self.training, "dropout would blur the scores"
             return super().signals(batches)
 
-    seen: list[torch.Tensor] = []
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     rounds, state = make(tmp_path, module=Watching())
     for index in (0, 1):
         rounds.cohort.trainer.train(replace(state, index=index), "ann", rounds.states.newcomer)
-    assert torch.equal(*seen)
-    assert len(seen[0]) == 2
+    assert all(torch.equal(*pair) for pair in zip(*seen, strict=True))
+    assert len(seen[0][0]) == 2
 
 
 def test_the_gradient_scaler_starts_anew_for_each_client(tmp_path):

@@ -10,9 +10,11 @@ from torch.optim import AdamW
 
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs
 from federation.client_states import ClientState
+from federation.cohort import Cohort, RoundRefusedError
 from federation.exchange import gather
 from federation.hooks import FederationCallback
-from federation.update import RoundState
+from federation.rounds import MOST_REFUSALS
+from federation.update import Aggregate, RoundState
 from tests.tiny import NAMES, Recorder, TinyData, TinyModule, run_on, tiny_fabric, tiny_rounds
 
 
@@ -169,6 +171,41 @@ def test_notes_and_clip_norm_outlive_the_process(tmp_path):
     tiny_rounds(tiny_fabric(), tmp_path, federation=federation, observers=[Choose()]).run()
     state = tiny_rounds(tiny_fabric(), tmp_path, federation=federation, resume=True, clip_norm=9.0).run()
     assert (state.clip_norm, state.notes) == (2.0, {"coins": 0})
+
+
+def test_what_is_noted_after_a_round_is_there_in_the_next_and_saved_with_it(tmp_path):
+    class Count(FederationCallback):
+        def on_round_end(self, state):
+            state.notes = {"ended": state.notes.get("ended", 0) + 1}
+
+    federation = FederationArgs(rounds=3, local_steps=1)
+    rounds = tiny_rounds(tiny_fabric(), tmp_path, federation=federation, observers=[Count()])
+    assert rounds.run().notes == {"ended": 3}
+    assert rounds.folders.latest().notes == {"ended": 2}
+
+
+class RefusesFirst(Cohort):
+    """Refuses every round as often as it can without ending the run."""
+
+    def __init__(self, cohort: Cohort) -> None:
+        self.cohort, self.left = cohort, MOST_REFUSALS - 1
+
+    def collect(self, state: RoundState) -> None:
+        if self.left:
+            self.left -= 1
+            raise RoundRefusedError("too few devices are there")
+        self.left = MOST_REFUSALS - 1
+        self.cohort.collect(state)
+
+    def release(self, state: RoundState) -> Aggregate:
+        return self.cohort.release(state)
+
+
+def test_attempts_that_are_refused_are_counted_anew_in_every_round(tmp_path):
+    rounds = tiny_rounds(tiny_fabric(), tmp_path, federation=FederationArgs(rounds=2, local_steps=1))
+    rounds.cohort = RefusesFirst(rounds.cohort)
+    rounds.run()
+    assert rounds.server.rounds_done == 2
 
 
 class StopOn(FederationCallback):
