@@ -220,6 +220,16 @@ def test_both_epsilons_are_those_of_the_sampling(tmp_path, sampling):
     assert ("| epsilon, coins secret |" in (tmp_path / "privacy_card.md").read_text()) is (sampling != "visible")
 
 
+def test_known_coins_are_counted_for_all_who_are_enrolled(tmp_path):
+    """Of a hundred rounds, a bound that all clients keep to is above that of one."""
+    budget, state, releases = make_budget(tmp_path), make_state(), [Release(8.0, 0.2, 100)]
+    budget.on_run_start(state)
+    budget.accountant.releases = releases
+    budget.on_round_end(state)
+    known, of_one = (epsilon_with_known_coins(releases, DELTA, clients).value for clients in (len(CLIENTS), 1))
+    assert state.metrics["released/epsilon_coins_known"] == known > of_one
+
+
 def go_on(budget: PrivacyBudget, notes: dict) -> None:
     state = make_state(2)
     state.notes = notes

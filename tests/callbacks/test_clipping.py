@@ -11,7 +11,7 @@ import torch
 
 from callbacks.clipping import ClipUpdate
 from federation.args import ClippingArgs
-from federation.privacy.clip_norm import append_clip_bit
+from federation.privacy.clip_norm import append_clip_bit, next_clip_norm
 from federation.privacy.keys import SeededKeys
 from federation.privacy.sensitivity import Grid, shorten
 from federation.update import Aggregate, ClientUpdate
@@ -35,9 +35,10 @@ def test_no_vector_is_longer_than_the_bound(scale):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_becomes_zeros(value):
+def test_what_is_not_finite_becomes_zeros_and_counts_as_clipped(value):
     update = clip(np.array([1.0, value, 2.0]))
     assert not update.integers.any()
+    assert update.metrics["clipped"] == 1
 
 
 def test_clipping_keeps_the_direction_and_so_the_weighted_mean():
@@ -68,6 +69,15 @@ def test_the_noisy_bits_move_the_clip_norm_of_the_next_round(tmp_path, clip_norm
     assert aggregate.direction.shape == (DIMENSION,)
     assert direction * math.log(state.next_clip_norm / clip_norm) == pytest.approx(0.1, abs=0.04)
     assert state.clip_norm == state.metrics["released/clip_norm"] == clip_norm
+
+
+def test_the_bits_are_a_share_of_those_who_are_expected_to_contribute():
+    state = make_state(clipping=ADAPTIVE)
+    integers = np.zeros(state.wire_size, np.int64)
+    integers[-1] = 3
+    ClipUpdate(SeededKeys(0), contributing=0.25).on_aggregate(state, Aggregate(np.zeros(0), 8, integers))
+    moved, faulty = (next_clip_norm(1.0, 3 * state.grid.step, contributors, ADAPTIVE) for contributors in (0.25 * 8, 8))
+    assert state.next_clip_norm == moved != faulty
 
 
 def is_read_in_units_of(clip_norm: float, updates: list[ClientUpdate], decoded: np.ndarray) -> bool:

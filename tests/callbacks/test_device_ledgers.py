@@ -95,6 +95,17 @@ def test_what_was_sent_to_a_lying_server_counts_even_if_it_says_that_nothing_was
     assert read(tmp_path, "ann").epsilon().value == cost(rounds)
 
 
+def test_devices_refuse_a_server_whose_ledger_has_not_counted_the_round_before(tmp_path, capsys):
+    ledgers, states = make_ledgers(tmp_path), [make_state(0), make_state(1)]
+    ledgers.on_run_start(states[0])
+    for state in states:
+        state.notes = {RELEASED_NOTE: "a" * 64}
+        ledgers.on_round_start(state)
+        ledgers.on_release(state)
+    assert [state.stop for state in states] == [False, True]
+    assert "8 of 8 devices refuse round 2" in capsys.readouterr().err
+
+
 def test_visible_participation_counts_in_full_and_absence_costs_nothing(tmp_path):
     run_rounds(make_ledgers(tmp_path, sampling="visible"), 2, clients=CLIENTS[:3])
     assert read(tmp_path, "ann").epsilon().value == cost(2, q=1.0)

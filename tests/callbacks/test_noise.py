@@ -85,6 +85,15 @@ def test_noise_to_signal_is_read_off_the_sum():
     assert state.metrics["released/noise_to_signal"] == pytest.approx(0.5, rel=0.05)
 
 
+def test_the_deviation_is_that_of_the_clients_in_the_sum():
+    step, deviations = make_noise(1.0), []
+    for survivors in (8, 7):
+        aggregate = Aggregate(np.zeros(0), survivors, integers=np.zeros(SIZE, np.int64))
+        step.on_aggregate(make_long_state(), aggregate)
+        deviations.append(aggregate.noise)
+    assert deviations[1] / deviations[0] == pytest.approx(math.sqrt(7 / 8))
+
+
 def test_a_signal_that_cannot_be_seen_gives_the_largest_figure_there_is():
     step, state = make_noise(1.0), make_long_state()
     step.on_aggregate(state, Aggregate(np.zeros(0), 8, integers=np.zeros(SIZE, np.int64)))

@@ -51,10 +51,10 @@ def test_rounds_show_public_people_only(made):
     assert set(videos) == {"released/samples/pam.mp4", "local/samples/ann.mp4"}
 
 
-def test_a_client_speaks_with_the_own_adapter_and_the_true_motion(made):
+def test_a_training_portrait_speaks_with_the_clients_own_adapter_and_the_true_motion(made):
     _, videos, _ = made
-    assert videos["local/samples/ann.mp4"][0].unique().tolist() == [105]
-    assert videos["released/samples/pam.mp4"][0].unique().tolist() == [0]
+    assert videos["local/samples/ann.mp4"][0].unique().tolist() == [7 + 105]
+    assert videos["released/samples/pam.mp4"][0].unique().tolist() == [7]
 
 
 def test_sound_is_as_long_as_the_frames(made):
