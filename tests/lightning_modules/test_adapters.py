@@ -6,10 +6,12 @@ from contextlib import contextmanager
 import pytest
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 
-from lightning_modules.adapters import PREFIX, attach_adapter
+from lightning_modules.adapters import PREFIX, add_adapter, attach_adapter
 from lightning_modules.base_folder import load_base
+from lightning_modules.mover import HeadMover
 from lightning_modules.reference import Reference
 from lightning_modules.talking_head import TalkingHead
 
@@ -114,3 +116,10 @@ def test_a_folder_without_an_adapter_is_refused(trained, tiny_base, tmp_path):
         trained.load_adapter("shared", tmp_path)
     with pytest.raises(FileNotFoundError, match="No adapter"):
         attach_adapter(load_base(tiny_base).unet, "shared", tmp_path)
+
+
+@pytest.mark.parametrize(("rank", "scale"), [(2, 1), (4, 4)])
+def test_an_adapters_scale_does_not_depend_on_its_rank(rank, scale):
+    mover = HeadMover((8, 16))
+    add_adapter(mover, "shared", rank, mover.convolutions, seed=0, scale=scale)
+    assert {layer.scaling["shared"] for layer in mover.modules() if isinstance(layer, LoraLayer)} == {scale}

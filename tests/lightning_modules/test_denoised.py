@@ -1,5 +1,7 @@
 """Frames are the same however many are decoded at once, and none of them is lost."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -40,3 +42,10 @@ def test_a_stream_is_the_same_however_it_is_cut(backbone, monkeypatch):
     assert (whole.int() - cut.int()).abs().max() <= 1
     plain = torch.cat(list(decode_stream(backbone, [Denoised(latents + 0.01, None)])))
     assert (whole.int() - plain.int()).abs().max() > 1
+
+
+def test_frames_take_the_nearest_of_256_levels():
+    levels = torch.arange(256.0)
+    backbone = SimpleNamespace(frames_at_once=4, decode=lambda latents: latents / 127.5 - 1 - 1e-3)
+    [frames] = decode_stream(backbone, [Denoised(levels.view(1, 1, 1, 256), None)])
+    assert torch.equal(frames.flatten(), levels.to(torch.uint8))

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from lightning_modules.diffusion import add_noise, make_scheduler, noise_levels, sampling_times, step_down
+from lightning_modules.diffusion import (
+    add_noise,
+    draw_timesteps,
+    make_scheduler,
+    noise_levels,
+    sampling_times,
+    step_down,
+)
 
 
 def _noisy(timestep: int):
@@ -38,3 +45,11 @@ def test_true_velocities_lead_to_the_clean_latents_in_any_number_of_steps(steps)
         a_t, s_t = noise_levels(scheduler, torch.tensor([now]), z_t)
         z_t = step_down(scheduler, now, following, (a_t * z_t - clean) / s_t, z_t)
     assert (z_t - clean).abs().max() < 1e-4
+
+
+def test_noisy_times_are_drawn_more_often():
+    """With density 2 t, a quarter of them lies in the first half."""
+    times = draw_timesteps(20_000, torch.device("cpu"))
+    assert times.min() >= 0
+    assert times.max() == 999
+    assert abs((times < 500).float().mean() - 0.25) < 0.02

@@ -40,8 +40,20 @@ def test_reconstruction_loss_sees_blurred_edges_more_than_a_shift_of_colour():
     assert reconstruction_loss(blurred, frames) > reconstruction_loss(tinted, frames)
 
 
+def test_reconstruction_loss_sees_upright_edges_as_it_sees_level_ones():
+    frames, upright = torch.zeros(1, 3, 8, 8), torch.arange(8).remainder(2).float().expand(1, 3, 8, 8)
+    assert reconstruction_loss(upright, frames).item() == pytest.approx(0.5 + 0.5 + 1)
+    assert reconstruction_loss(upright, frames) == reconstruction_loss(upright.mT, frames)
+
+
 def test_margin_makes_the_right_person_harder():
     embedding, centres, person = torch.eye(3), torch.eye(3), torch.arange(3)
     plain = angular_margin_loss(embedding, centres, person, margin=0.0, scale=8)
     strict = angular_margin_loss(embedding, centres, person, margin=0.3, scale=8)
     assert strict > plain
+
+
+def test_only_the_directions_of_the_centres_count():
+    embedding, person = torch.eye(3), torch.arange(3)
+    one, longer = (angular_margin_loss(embedding, size * torch.eye(3), person, margin=0.3, scale=8) for size in (1, 5))
+    assert one == longer

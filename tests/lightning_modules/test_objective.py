@@ -1,8 +1,13 @@
 """What clients minimise: each term counts with its weight, and reaches what it is to teach."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch.nn import functional as F
 
+from lightning_modules.diffusion import NoisyLatents, make_scheduler
+from lightning_modules.objective import Objective
 from lightning_modules.talking_head import TalkingHead
 from tests.lightning_modules.batches import make_batch
 
@@ -25,6 +30,36 @@ def test_the_identity_loss_reaches_the_adapters(tiny_base, monkeypatch):
     head.training_step(make_batch(head), 0).backward()
     assert head.losses["identity"] > 0
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in head.personal_parameters())
+
+
+def test_of_each_clip_that_shows_a_face_the_middle_frame_is_compared():
+    shown = []
+
+    def embed(frames):
+        shown.append(frames)
+        return F.normalize(frames.flatten(1), dim=-1)
+
+    backbone = SimpleNamespace(decode=lambda latents: latents, embed=embed)
+    latents, clean, noise = torch.randn(2, 5, 1, 2, 2), torch.ones(2, 1, 1, 1, 1), torch.zeros(2, 1, 1, 1, 1)
+    noisy = NoisyLatents(latents, latents, latents, torch.zeros(2).long(), a_t=clean, s_t=noise)
+    batch = {"visible_rows": torch.tensor([1]), "identity": torch.ones(2, 4)}
+    Objective(backbone, {"identity": 1.0})._identity_terms(noisy, latents, batch, [1])
+    assert torch.equal(shown[0], latents[[1], 2])
+
+
+def test_errors_are_compared_with_all_motion_shown_that_is_known(monkeypatch):
+    asked = []
+
+    def predict(_, noisy, batch, has_motion):
+        asked.append(has_motion)
+        return noisy.velocity
+
+    monkeypatch.setattr(Objective, "predict", predict)
+    latents, eps = torch.randn(2, 2, 3, 1, 2, 2)
+    batch = {"latents": latents, "has_motion": torch.tensor([1.0, 0.0]), "shown": torch.zeros(2)}
+    objective = Objective(SimpleNamespace(scheduler=make_scheduler()), {})
+    assert objective.error(batch, torch.tensor([100, 900]), eps) == 0
+    assert torch.equal(asked[0], batch["has_motion"])
 
 
 def mover_gradients(head, term, batch):

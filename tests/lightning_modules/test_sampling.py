@@ -1,12 +1,15 @@
 """Any length comes out, all of it the same however much is denoised at once."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from lightning_modules.base_folder import load_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.denoised import decode_stream
-from lightning_modules.sampling import TEMPERATURE, SamplingOptions, animate, draw_noise, stream_denoised
+from lightning_modules.reference import Conditions
+from lightning_modules.sampling import TEMPERATURE, SamplingOptions, _predict, animate, draw_noise, stream_denoised
 from lightning_modules.windowing import group_windows
 
 
@@ -141,3 +144,15 @@ def test_guidance_follows_the_sound_more(backbone):
     plain = animate(backbone, portrait, mel, SamplingOptions(steps=2))
     guided = animate(backbone, portrait, mel, SamplingOptions(steps=2, guidance_scale=4.0))
     assert not torch.equal(plain, guided)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_guidance_counts_what_the_sound_adds_so_many_times_and_all_else_once(scale):
+    def predict(z_t, _, conditions):
+        return z_t + sum(stream.sum() for stream in conditions.streams)
+
+    z_t = torch.zeros(1, 2, 1, 1, 1)
+    who, sound, moves = (torch.tensor([value]) for value in (1.0, 10.0, 100.0))
+    conditions = Conditions([who, sound, moves], extra_channels=z_t, has_motion=torch.ones(1))
+    guided = _predict(SimpleNamespace(predict=predict), 500, scale, z_t, conditions)
+    assert guided.unique().item() == pytest.approx(101 + 10 * scale)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import Parameter
 
 from benchmarks.synthetic import Size
 from federation.args import FederationArgs
@@ -23,6 +24,16 @@ def test_two_devices_start_from_the_same_adapter(untrained, tiny_base):
     theirs = TalkingHead(str(tiny_base)).state_dict()
     for name, value in untrained.state_dict().items():
         assert torch.equal(value, theirs[name]), name
+
+
+@pytest.mark.slow
+def test_each_part_learns_at_its_own_rate_and_no_weights_decay(tiny_base):
+    head = TalkingHead(str(tiny_base), shared_learning_rate=0.1, identity_learning_rate=0.2)
+    others = {name: [Parameter(torch.ones(1))] for name in ("shared", "personal")}
+    for parts in (None, others):
+        groups = {name: made.param_groups[0] for name, made in head.configure_optimizers(parts).items()}
+        settings = {name: (group["lr"], group["weight_decay"]) for name, group in groups.items()}
+        assert settings == {"shared": (0.1, 0.0), "personal": (0.2, 0.0)}
 
 
 @pytest.mark.slow

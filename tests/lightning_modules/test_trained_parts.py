@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 
 from lightning_modules.base_folder import load_base
 from lightning_modules.talking_head import TalkingHead
@@ -57,6 +58,15 @@ def test_adapters_stay_float32_on_a_16_bit_backbone(tiny_base):
     head = TalkingHead(str(tiny_base), frozen_dtype="bf16")
     assert {p.dtype for p in [*head.shared_parameters(), *head.personal_parameters()]} == {torch.float32}
     assert head.backbone.vae.dtype == torch.bfloat16
+
+
+def test_adapters_on_the_mover_weigh_four_times_as_much(tiny_base):
+    backbone = load_base(tiny_base)
+    add_parts(backbone.unet, backbone.mover, Lora(2, ["to_q"]), Lora(4, ["to_q"]), freeze_a=True)
+    for model, scale in ((backbone.unet, 1), (backbone.mover, 4)):
+        layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+        assert layers
+        assert all(layer.scaling == {"shared": scale, "identity": scale} for layer in layers)
 
 
 @pytest.mark.slow

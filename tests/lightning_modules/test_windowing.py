@@ -20,6 +20,12 @@ def test_windows_cover_every_frame_and_overlap(frames):
     assert all(later - earlier <= 5 for earlier, later in pairwise(starts))
 
 
+@pytest.mark.parametrize("overlap", [4, 7])
+def test_windows_move_on_even_if_they_are_to_share_all_frames(overlap):
+    windows = [rows for group in group_windows(20, window=4, overlap=overlap, batch=2) for rows in group.rows]
+    assert [rows.start for rows in windows] == list(range(17))
+
+
 def test_every_frame_has_weight():
     assert blend_weights(8).min() > 0
     assert blend_weights(1).tolist() == [1.0]
