@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.windows import OF_REFERENCE, WindowedClips, draw_window
+from datamodules.windows import OF_REFERENCE, Window, WindowedClips, draw_window
 
 LENGTHS = st.lists(st.integers(9, 40), min_size=1, max_size=4)
 
@@ -73,3 +73,10 @@ def test_an_example_is_cut_at_the_same_place_from_everything():
         assert example["reference"].shape == (4, 2, 2)
         assert all(example[name].eq(shown).all() for name in OF_REFERENCE)
         assert (example["has_motion"], example["has_mouth"]) == (1, 0)
+
+
+def test_the_references_motion_is_what_is_read_off_its_frame():
+    """What is known of recordings is not known of portraits."""
+    told = encoding(20, 0) | {"motion": torch.zeros(20, 6)}
+    example = WindowedClips([told], [told], [Window(0, 3, 0, 15)], 6)[0]
+    assert example["reference_motion"].eq(15).all()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from datamodules.clips import UnusableFile
 from datamodules.reading import cropping
-from datamodules.reading.cropping import Box, centre_box, crop_and_resize, crop_box, crop_portrait
+from datamodules.reading.cropping import Box, Face, centre_box, crop_and_resize, crop_box, crop_portrait
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +71,12 @@ def test_of_several_faces_the_largest_is_taken_and_said_so(astronaut, caplog):
         box = crop_box(picture, "auto", "two.jpg")
     assert box.left + box.side / 2 < 256
     assert "2 faces were found in two.jpg; the largest is taken." in caplog.messages
+
+
+def test_one_frame_in_which_the_detector_errs_does_not_move_the_square(monkeypatch):
+    found = iter([Face(50, 50, 20), Face(52, 50, 20), Face(150, 150, 90)])
+    monkeypatch.setattr(cropping, "_search_with_cascade", lambda _: [next(found)])
+    assert crop_box(torch.zeros(3, 3, 200, 200, dtype=torch.uint8), "face") == Box(52 - 17, 50 - 17, 34)
 
 
 def test_an_unknown_mode_is_refused():

@@ -42,5 +42,16 @@ def test_a_pause_in_the_time_stamps_becomes_silence(tmp_path):
     assert loud[half + second + margin : 2 * second - margin].mean() > 0.5
 
 
+def test_a_second_of_any_rate_is_a_second(tmp_path):
+    """The last samples stay in the resampler until it is told that no more will come."""
+    with av.open(str(tmp_path / "a.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=44_100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.full((1, 44_100), 8000, np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 44_100, 0, Fraction(1, 44_100)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert abs(len(decode_sound(tmp_path / "a.wav").waveform) - SAMPLE_RATE) <= 1
+
+
 def test_a_file_without_sound_has_none(record):
     assert decode_sound(record("a.mp4", sound=None)) is None

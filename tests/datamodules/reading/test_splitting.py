@@ -42,6 +42,13 @@ def test_every_clip_is_in_one_split(count):
     assert bool(splits["val"]) == (count >= 3)
 
 
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(2, (1, 0, 1)), (3, (1, 1, 1)), (8, (5, 1, 2)), (14, (10, 1, 3)), (20, (14, 2, 4))]
+)
+def test_a_tenth_is_watched_and_a_fifth_held_out(count, sizes):
+    assert tuple(map(len, split_clips("ada", range(count)).values())) == sizes
+
+
 def test_who_has_a_single_clip_is_named(caplog):
     with caplog.at_level(logging.WARNING):
         split_clips("ada", ["clip"])
