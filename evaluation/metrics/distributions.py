@@ -44,12 +44,12 @@ def _score_frames(
     subset = min(SUBSET, sum(map(len, recorded)))
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save all extracted features")
-        torch.manual_seed(0)  # KID draws its subsets
         frechet = FrechetInceptionDistance(judge, reset_real_features=False)
         kernel = KernelInceptionDistance(judge, subsets=50, subset_size=subset, reset_real_features=False)
         for metric in (frechet, kernel):
             _update(metric, recorded, real=True)
         for system, clips in made.items():
+            torch.manual_seed(0)  # KID draws its subsets: the same ones for every system
             for name, metric in (("FID", frechet), ("KID", kernel)):
                 metric.reset()
                 _update(metric, clips, real=False)

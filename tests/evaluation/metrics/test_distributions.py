@@ -42,6 +42,16 @@ def test_every_system_gets_scores_of_all_clips_together():
     assert by["static copy", "FVD-local"] > by["recorded", "FVD-local"]
 
 
+def test_a_systems_scores_do_not_depend_on_which_others_are_scored():
+    cases = draw_cases(2, frames=30)
+    recorded, judges = [case.frames for case in cases], Judges(inception=Pooled())
+    noise = [torch.randint(256, frames.shape).to(torch.uint8) for frames in recorded]
+    blurred = {"blurred": [(frames // 64) * 64 for frames in recorded]}
+    alone = score_sets(cases, blurred, judges)
+    after = score_sets(cases, {"noise": noise, **blurred}, judges)
+    assert [score for score in after if score.system == "blurred"] == alone
+
+
 def test_networks_that_are_absent_score_nothing():
     cases = draw_cases(1)
     assert score_sets(cases, {"recorded": [case.frames for case in cases]}, Judges()) == []
