@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from evaluation.anchors import AUTOENCODER, NOISE, RECORDED, STATIC, noise, static_copy
 from evaluation.catalogue import METRICS, find_metric
-from evaluation.clip_scores import evaluate_cases
+from evaluation.clip_scores import evaluate_cases, score_landmarks
+from evaluation.metrics.landmarks import Layout
 from evaluation.protocols import Judges
 from evaluation.table import summarise
 from tests.evaluation.drawn import draw_cases
-from tests.evaluation.judged import tiny_judges
+from tests.evaluation.judged import NAMES, PLACES, tiny_judges
 
 PEOPLE = 4
 
@@ -71,6 +73,17 @@ def test_reversed_time_is_noticed(table):
     assert mean(table, "backwards", "mouth r") < mean(table, RECORDED, "mouth r") - 0.3
     assert mean(table, "backwards", "LSE-C-local") < mean(table, RECORDED, "LSE-C-local")
     assert mean(table, "backwards", "ADFD temporal-local") < 0.9
+
+
+def test_a_chin_that_is_elsewhere_is_no_fault_of_the_mouth():
+    told = PLACES.repeat(8, 1, 1)
+    points = told.clone()
+    points[:, NAMES.index("chin"), 1] += 0.1
+    judge = SimpleNamespace(name="points", local=True, locate=lambda _: points)
+    truth = SimpleNamespace(points=told, layout=Layout.of(NAMES), sound=torch.rand(8))
+    found = score_landmarks(torch.zeros(8, 3, 64, 64), truth, Judges(landmarks=judge))
+    assert found["M-LMD-local"] == pytest.approx(0, abs=1e-4)
+    assert found["F-LMD-local"] > 1
 
 
 def test_the_wrong_person_is_noticed(table):

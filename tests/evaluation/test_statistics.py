@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from evaluation.statistics import FEW, estimate, paired_difference
+from evaluation.statistics import FEW, Estimate, estimate, paired_difference
 
 FOUR = ["ann", "bob", "cleo", "dan"]
 
@@ -41,6 +41,22 @@ def test_the_t_interval_over_equal_people_is_the_textbook_one():
     found = estimate(values, FOUR)
     assert (found.t_low, found.t_high) == pytest.approx((expected.low, expected.high))
     assert found.t_high - found.t_low > found.high - found.low  # the bootstrap of four is too narrow
+
+
+def test_in_the_t_interval_a_person_weighs_as_their_clips_do():
+    """By hand; t is 3.18 for four people."""
+    rows = {"ann": [1.0], "bob": [2.0, 4.0], "cleo": [0.0, 1.0, 2.0], "dan": [5.0, 5.0, 5.0, 7.0]}
+    clips = [(value, person) for person, row in rows.items() for value in row]
+    found = estimate(*zip(*clips, strict=True))
+    mean = 32 / 10
+    residuals = [(sum(row) - mean * len(row)) / 2.5 for row in rows.values()]
+    half = 3.182446 * math.sqrt(sum(one**2 for one in residuals) / 3 / 4)
+    assert (found.t_low, found.t_high) == pytest.approx((mean - half, mean + half))
+
+
+@pytest.mark.parametrize(("t_low", "excludes"), [(-0.1, False), (0.05, True), (None, True)])
+def test_zero_is_excluded_if_every_interval_there_is_excludes_it(t_low, excludes):
+    assert Estimate(1.0, 0.1, 1.9, t_low, None if t_low is None else 2.1).excludes_zero is excludes
 
 
 def test_many_people_need_no_t_interval():

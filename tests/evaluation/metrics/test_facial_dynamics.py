@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
-from evaluation.metrics.facial_dynamics import adfd
+from evaluation.metrics.facial_dynamics import LEAST_CORRELATION, MAX_LAG, adfd
 from evaluation.metrics.landmarks import Layout
+from evaluation.metrics.tracks import best_lag
 from tests.evaluation.judged import NAMES, PLACES
 
 LAYOUT = Layout.of(NAMES)
@@ -50,9 +51,27 @@ def test_another_sound_is_noticed_by_the_part_of_sound(sound):
     assert other.spatial > 0.5
 
 
+def test_a_recording_that_does_not_follow_its_sound_is_no_measure_of_others():
+    truth, other = speaking(torch.rand(4000)), torch.rand(4000)
+    by_chance = best_lag(other, LAYOUT.opening(truth), MAX_LAG).r
+    assert 0 < by_chance < LEAST_CORRELATION / 2
+    assert adfd(truth, truth, other, LAYOUT).audio == pytest.approx(by_chance / LEAST_CORRELATION)
+
+
 def test_reversed_time_is_noticed_by_the_part_of_movement(sound):
     found = adfd(speaking(sound).flip(0), speaking(sound), sound, LAYOUT)
     assert found.temporal < 0.75
+
+
+def test_how_the_mouth_moves_counts_more_than_how_an_eye_does(sound):
+    truth, trembling = speaking(sound), 0.03 * torch.randn(40, 2)
+
+    def spoil(name: str) -> float:
+        points = truth.clone()
+        points[:, NAMES.index(name)] += trembling
+        return adfd(points, truth, sound, LAYOUT).temporal
+
+    assert spoil("mouth, left corner") < spoil("left eye, outer corner") - 0.05
 
 
 def test_another_face_is_noticed_by_the_part_of_shape(sound):

@@ -19,6 +19,7 @@ def cases():
 def test_everybody_is_nearest_to_their_own_reference(cases):
     gallery = make_gallery(ColourFace(), cases)
     assert list(gallery) == ["p2000", "p2001", "p2002"]
+    assert all(vector.norm().item() == pytest.approx(1) for vector in gallery.values())
     assert all(score_likeness(ColourFace(), case.frames, case.person, gallery)[IS_OWNER] for case in cases)
 
 

@@ -57,16 +57,13 @@ def test_a_head_elsewhere_scores_by_its_mouth_once_it_is_aligned(clips):
     assert aligned_mouth_psnr(elsewhere, clip.frames, clip.motion) > 90
 
 
-@pytest.mark.slow
-def test_aligning_does_not_mend_a_wrong_mouth(clips):
-    clip = clips[0]
-    height, width = MOUTH.pixels(64)
-    wrong = clip.frames.clone()
-    for frame, (top, left) in zip(wrong, MOUTH.corners(clip.motion, 64), strict=True):
-        box = frame[:, top + 2 : top + height, left : left + width]
-        box.copy_(box.flip(1).clone())
-    plain = mouth_psnr(wrong, clip.frames, clip.motion)
-    assert aligned_mouth_psnr(wrong, clip.frames, clip.motion) < plain + 3
+def test_aligning_does_not_mend_a_mouth_that_is_elsewhere():
+    """All below the eyes' box lies three pixels off: to align by the mouth would undo that."""
+    frames, still = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8), torch.zeros(2, 6)
+    below = EYES.corners(still, 64)[0][0] + EYES.pixels(64)[0]
+    moved = frames.clone()
+    moved[:, :, below:] = frames[:, :, below:].roll(3, dims=3)
+    assert aligned_mouth_psnr(moved, frames, still) == mouth_psnr(moved, frames, still) < 10
 
 
 def test_lower_centre_is_cut_by_the_frames_own_size():
