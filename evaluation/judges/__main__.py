@@ -40,7 +40,7 @@ def train_judges(
         base: Base model through whose autoencoder the judges are scored as well; null leaves that out.
         people: How many demo people to make.
         landmark_steps: Optimizer steps of the landmark judge, 32 frames each.
-        sync_steps: Optimizer steps of the SyncNet, 8 moments of 8 clips each.
+        sync_steps: Optimizer steps of the SyncNet, 8 clips with 8 moments each.
         identity_steps: Optimizer steps of the identity judge, 64 frames each.
         seed: Of the first weights and of every draw; the base model's is 0.
         accelerator: cpu, cuda or auto.

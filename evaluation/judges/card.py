@@ -8,8 +8,8 @@ from typing import Any
 
 from evaluation.judges.accuracy import People
 from evaluation.judges.scoring import Scores
+from evaluation.judges.training import BATCHES
 
-BATCHES = {"identity": "64 frames", "sync": "8 clips with 8 moments each", "landmarks": "32 frames"}
 ASKED = {
     "top-1": "share of frames nearest to their own person among all these people, known by one recorded clip each",
     "eer": "equal error rate of telling from one frame whether it shows one of them",

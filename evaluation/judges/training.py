@@ -18,8 +18,15 @@ from evaluation.judges.sync import SyncNet
 from lightning_modules.losses import angular_margin_loss
 from lightning_modules.pretraining.fitting import TaskFitter
 from lightning_modules.pretraining.task import Task
+from lightning_modules.pretraining.tasks import Batch
 
 LEARNING_RATE = 2e-3
+
+MOMENTS = 8
+"""Of each clip that the sync judge learns from."""
+
+BATCHES = {"landmarks": Batch(32), "sync": Batch(8, f"clips with {MOMENTS} moments each"), "identity": Batch(64)}
+"""By judge, in the order in which they are trained; the command's `--help` tells users of them."""
 
 
 class FaceTask(Task):
@@ -89,7 +96,8 @@ def fit_judges(fitter: TaskFitter, people: dict[str, list[Clip]], steps: Mapping
     examples = Examples(people)
     # Landmarks first: they ask for demo people, and say so at once.
     landmarks, sync, identity = PointTask(), SyncTask(), FaceTask(len(people))
-    fitter.fit("landmarks", landmarks, lambda seed: examples.draw_points(32, seed), steps["landmarks"])
-    fitter.fit("sync", sync, lambda seed: examples.draw_windows(8, 8, seed), steps["sync"])
-    fitter.fit("identity", identity, lambda seed: examples.draw_faces(64, seed), steps["identity"])
+    sizes = {name: batch.size for name, batch in BATCHES.items()}
+    fitter.fit("landmarks", landmarks, lambda s: examples.draw_points(sizes["landmarks"], s), steps["landmarks"])
+    fitter.fit("sync", sync, lambda s: examples.draw_windows(sizes["sync"], MOMENTS, s), steps["sync"])
+    fitter.fit("identity", identity, lambda s: examples.draw_faces(sizes["identity"], s), steps["identity"])
     return {"identity": identity.model, "sync": sync.model, "landmarks": landmarks.model}

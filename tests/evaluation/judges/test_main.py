@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 
 import pytest
 
 from datamodules.demo.people import make_demo_people
 from evaluation.judges.__main__ import train_judges
 from evaluation.judges.available import find_judges
+from evaluation.judges.training import BATCHES
 
 STEPS = {"landmark_steps": 2, "sync_steps": 2, "identity_steps": 2}
 
@@ -18,6 +21,12 @@ def test_an_accelerator_that_cannot_be_had_is_refused_before_anything_is_drawn(t
     with pytest.raises(ValueError, match="abacus"):
         train_judges(accelerator="abacus")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_help_of_steps_tells_each_batch():
+    told = dict(re.findall(r"(\w+)_steps: Optimizer steps of [^,]+, (.+)\.", inspect.getdoc(train_judges)))
+    for name, batch in BATCHES.items():
+        assert told[name.removesuffix("s")].startswith(str(batch))
 
 
 @pytest.mark.slow
