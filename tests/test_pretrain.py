@@ -119,6 +119,13 @@ def test_what_is_kept_of_a_short_training_is_what_it_learned(tmp_path):
     assert (_fit(tmp_path, steps=150)["weight"] - 1).abs().max() < 0.1
 
 
+def test_what_is_kept_is_the_average_of_the_last_weights(tmp_path):
+    kept = _fit(tmp_path, steps=30)["weight"]
+    saved = torch.load(tmp_path / "line.ckpt", weights_only=True)
+    assert torch.equal(kept, saved["average"]["module.weight"])
+    assert not torch.equal(kept, saved["task"]["model.weight"])
+
+
 def test_the_learning_rate_warms_up_stays_and_ends_at_zero():
     factors = [learning_rate_factor(step, 1000) for step in range(1001)]
     assert factors[0] < 0.02
