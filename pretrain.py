@@ -35,7 +35,7 @@ def pretrain(
     crop: Literal["auto", "face", "none"] = "none",
     seed: Seed = 0,
     devices: int = 1,
-    accelerator: str = "auto",
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
     learning_rate: float = 5e-4,
 ) -> None:
@@ -55,7 +55,7 @@ def pretrain(
         crop: How faces are found; demo people fill the frame.
         seed: Of every draw.
         devices: Processes that share each batch; on a CPU with 2 cores, 2 are faster than one with two threads.
-        accelerator: cpu, cuda or auto.
+        accelerator: Where to compute.
         precision: Of the arithmetic; the weights are stored in float16 in any case.
         learning_rate: Of the denoiser; one that others trained has to be moved with care, 1e-5.
     """

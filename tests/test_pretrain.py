@@ -13,6 +13,7 @@ from lightning.fabric.plugins import MixedPrecision
 from torch import nn
 
 import pretrain
+from commandline import run_command
 from datamodules.demo.people import make_demo_people
 from lightning_modules.args import Steps
 from lightning_modules.base_folder import load_base, save_base
@@ -242,6 +243,10 @@ def test_what_would_fail_after_the_training_is_refused_before(tmp_path, monkeypa
     with pytest.raises(ValueError, match=re.escape(named)):
         pretrain.pretrain(Steps(**options.pop("steps", {})), data_root="people", accelerator="cpu", **options)
     assert (tmp_path / "precious").is_file()
+
+
+def test_an_accelerator_of_another_kind_is_one_line():
+    assert run_command(pretrain.pretrain, argv=["--accelerator", "tpu"]) == 2
 
 
 def test_no_steps_leave_a_part_as_it_is(tmp_path):

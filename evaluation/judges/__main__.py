@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 from commandline import Seed, run_command
 from datamodules.demo.folders import HELD_OUT, PUBLIC, fill_demo_folder
@@ -28,7 +29,7 @@ def train_judges(
     sync_steps: int = 800,
     identity_steps: int = 1500,
     seed: Seed = 1,
-    accelerator: str = "auto",
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
 ) -> None:
     """Train the three judges one after the other, write them, and measure what was written.
 
@@ -43,7 +44,7 @@ def train_judges(
         sync_steps: Optimizer steps of the SyncNet, 8 clips with 8 moments each.
         identity_steps: Optimizer steps of the identity judge, 64 frames each.
         seed: Of the first weights and of every draw; the base model's is 0.
-        accelerator: cpu, cuda or auto.
+        accelerator: Where to compute.
     """
     import torch
 

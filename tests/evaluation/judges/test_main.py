@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from commandline import run_command
 from datamodules.demo.people import make_demo_people
 from evaluation.judges.__main__ import train_judges
 from evaluation.judges.available import find_judges
@@ -20,6 +21,7 @@ def test_an_accelerator_that_cannot_be_had_is_refused_before_anything_is_drawn(t
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="abacus"):
         train_judges(accelerator="abacus")
+    assert run_command(train_judges, argv=["--accelerator", "tpu"]) == 2, "Lightning would look for torch_xla"
     assert not list(tmp_path.iterdir())
 
 
