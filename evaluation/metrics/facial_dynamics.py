@@ -44,8 +44,9 @@ def adfd(points: Tensor, truth: Tensor, sound: Tensor, layout: Layout) -> Facial
     """Return ADFD of points `(frames, P, 2)` against the recording's, under a sound energy `(frames,)`.
 
     Heads are turned, shifted and scaled onto the recording's mean shape first, frame by frame, so that where a head
-    points does not count. The recording itself scores 1; a still picture 0, with temporal 0.5 and audio 0. Nobody
-    follows a sound that is equally loud throughout: audio, lag and value are NaN.
+    points does not count. The recording itself scores 1 if it follows its sound at `LEAST_CORRELATION` or better; a
+    still picture 0, with temporal 0.5 and audio 0. Nobody follows a sound that is equally loud throughout: audio, lag
+    and value are NaN.
     """
     shape = _mean_shape(truth, layout)
     mine, true = _align(points, shape), _align(truth, shape)
