@@ -74,9 +74,9 @@ def conclude(facts: PrivacyFacts, card: Path) -> str:
         else (f"{stated(facts.coins_secret)}, coins secret, or {known}, coins known")
     )
     lines = [
-        f"Privacy: {facts.rounds} release{'s' * (facts.rounds != 1)} with {clients} clients spent epsilon {figures}, at delta "
-        f"{facts.delta.delta:g} (in all {facts.delta.total:.6g}), noise multiplier {facts.noise_multiplier:.3g}, "
-        f"{facts.dimension:,} coordinates."
+        f"Privacy: {facts.rounds} release{'s' * (facts.rounds != 1)} with {clients} clients spent epsilon {figures}, "
+        f"at delta {facts.delta.delta:g} (in all {facts.delta.total:.6g}), noise multiplier "
+        f"{facts.noise_multiplier:.3g}, {facts.dimension:,} coordinates."
     ]
     if facts.target_population is not None:
         too_few = facts.target_population > clients
