@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.fabric import Fabric
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -79,7 +80,7 @@ class TaskFitter:
             recent.append(self._step(module, optimizer, fabric.to_device(draw(draw_seed)), step))
             average.update_parameters(task.model)
             if (step + 1) % self.save_every == 0 or step + 1 == steps:
-                state["losses"].append([step + 1, sum(recent) / len(recent)])
+                state["losses"].append([step + 1, torch.stack(recent).double().mean().item()])
                 state |= {"step": step + 1, "seconds": time.monotonic() - began}
                 state["precision"] = fabric.strategy.precision.state_dict()
                 self._save(path, state)
@@ -89,8 +90,8 @@ class TaskFitter:
         task.model.eval()
         self.log[name] = {"steps": steps, "seconds": round(state["seconds"]), "losses": state["losses"]}
 
-    def _step(self, module: LightningModule, optimizer: Optimizer, batch: Any, step: int) -> float:
-        """Take one optimizer step and return the loss."""
+    def _step(self, module: LightningModule, optimizer: Optimizer, batch: Any, step: int) -> Tensor:
+        """Take one optimizer step and return the loss, for which a GPU is not waited for."""
         with self.fabric.autocast():
             loss = module.training_step(batch, step)
         self.fabric.backward(loss)
@@ -98,7 +99,7 @@ class TaskFitter:
         self.fabric.clip_gradients(module, optimizer, max_norm=1.0, error_if_nonfinite=not scaled)
         optimizer.step()
         optimizer.zero_grad()
-        return loss.item()
+        return loss.detach()
 
     def _save(self, path: Path, state: dict[str, Any]) -> None:
         """Write a checkpoint under a temporary name first."""
