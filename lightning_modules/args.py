@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["32", "16", "bf16"]
+Details = Literal["decoded", "warped"]
 HeadMotion = Literal["auto", "natural", "still", "free"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -20,6 +21,32 @@ REACH = 0.2
 """How far a point moves, in halves of the frame, where the network answers 1."""
 RARELY = -3.0
 """Added to the share that is painted, before the sigmoid: at first nearly everything is taken from the reference."""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How a reference moves to each frame; tensors have a row for every frame of every clip."""
+
+    clips: tuple[int, int]
+    """Number of clips, and of frames of each."""
+    reference: Tensor
+    """(rows, 3, H, W)."""
+    sources: Tensor
+    """Which place of the reference each place shows, (rows, H, W, 2) in [-1, 1]."""
+    painted: Tensor
+    """How far each place is painted instead, in [0, 1], (rows, 1, H, W)."""
+    paint: Tensor
+    """With what, (rows, 3, H, W)."""
+
+    def show(self) -> Tensor:
+        """Return the reference, moved: (batch, frames, 3, H, W)."""
+        moved = sample(self.reference, self.sources)
+        return (moved + self.painted * (self.paint - moved)).unflatten(0, self.clips)
+
+    def carry(self, pictures: Tensor) -> Tensor:
+        """Return pictures (batch, C, H, W) moved alike, (batch, frames, C, H, W); 0 where the reference is painted."""
+        rows = pictures.unsqueeze(1).expand(-1, self.clips[1], -1, -1, -1).flatten(0, 1)
+        return ((1 - self.painted) * sample(rows, self.sources)).unflatten(0, self.clips)
 
 
 class HeadMover(ModelMixin, ConfigMixin, PeftAdapterMixin):
@@ -58,6 +85,10 @@ class HeadMover(ModelMixin, ConfigMixin, PeftAdapterMixin):
             own: The head motion it shows itself (batch, 6), or (batch, frames, 6).
             motion: That of the frames (batch, frames, 6).
         """
+        return self.follow(reference, own, motion).show()
+
+    def follow(self, reference: Tensor, own: Tensor, motion: Tensor) -> Movement:
+        """Return how a reference frame moves; arguments are those of `forward`."""
         batch, frames = motion.shape[:2]
         if own.ndim == 2:
             reference, own = (one.unsqueeze(1).expand(-1, frames, *one.shape[1:]) for one in (reference, own))
@@ -65,9 +96,8 @@ class HeadMover(ModelMixin, ConfigMixin, PeftAdapterMixin):
         sources = find_sources(own, motion.unsqueeze(1), *reference.shape[-2:]).squeeze(1)
         laid = sample(reference, sources)
         flow, paint, change = self._look(reference, laid, own, motion).split([2, 1, 3], dim=1)
-        moved = sample(reference, sources + REACH * flow.movedim(1, -1))
         painted = torch.sigmoid(paint + RARELY)
-        return (moved + painted * (laid + change - moved)).unflatten(0, (batch, frames))
+        return Movement((batch, frames), reference, sources + REACH * flow.movedim(1, -1), painted, laid + change)
 
     def _look(self, reference: Tensor, laid: Tensor, own: Tensor, motion: Tensor) -> Tensor:
         """Return for each pixel the flow (2), how far it is painted (1), and the change of colour there (3)."""

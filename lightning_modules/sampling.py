@@ -10,10 +10,11 @@ from itertools import tee
 import torch
 from torch import Tensor
 
+from lightning_modules.args import Details
 from lightning_modules.backbone import Backbone
 from lightning_modules.conditioning import MOTION_CHANNELS
 from lightning_modules.denoised import Denoised, decode_stream
-from lightning_modules.details import MovedReference
+from lightning_modules.details import MovedReference, move_with_details
 from lightning_modules.diffusion import sampling_times, step_down
 from lightning_modules.precision import at_least_float32
 from lightning_modules.reference import Conditions, Reference, copied_latents
@@ -42,6 +43,9 @@ class SamplingOptions:
     """Frames that neighbouring windows share."""
     batch: int = 8
     """Windows denoised at once."""
+    details: Details = "decoded"
+    """What the autoencoder loses of each frame is found on the moved reference (decoded), or on the still one and moved
+    (warped), which is faster and restores two thirds as much (docs/speed.md)."""
 
     def temperature_for(self, backbone: Backbone) -> float:
         """Return the temperature, chosen for a base model where none is given."""
@@ -99,7 +103,7 @@ def stream_denoised(
     times = sampling_times(backbone.scheduler, options.steps)
     reference = backbone.encode_reference(portrait)
     groups = group_windows(len(sound), backbone.shape.window, options.overlap, options.batch)
-    prepared = (_prepare_group(backbone, reference, sound, motion, group) for group in groups)
+    prepared = (_prepare_group(backbone, reference, sound, motion, group, options.details) for group in groups)
     temperature = options.temperature_for(backbone)
     latents = (temperature * piece for piece in draw_noise(groups, reference.latents, options.seed))
     last, *for_each_step = tee(prepared, len(times) + 1)
@@ -134,7 +138,7 @@ def _count(pieces: Iterator[Tensor], progress: Callable[[int], object]) -> Itera
 
 
 def _prepare_group(
-    backbone: Backbone, reference: Reference, sound: Tensor, motion: Tensor | None, group: Group
+    backbone: Backbone, reference: Reference, sound: Tensor, motion: Tensor | None, group: Group, details: Details
 ) -> GroupInputs:
     """Return what the denoiser is given of some windows of a clip.
 
@@ -147,14 +151,20 @@ def _prepare_group(
     moves = sound.new_zeros(len(sound), MOTION_CHANNELS) if motion is None else motion
     posed_rows = torch.arange(int(motion is not None), device=like.device)
     shown = moves[None, first : group.end].to(at_least_float32(like))
-    frames = None if motion is None else backbone.move(reference, shown)
+    has_details = motion is not None and backbone.mover is not None
+    frames = lost = None
+    if has_details and details == "warped":
+        frames, lost = move_with_details(backbone, reference, shown)
+    elif motion is not None:
+        frames = backbone.move(reference, shown)
     extra_channels = backbone.make_extra_channels(reference, shown, posed_rows, frames)
     cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (sound, moves)]
     parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
     windows = torch.stack([extra_channels[0, rows.start - first : rows.stop - first] for rows in group.rows])
     conditions = backbone.conditions(Reference(*parts), *cut, has_motion.expand(count), windows)
-    has_details = frames is not None and backbone.mover is not None
-    moved = MovedReference(frames[0], copied_latents(extra_channels)[0]) if has_details else None
+    if not has_details:
+        return GroupInputs(group, conditions, None)
+    moved = MovedReference(frames[0], copied_latents(extra_channels)[0], None if lost is None else lost[0])
     return GroupInputs(group, conditions, moved)
 
 

@@ -10,14 +10,14 @@ import torch
 from benchmarks.on_gpu.rates import count_generation, peak_memory, time_of
 from benchmarks.report import Bar
 from benchmarks.synthetic import Size
-from lightning_modules.args import MemoryArgs, Precision
+from lightning_modules.args import Details, MemoryArgs, Precision
 from lightning_modules.backbone import Backbone
 from lightning_modules.denoised import decode_stream
 from lightning_modules.efficiency.compiled import compile_backbone
 from lightning_modules.efficiency.memory import move_to_device
 from lightning_modules.sampling import SamplingOptions, stream_denoised
 
-How = Literal["as it is", "channels last", "compiled"]
+How = Literal["as it is", "channels last", "compiled", "details warped"]
 
 STEPS = 4
 CLIP_WINDOWS = 4
@@ -26,13 +26,14 @@ PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "32", torch.float16: 
 LEAST = MemoryArgs(windows=1, vae_slicing=True, park_encoders=True, eight_bit=True)
 
 
-def make_generation(backbone: Backbone, frames: int) -> Callable[[], None]:
+def make_generation(backbone: Backbone, frames: int, details: Details = "decoded") -> Callable[[], None]:
     """Return the generation of one clip with head motion, portrait to decoded frames, as in `generate.py`."""
     size, heard = backbone.shape.size, torch.randn(frames, 20, 80)
     portrait, motion = torch.zeros(3, size, size, dtype=torch.uint8), torch.zeros(frames, 6)
+    options = SamplingOptions(STEPS, details=details)
 
     def generate() -> None:
-        denoised = stream_denoised(backbone, portrait, heard, SamplingOptions(STEPS), motion=motion)
+        denoised = stream_denoised(backbone, portrait, heard, options, motion=motion)
         for _ in decode_stream(backbone, denoised):
             pass
 
@@ -57,7 +58,8 @@ def measure_generation(
             part.to(memory_format=torch.channels_last)
     elif how == "compiled":
         compile_backbone(backbone)
-    seconds = time_of(make_generation(backbone, frames), device, 3)
+    details = "warped" if how == "details warped" else "decoded"
+    seconds = time_of(make_generation(backbone, frames, details), device, 3)
     return [
         Bar.at_least(f"{name}: share of the matmul rate", frames * flops / seconds / matmul, 0.35),
         Bar(f"{name}: frames/s", frames / seconds, "", True),

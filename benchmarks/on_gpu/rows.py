@@ -89,6 +89,7 @@ def make_rows(device: torch.device) -> dict[str, Measure]:
         "clients at once, 256x256": partial(
             measure_groups, middle, mixed, 1, 1.3, clients, frozen_dtype=FROZEN[half], gradient_checkpointing=True
         ),
+        "generation, KL VAE, details warped": generation(False, "details warped"),
         "generation, KL VAE, channels last": generation(False, "channels last"),
         "generation, KL VAE, compiled": generation(False, "compiled"),
         "LoRA step, rate, compiled": lambda: measure_step_rate(large, device, half, rate(half), compiled=True),
