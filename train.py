@@ -33,6 +33,8 @@ DEFAULTS = {
 }
 
 NOWHERE = DeploymentArgs()
+UNNAMED = "runs/train"
+"""Folder of a run that has neither a config nor a name."""
 
 
 class Module(Protocol):  # not the federation's own: `--help` should not wait for torch
@@ -118,7 +120,7 @@ def train(
     if is_remote:
         demand_remote(privacy, federation, owner, devices, clients_at_once)
     demand_groups(module, federation, clients_at_once)
-    folder = choose_run_folder(out_dir, resume)
+    folder = choose_run_folder(out_dir or UNNAMED, resume)
     fabric = make_fabric(accelerator, devices, strategy, precision)
     agreed = AgreedSettings(privacy, federation, aggregation, security, clipping)
     with ExitStack() as opened:
@@ -199,7 +201,7 @@ def parse_settings(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
     demand_named_settings(parser, chosen)
     config = chosen.pop("config")
     if not chosen.out_dir:
-        chosen.out_dir = str(Path("runs") / (Path(str(config[0])).stem if config else "train"))
+        chosen.out_dir = str(Path("runs") / Path(str(config[0])).stem) if config else UNNAMED
     demand_precision(chosen)
     return chosen
 

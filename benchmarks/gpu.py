@@ -46,23 +46,25 @@ def measure_gpu(out: str | None = None, minutes: float = 8.5, only: list[str] | 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if out is None and device.type == "cpu":
         raise ValueError("`--out` must name a file where there is no GPU: toy figures belong into no result. Got none.")
+    measures = make_rows(device)
+    if unknown := sorted(set(only or ()) - measures.keys()):
+        raise ValueError(f"`--only` must name rows of: {', '.join(measures)}. Got {', '.join(unknown)}.")
     path = Path(out) if out is not None else RESULTS / f"{torch.cuda.get_device_name().replace(' ', '_')}.json"
     end = time.monotonic() + 60 * minutes
     rows: list[Row] = []
     broken = False
-    for name, measure in make_rows(device).items():
-        if only and name not in only:
-            continue
+    table = ""
+    for name in [name for name in measures if not only or name in only]:
         if broken:
             rows.append(Row(name, [], 0.0, "not begun: an earlier row broke the GPU"))
         elif time.monotonic() >= end:
             rows.append(Row(name, [], 0.0, "not begun: out of time"))
         else:
-            rows.append(take_row(name, measure))
+            rows.append(take_row(name, measures[name]))
             broken = not is_usable(device)
         print(f"{name}: {rows[-1].seconds:.0f} s. {rows[-1].failure or 'Done.'}", flush=True)
-        write_rows(path, rows, toy=device.type == "cpu")
-    print(path.with_suffix(".md").read_text(), end="")
+        table = write_rows(path, rows, toy=device.type == "cpu")
+    print(table)
     return rows
 
 
@@ -89,8 +91,8 @@ def is_usable(device: torch.device) -> bool:
     return True
 
 
-def write_rows(path: Path, rows: list[Row], toy: bool) -> None:
-    """Write the figures, and their table beside them."""
+def write_rows(path: Path, rows: list[Row], toy: bool) -> str:
+    """Write the figures, and beside them their table, which is returned."""
     title = "Toy size on a CPU: these figures say nothing.\n\n" if toy else ""
     bars = [bar for row in rows for bar in row.bars]
     entries = [[bar.name, show_figure(bar.value), bar.bar, bar.verdict if bar.bar else ""] for bar in bars]
@@ -98,6 +100,7 @@ def write_rows(path: Path, rows: list[Row], toy: bool) -> None:
     table = title + markdown_table(["figure", "value", "asked", ""], entries)
     save_results(path, {"toy": toy, "rows": [asdict(row) for row in rows]})
     save_text(path.with_suffix(".md"), table + "\n")
+    return table
 
 
 def show_figure(value: float | None) -> str:

@@ -88,11 +88,6 @@ class ClientTrainer:
         after = ClientState.capture(self.module.personal_parameters(), optimizers.get("personal"))
         return self.conclude(state, client, before, LocalSteps(delta, after, losses, time.perf_counter() - start))
 
-    def load(self, global_adapter: Tensor, personal: ClientState) -> None:
-        """Put a client's two adapters into the module."""
-        write_vector(self.module.shared_parameters(), global_adapter)
-        personal.restore(self.module.personal_parameters())
-
     def batches(self, state: RoundState, client: str) -> Iterable[Any]:
         """Return a client's batches of this round."""
         seed = derive_seed(self.seed, state.index, client, "batches")
@@ -117,15 +112,16 @@ class ClientTrainer:
         start = time.perf_counter()
         history = read_losses(steps.losses)
         delta, personal, signals = steps.delta, steps.personal, UNKNOWN
-        is_finite = all_finite([delta, *personal.personal, history["loss"]])
+        norm = float(delta.norm())
+        is_finite = math.isfinite(norm) and all_finite([*personal.personal, history["loss"]])
         if is_finite:
             signals = self._measure(client)
         else:
             print(f"{_name(client, state)}: training was not finite. Its update is zero.", flush=True)
-            delta, personal = torch.zeros_like(delta), before
+            delta, personal, norm = torch.zeros_like(delta), before, 0.0
         update = ClientUpdate(client, delta, self.data.num_examples(client), signals, contributes=is_finite)
         update.seconds = steps.seconds + time.perf_counter() - start
-        update.metrics = describe_training(update, history)
+        update.metrics = describe_training(update, history, norm)
         return TrainedClient(update, personal)
 
     def demand_batches(self, client: str, got: int) -> None:
@@ -174,6 +170,12 @@ class ClientTrainer:
         self.module.eval()
         with self.fabric.autocast():
             return ClientSignals(*self.module.signals([self.fabric.to_device(batch) for batch in batches]))
+
+
+def load_adapters(module: FederatedModule, global_adapter: Tensor, personal: ClientState) -> None:
+    """Put a client's two adapters into a module."""
+    write_vector(module.shared_parameters(), global_adapter)
+    personal.restore(module.personal_parameters())
 
 
 def _name(client: str, state: RoundState) -> str:

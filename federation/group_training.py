@@ -15,7 +15,7 @@ from torch.nn import Parameter
 
 from federation.args import FederationArgs
 from federation.client_states import ClientState
-from federation.client_training import ClientTrainer, LocalSteps, TrainedClient
+from federation.client_training import ClientTrainer, LocalSteps, TrainedClient, load_adapters
 from federation.local_optimizer import LocalOptimizer
 from federation.protocols import FederatedModule, GroupedModule
 from federation.update import RoundState
@@ -120,6 +120,6 @@ class GroupTrainer:
         own = [vector for part, vector in member.adapters.items() if part == "personal"]
         joined = ClientState.capture(own, member.local.optimizers.get("personal"))
         after = joined.split([value.shape for value in before.personal])
-        self.alone.load(shared, after)
+        load_adapters(self.alone.module, shared, after)
         steps = LocalSteps(shared - state.global_adapter, after, member.losses, seconds)
         return self.alone.conclude(state, member.client, before, steps)

@@ -22,11 +22,11 @@ def all_finite(values: list[Tensor | list[float]]) -> bool:
     return all(math.isfinite(extreme) for some in values for extreme in torch.as_tensor(some).aminmax())
 
 
-def describe_training(update: ClientUpdate, losses: dict[str, list[float]]) -> dict[str, float]:
+def describe_training(update: ClientUpdate, losses: dict[str, list[float]], norm: float) -> dict[str, float]:
     """Return what the device sees of its own training: mean losses, the update's norm, scores, seconds."""
     return {
         **{name: sum(values) / len(values) for name, values in losses.items() if values},
-        "update_norm": float(update.delta.norm()),
+        "update_norm": norm,
         "identity_score": update.signals.identity,
         "stability_score": update.signals.stability,
         "seconds": update.seconds,

@@ -14,7 +14,7 @@ from federation.aggregation import server_step
 from federation.agreed_settings import AgreedSettings
 from federation.checkpoints import RoundFolders
 from federation.client_states import ClientState
-from federation.client_training import ClientTrainer
+from federation.client_training import ClientTrainer, load_adapters
 from federation.cohort import Cohort, RoundRefusedError
 from federation.exchange import agree, exchange_messages, wait_for_all
 from federation.fingerprint import fingerprint_frozen
@@ -25,7 +25,7 @@ from federation.preparation import prepare_module
 from federation.protocols import FederatedData, FederatedModule
 from federation.server_state import ServerState
 from federation.update import RoundState
-from federation.vectors import read_vector, write_vector
+from federation.vectors import read_vector
 
 MOST_REFUSALS = 10
 """Attempts in a row that may be refused before a run gives up."""
@@ -202,5 +202,4 @@ class FederatedRounds:
         """Put the global adapter and a client's newest personal one into this device's module; None is a newcomer."""
         newcomer = self.states.newcomer
         personal = newcomer if client is None else self.states.newest(client, self.server.rounds_done)
-        write_vector(self.module.shared_parameters(), global_adapter)
-        personal.restore(self.module.personal_parameters())
+        load_adapters(self.module, global_adapter, personal)

@@ -46,7 +46,7 @@ def measure_generation(
     """Measure frames a second and the share of the matmul rate.
 
     Not counted as work are windows' overlaps, the portrait's way through the autoencoder, and that of its moved copies,
-    whose details are given back.
+    whose details are restored.
     """
     decoder = "TAESD" if tiny_decoder else "KL VAE"
     name = f"generation, {size.pixels}x{size.pixels}, {STEPS} steps, {decoder}, {how}"

@@ -99,6 +99,12 @@ def test_toy_figures_need_a_place_of_their_own():
         measure_gpu()
 
 
+def test_rows_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(ValueError, match="Got matmuls"):
+        measure_gpu(out=str(tmp_path / "rows.json"), only=["matmul", "matmuls"])
+    assert not (tmp_path / "rows.json").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU runs at full size")
 def test_every_row_runs_at_toy_size(tmp_path):

@@ -118,6 +118,22 @@ def test_a_gradient_that_is_not_finite_becomes_a_zero_update(tmp_path):
     assert not trained.update.delta.any()
 
 
+def test_an_update_whose_length_is_not_finite_is_zero(tmp_path):
+    """Each of its numbers is finite, and yet nothing can be made of it."""
+
+    class Runs(TinyModule):
+        def training_step(self, batch, batch_idx):
+            loss = super().training_step(batch, batch_idx)
+            with torch.no_grad():
+                self.shared.weight.fill_(1e30)
+            return loss
+
+    rounds, state = make(tmp_path, module=Runs(), federation=FederationArgs(local_steps=1))
+    trained = rounds.cohort.trainer.train(state, "ann", rounds.states.newcomer)
+    assert not trained.update.delta.any()
+    assert not trained.update.contributes
+
+
 def test_a_personal_adapter_that_is_not_finite_is_not_kept(tmp_path):
     class Bursts(TinyModule):
         def training_step(self, batch, batch_idx):
