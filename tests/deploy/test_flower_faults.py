@@ -30,6 +30,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 NAMES = tuple(make_names(3))
 ANSWER_SECONDS = 40.0
 """A node that lost its SuperLink tries again after up to 20 s, and starts a Python for every message."""
+BELIEVED_SECONDS = 60.0
+"""For so long a SuperLink takes a node for present after its last heartbeat, also over a restart of its own."""
 SCRIPTS: Mapping[str, Script] = {NAMES[0]: {0: "dies before upload"}, NAMES[1]: {}, NAMES[2]: {1: "trainer crashes"}}
 
 
@@ -115,6 +117,7 @@ class Struck(RelayNodes):
         super().__init__(path, partial(run_relay, loopback.place / "flower", CONNECTION, path))
         self.loopback, self.position, self.stage = loopback, (0, 0), 0
         self.struck: tuple[int, int] | None = None
+        self.struck_at = 0.0
 
     @property
     def superlink(self) -> Popen:
@@ -123,13 +126,16 @@ class Struck(RelayNodes):
     def begin(self, round: int, attempt: int) -> None:
         """Start the SuperLink anew if it died, as systemd would, and wait for the nodes.
 
-        Whom the SuperLink names proves nothing: it remembers nodes of before and gives up on them one by one.
+        A node is back with a connection and a heartbeat, which try again in a time of their own each. Whom the
+        SuperLink names proves a heartbeat only when it believes none from before its death any more.
         """
         self.position, self.stage = (round, attempt), 0
         if self.superlink.poll() is not None:
             before = self.returns()
             self.loopback.start_superlink()
             while not all(now > then for now, then in zip(self.returns(), before, strict=True)):
+                time.sleep(1)
+            while time.monotonic() < self.struck_at + BELIEVED_SECONDS or len(self.everybody()) < len(NAMES):
                 time.sleep(1)
 
     def returns(self) -> list[int]:
@@ -141,7 +147,9 @@ class Struck(RelayNodes):
         self.stage += 1
         if self.struck is None and (self.position[0], self.stage) == (1, 3):
             self.superlink.kill()
-            self.struck = self.position
+            self.struck, self.struck_at = self.position, time.monotonic()
+        else:
+            seconds *= 2  # only the dead SuperLink is waited for to the end: a busy machine may take its time
         return super().ask(orders, seconds)
 
 
