@@ -18,6 +18,10 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, the word of another process, and a terminal that is closed."""
 
 
+MENDABLE = (ArgumentError, OSError, ValueError, SafetensorError)
+"""What a user can mend: a wrong flag or setting, a missing or broken file, a full disk (safetensors' own error)."""
+
+
 def run_command(
     function: Callable[..., None], aliases: Mapping[str, str] | None = None, argv: Sequence[str] | None = None
 ) -> int:
@@ -39,12 +43,11 @@ def run_command(
 def report_errors(name: str, command: Callable[[], object]) -> int:
     """Run a command and return its exit code.
 
-    Whatever the user can mend (a wrong flag, a missing or broken file, a full disk, which safetensors tells by an error
-    of its own) is one line on stderr and exit code 2; anything else is a bug and keeps its traceback.
+    Whatever is `MENDABLE` is one line on stderr and exit code 2; anything else is a bug and keeps its traceback.
     """
     try:
         command()
-    except (ArgumentError, OSError, ValueError, SafetensorError) as error:
+    except MENDABLE as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

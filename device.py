@@ -16,6 +16,7 @@ from commandline import end_on_signals, run_command
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from device_home import DeviceHome
+    from federation.agreed_settings import AgreedSettings
     from federation.deployment.device import Device
     from federation.deployment.local_training import LocalTraining
     from federation.deployment.training_process import TrainingProcess
@@ -49,14 +50,16 @@ def serve(
     from federation.deployment.orders import longest_order
     from federation.deployment.socket_service import SocketService
     from federation.deployment.training_process import TrainingProcess
+    from settings import read_agreed
 
     logging.getLogger().setLevel(logging.WARNING)
     end_on_signals()
     place = DeviceHome(Path(home))
     session, client = place.open_session()
-    load = partial(load_model, settings, str(place.folder), clips, client, accelerator, local_steps)
+    agreed = read_agreed(settings)
+    load = partial(load_model, settings, agreed, str(place.folder), clips, client, accelerator, local_steps)
     with place.lock(), closing(TrainingProcess(client, load)) as training:
-        device = make_device(settings, place, session, client, training)
+        device = make_device(*agreed, place, session, client, training)
         device.half.warm_up(device.size, device.norm.first)
         device.books.warm_up()
         training.wait_until_loaded()
@@ -76,7 +79,12 @@ def load_model(*arguments: Any) -> "LocalTraining":
 
 
 def make_device(
-    config: str, place: "DeviceHome", session: "Session", client: str, training: "TrainingProcess"
+    agreed: "AgreedSettings",
+    seed: int,
+    place: "DeviceHome",
+    session: "Session",
+    client: str,
+    training: "TrainingProcess",
 ) -> "Device":
     """Return the device of a signed session, once its owner's limits are found to allow it.
 
@@ -93,10 +101,8 @@ def make_device(
     from federation.deployment.signed_settings import demand_provision
     from federation.secure_aggregation.client import SecureClient
     from pipeline import client_steps
-    from settings import read_agreed
 
-    (agreed, seed), clients = read_agreed(config), len(session.roster.clients)
-    limits = place.owner_limits()
+    clients, limits = len(session.roster.clients), place.owner_limits()
     limits.demand(agreed.terms(session.config.honest))
     demand_provision(session, agreed)
     keys = agreed.keys(seed)

@@ -21,12 +21,20 @@ from settings import read_settings
 
 
 def load_training(
-    config: str, home: str, clips: str, client: str, accelerator: str | None = None, local_steps: int | None = None
+    config: str,
+    agreed: tuple[AgreedSettings, int],
+    home: str,
+    clips: str,
+    client: str,
+    accelerator: str | None = None,
+    local_steps: int | None = None,
 ) -> LocalTraining:
     """Return a device's training: the model, and the clips of its one client, encoded once and kept in its home.
 
     Args:
         config: The settings that the session was signed for.
+        agreed: What the front has found there, with the seed: it makes the noise, and must not do so by other settings
+            than were signed.
         home: Of the device.
         clips: Folder with the client's folder of recordings.
         client: Its name.
@@ -42,6 +50,8 @@ def load_training(
     settings = read_settings(config, *own)
     session = read_session(folder / "session.json")
     demand_signed(session, settings.module, settings.seed, AgreedSettings.of(settings))
+    if agreed != (AgreedSettings.of(settings), settings.seed):
+        raise ValueError(f"A device's front and its training must find the same settings in {config}. Start it anew.")
     states = PersonalStates.of(folder / "states", settings.module, session)
     fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)
     if fabric.device.type == "cpu":

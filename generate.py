@@ -70,7 +70,8 @@ def generate(
     """Make a portrait speak.
 
     Args:
-        source_image: Picture of the person, in any format that Pillow reads. Also --image_path, --reference_image.
+        source_image: Picture of the person, in any format that Pillow reads, or a video, whose first frame is taken.
+            Also --image_path, --reference_image.
         output: The mp4 to write; its folder is made if missing.
         driving_audio: Sound or video file with the speech, of any length; that of --driving_video if left out. Also
             --audio_path, --driven_audio.

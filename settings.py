@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_type_hints
 
-import yaml
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
-from commandline import Seed, demand_named_settings
+from commandline import demand_named_settings
 from federation.agreed_settings import AgreedSettings
 from train import make_parser
 
@@ -32,29 +30,16 @@ def read_settings(config: str | Path, *overrides: str) -> Namespace:
 def read_agreed(config: str | Path) -> tuple[AgreedSettings, int]:
     """Return what server and devices must have alike, and the seed.
 
-    Neither module nor data are made, nor are their classes imported: a device's front has no need of them.
+    Neither module nor data are made, nor are their classes imported: a device's front has no need of them. All else is
+    read by the parser that `read_settings` has: a front that took a value otherwise would make other noise than is
+    counted.
 
     Raises:
         ArgumentError: If there are no such settings, or not of such values.
-        ValueError: If the file holds no settings.
+        ValueError: If a group of settings is one value.
     """
-    parser = ArgumentParser(exit_on_error=False)
-    for name, arguments in get_type_hints(AgreedSettings).items():
-        parser.add_class_arguments(arguments, name)
-    parser.add_argument("--seed", type=Seed, default=0)
-    written = _read_yaml(Path(config))
-    agreed = {name: value for name, value in written.items() if name in {*AgreedSettings._fields, "seed"}}
-    chosen = parser.parse_object(agreed)
+    parser = make_parser([], reads_classes=False)
+    chosen = parser.parse_args([f"--config={config}"])
     demand_named_settings(parser, chosen)
     made = parser.instantiate(chosen)
     return AgreedSettings.of(made), made.seed
-
-
-def _read_yaml(config: Path) -> dict[str, Any]:
-    try:
-        written = yaml.safe_load(config.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{config} must be YAML. Got: {error}.") from error
-    if not isinstance(written, dict):
-        raise ValueError(f"{config} must hold settings by name. Got {type(written).__name__}.")
-    return written

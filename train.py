@@ -152,14 +152,22 @@ def train(
     return folder
 
 
-def make_parser(argv: Sequence[str]) -> ArgumentParser:
-    """Return the parser of `train`; a mere `--help` does without the classes that take seconds to import."""
+def make_parser(argv: Sequence[str], reads_classes: bool = True) -> ArgumentParser:
+    """Return the parser of `train`; a mere `--help` does without the classes that take seconds to import.
+
+    Args:
+        argv: What will be parsed.
+        reads_classes: Whether module and data are checked against their classes; else they are taken as they stand.
+    """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog="train.py", description=__doc__, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="Settings as YAML, e.g. configs/demo.yaml.")
     parser.add_argument("--plan", action="store_true", help="Say what the run will need, and do not start it.")
-    parser.add_function_arguments(train, skip={"settings"})
-    if not {"-h", "--help"} & set(argv):
+    parser.add_function_arguments(train, skip={"settings", *(() if reads_classes else DEFAULTS)})
+    if not reads_classes:
+        for name in DEFAULTS:
+            parser.add_argument(f"--{name}", type=dict | str | None)
+    elif not {"-h", "--help"} & set(argv):
         parser.set_defaults(DEFAULTS)
         parser.link_arguments("federation.trainable", "module.init_args.trainable")
     return parser

@@ -1,4 +1,4 @@
-"""Reads the picture that is to speak."""
+"""Reads the picture that is to speak, or takes it from a video."""
 
 from __future__ import annotations
 
@@ -11,29 +11,43 @@ from torch import Tensor
 
 from datamodules.clips import UnusableFile
 from datamodules.reading.cropping import Crop, crop_portrait
+from datamodules.reading.decoding import decode_frames
+from datamodules.reading.layouts import SUFFIXES
+from datamodules.reading.video_stream import probe_video
 
 
 def read_picture(path: str | Path) -> Tensor:
-    """Read a picture upright, as a camera's orientation tag says, on white where it is transparent.
+    """Read a picture, or a video's first frame, upright, as the camera says, on white where it is transparent.
 
     Returns:
         RGB in 0..255, uint8 `(3, height, width)`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no picture or is broken, or does not say which of its numbers is white.
+        ValueError: If the file is neither or is broken, or does not say which of its numbers is white.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no picture {path}.")
     try:
-        with Image.open(path) as stored:
-            picture = _to_8_bit(ImageOps.exif_transpose(stored), stored.format).convert("RGBA")
+        return _read_first_frame(path) if path.suffix.lower() in SUFFIXES else _read_picture(path)
     except UnusableFile as error:
         raise ValueError(f"{path} cannot be read: {error}.") from error
+
+
+def _read_first_frame(path: Path) -> Tensor:
+    (frame,) = next(decode_frames(probe_video(path), np.array([0])))
+    return frame
+
+
+def _read_picture(path: Path) -> Tensor:
+    try:
+        with Image.open(path) as stored:
+            picture = _to_8_bit(ImageOps.exif_transpose(stored), stored.format).convert("RGBA")
+    except UnusableFile:
+        raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = UnusableFile.because("it is no picture or it is broken", error)
-        raise ValueError(f"{path} cannot be read: {reason}.") from error
+        raise UnusableFile.because("it is no picture or it is broken", error) from error
     picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 

@@ -19,6 +19,7 @@ from deploy.certificates import make_certificates
 from deploy.enrol import make_home
 from deploy.flower_network import CONNECTION, PORT_OF_NODES, free_port, register, start_superlink, start_supernode
 from deploy.processes import Processes
+from device_home import DeviceHome
 from federation.flower.launch import flower_environment, write_connection
 
 ROOT = Path(__file__).parent.parent
@@ -115,10 +116,18 @@ def start_device(
 
 
 def speak(place: Path, client: str, clips: Path, config: str) -> None:
-    """Have one client's device make a video with what it learned: its own adapter beside the federation's."""
-    from deploy.speaking import make_video
+    """Have one client say, with what its device has learned, what it says in its last clip."""
+    from datamodules.reading.layouts import find_recordings
+    from deploy.own_adapter import export_own_adapter
+    from generate import generate
+    from settings import read_settings
 
-    video = make_video(place / "run" / "global", place / "devices" / client, client, clips, config)
+    module, home = read_settings(config).module, DeviceHome(place / "devices" / client)
+    own = export_own_adapter(module, home, place / "run" / "global")
+    recordings = find_recordings(clips, [client])[client]
+    video = home.folder / "voice" / f"{client}.mp4"
+    portrait, sound = str(recordings[0]), str(recordings[-1])
+    generate(portrait, str(video), driving_audio=sound, adapter=str(own), base=module.hparams.base)
     print(f"{client} speaks: {os.path.relpath(video)}")
 
 

@@ -22,8 +22,10 @@ from device_home import DeviceHome
 from device_training import load_training
 from federation.checkpoints import RoundFolders
 from federation.client_training import ClientTrainer
+from federation.deployment.local_training import LocalTraining
 from federation.deployment.personal_states import list_rounds
 from federation.privacy.owner import OwnerRefusalError
+from settings import read_agreed
 from tests.federation.deployment.devices import AtOnce, DeviceNodes, HandClock
 
 pytestmark = pytest.mark.slow
@@ -64,10 +66,17 @@ def make_nodes(place: Path, config: Path, **own: object) -> LocalNodes:
         folder = DeviceHome(home)
         session, found = folder.open_session()
         assert found == client
-        trainer = AtOnce(load_training(str(config), str(home), str(place), client, **own))
-        devices[node] = make_device(str(config), folder, session, client, trainer)
+        agreed = read_agreed(config)
+        trainer = AtOnce(load_training(str(config), agreed, str(home), str(place), client, **own))
+        devices[node] = make_device(*agreed, folder, session, client, trainer)
         devices[node].clock = HandClock()
     return LocalNodes(devices)
+
+
+def load(config: Path, place: Path, agreed: tuple | None = None, **own: object) -> LocalTraining:
+    """Return bela's training, for a front that found what is agreed on in the same config, or found something else."""
+    home = place / "devices" / "bela"
+    return load_training(str(config), agreed or read_agreed(config), str(home), str(place), "bela", **own)
 
 
 @pytest.fixture
@@ -142,7 +151,7 @@ def test_another_session_in_the_same_home_begins_anew_and_takes_nothing_away(dep
     again = place / "again.json"
     sign_session(str(config), str(place / "authority.key"), str(place / "roster.json"), str(again))
     shutil.copy(again, home / "session.json")
-    states = load_training(str(config), str(home), str(place), "bela").states
+    states = load(config, place).states
     assert states.folder != trained.folder
     assert not states.before(0).optimizer
     states.keep(0, states.newcomer)
@@ -192,7 +201,18 @@ def test_other_settings_than_were_signed_do_not_start(deploy, tmp_path):
     _, config = deploy()
     config.write_text(config.read_text() + "seed: 1\n")
     with pytest.raises(ValueError, match="must be those of the signed session"):
-        load_training(str(config), str(tmp_path / "place" / "devices" / "bela"), str(tmp_path), "bela")
+        load(config, tmp_path / "place")
+
+
+@pytest.mark.parametrize("written", ["privacy.noise_multiplier: 9.0", "seed: 1"])
+def test_a_front_that_would_make_other_noise_than_was_signed_gets_no_training(deploy, tmp_path, written):
+    """The fault: a front that reads the same config otherwise, as one did that knew no dotted names."""
+    _, config = deploy()
+    other = tmp_path / "other.yaml"
+    other.write_text(config.read_text() + written)
+    load(config, tmp_path / "place")
+    with pytest.raises(ValueError, match="must find the same settings"):
+        load(config, tmp_path / "place", read_agreed(other))
 
 
 def test_what_the_owner_does_not_allow_does_not_start(deploy, tmp_path):
@@ -201,7 +221,7 @@ def test_what_the_owner_does_not_allow_does_not_start(deploy, tmp_path):
     (home / "owner.json").write_text('{"rounds": 2}')
     place = DeviceHome(home)
     with pytest.raises(OwnerRefusalError, match=r"rounds 3 \(allowed: 2\)"):
-        make_device(str(config), place, *place.open_session(), nodes.devices[1].trainer)
+        make_device(*read_agreed(config), place, *place.open_session(), nodes.devices[1].trainer)
 
 
 def test_a_device_whose_owner_allows_no_more_leaves_the_rest_alone(deploy, tmp_path):
@@ -218,8 +238,7 @@ def test_a_device_whose_owner_allows_no_more_leaves_the_rest_alone(deploy, tmp_p
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_devices_with_and_without_a_gpu_take_part_alike(deploy, tmp_path):
     nodes, config = deploy()
-    home, place = tmp_path / "place" / "devices" / "bela", tmp_path / "place"
-    nodes.devices[1].trainer = AtOnce(load_training(str(config), str(home), str(place), "bela", accelerator="cuda"))
+    nodes.devices[1].trainer = AtOnce(load(config, tmp_path / "place", accelerator="cuda"))
     run(config, tmp_path / "run")
     assert figures(tmp_path / "run", "released/survivors") == ["3.0"] * 3
 
@@ -234,9 +253,10 @@ from device import make_device, serve
 from device_home import DeviceHome
 from federation.deployment.socket_service import SocketService
 from federation.deployment.training_process import TrainingProcess
+from settings import read_agreed
 
 place = DeviceHome(Path(sys.argv[2]))
-device = make_device(sys.argv[1], place, *place.open_session(), training=None)
+device = make_device(*read_agreed(sys.argv[1]), place, *place.open_session(), training=None)
 device.half.warm_up(device.size, device.norm.first)
 device.books.warm_up()
 print(*sorted({"lightning", "diffusers", "peft", "transformers", "av"} & set(sys.modules)))

@@ -38,7 +38,25 @@ def test_what_is_agreed_on_is_read_as_yaml_writes_it(tmp_path):
     assert (agreed.privacy.delta, agreed.privacy.clip_norm, agreed.clipping.adaptive, seed) == (1e-5, 2.0, True, 3)
 
 
-WRONG = ["privacy: {clip: 1}", "privacy: 3", "seed: -1", "seed: [1]", "- privacy", "privacy: {", ""]
+READINGS = {
+    "privacy.noise_multiplier: 4.5\nfederation.sample_rate: 0.1": (4.5, 0.1),
+    "privacy: {noise_multiplier: 2}\nprivacy.noise_multiplier: 9": (9.0, 0.5),
+    "privacy: private.yaml": (7.0, 0.5),
+}
+
+
+@pytest.mark.parametrize("written", READINGS)
+def test_a_device_makes_noise_by_what_train_reads(tmp_path, written):
+    """The fault: a reading of the front's own, which passed over names that it did not know."""
+    (tmp_path / "private.yaml").write_text("noise_multiplier: 7")
+    config = tmp_path / "settings.yaml"
+    config.write_text(written)
+    agreed, seed = read_agreed(config)
+    assert (agreed, seed) == read_by_train(config)
+    assert (agreed.privacy.noise_multiplier, agreed.federation.sample_rate) == READINGS[written]
+
+
+WRONG = ["privacy: {clip: 1}", "modul: 1", "privacy: 3", "seed: -1", "seed: [1]", "- privacy", "privacy: {", ""]
 
 
 @pytest.mark.parametrize("written", WRONG)

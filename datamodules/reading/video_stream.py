@@ -16,6 +16,9 @@ MISSING_SECONDS = 0.25
 SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
 """Containers, as FFmpeg calls them, with an index. In others (MPEG streams, ASF) decord finds wrong frames."""
 
+MISREAD_WIDTHS = (16, 24, 48, 72)
+"""decord fails on frames of these widths; of all even ones up to 128 it reads the others, and all that cameras make."""
+
 WIDEST_PIXEL = 4
 """Pixels that a file calls wider than this, or higher, are taken for square: no camera makes them."""
 
@@ -36,7 +39,7 @@ class VideoStream:
     quarter_turns: int
     """Counter-clockwise quarter turns that stand the stored picture upright (phones store it lying)."""
     is_plain: bool = True
-    """Whether the picture is stored as it is shown, in a container in which decord finds its frames again."""
+    """Whether decord reads it: stored as it is shown, of a width it takes, in a container in which it finds frames."""
 
     def resampled(self) -> np.ndarray:
         """Return for each frame at `FPS` the index of the stored frame that is nearest in time."""
@@ -70,7 +73,8 @@ def probe_video(path: Path) -> VideoStream:
         turns = round((first.rotation or 0) / 90) % 4
         shown = max(1, round(first.width * aspect))
         height, width = (shown, first.height) if turns % 2 else (first.height, shown)
-        is_plain = is_seekable and not turns and shown == first.width
+        is_as_shown = not turns and shown == first.width
+        is_plain = is_seekable and is_as_shown and shown not in MISREAD_WIDTHS
         return VideoStream(path, times, seconds, height, width, turns, is_plain)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, UnusableFile):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from commandline import MENDABLE
 from federation.deployment.orders import Begin
 
 if TYPE_CHECKING:  # who holds the process has no need of what trains in it
@@ -136,7 +137,7 @@ def serve_training(connection: Connection, load: Callable[[], LocalTraining]) ->
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the front ends this one
     try:
         training = load()
-    except (OSError, ValueError) as error:  # one line at the front; anything else is a bug and keeps its traceback
+    except MENDABLE as error:  # one line at the front
         connection.send_bytes(FAILED + str(error).encode())
         return
     connection.send_bytes(READY)

@@ -54,12 +54,11 @@ class OwnerLimits:
     """Take part where everybody sees who does."""
 
     def __post_init__(self) -> None:
-        demand_delta(self.delta)
-        for name, least in (("epsilon", 0), ("sample_rate", 0), ("rounds", 1), ("honest", 1)):
+        for name, least in (("epsilon", 0), ("delta", 0), ("sample_rate", 0), ("rounds", 1), ("honest", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not (isinstance(value, int | float) and value >= least):
                 raise ValueError(f"The owner's `{name}` must be a number of at least {least}. Got {value}.")
-
+        demand_delta(self.delta)
         for name in ("seeded_keys", "privacy_off", "visible_sampling"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"The owner's `{name}` must be true or false. Got {value!r}.")

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from datamodules.portraits import crop_to_face, read_picture
+from datamodules.video import write_video
 
 
 @pytest.fixture
@@ -34,6 +35,18 @@ def test_the_camera_may_have_lain_on_its_side(picture, tmp_path):
     read = read_picture(tmp_path / "a.png")
     assert read.shape == (3, 40, 20)
     assert read[:, 0, 10].tolist() == [255, 0, 0], "What was on the left is on top."
+
+
+def test_of_a_video_the_first_frame_is_taken(tmp_path):
+    frames = torch.zeros(3, 3, 32, 48, dtype=torch.uint8)
+    frames[0, 0], frames[1:, 2] = 255, 255
+    write_video(tmp_path / "a.MOV", frames)
+    read = read_picture(tmp_path / "a.MOV")
+    assert read.shape == (3, 32, 48)
+    assert read[0].float().mean() > 200 > 60 > read[2].float().mean()
+    (tmp_path / "b.mp4").write_bytes((tmp_path / "a.MOV").read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"b\.mp4 cannot be read: it has no picture"):
+        read_picture(tmp_path / "b.mp4")
 
 
 def test_grey_and_transparent_pictures_become_colour(picture, tmp_path):

@@ -17,7 +17,7 @@ from datamodules.reading import decoding
 from datamodules.reading.decoding import decode_frames
 from datamodules.reading.layouts import SUFFIXES
 from datamodules.reading.sound import decode_sound
-from datamodules.reading.video_stream import VideoStream, probe_video
+from datamodules.reading.video_stream import MISREAD_WIDTHS, VideoStream, probe_video
 from datamodules.video import write_video
 
 FILES = {
@@ -120,6 +120,11 @@ def test_decord_and_pyav_are_both_really_used(record, decoder, monkeypatch):
         monkeypatch.setattr(decoding, f"_decode_with_{name}", lambda *a, n=name, r=real: used.append(n) or r(*a))
     read(record("a.mp4"))
     assert used == [decoder]
+
+
+@pytest.mark.parametrize("width", [*MISREAD_WIDTHS, 80])
+def test_narrow_films_are_read(record, width):
+    assert read(record("a.mp4", width=width))[0].shape == (50, 3, 48, width)
 
 
 @pytest.mark.parametrize("fps", [10, 24, 25, 30, 60])

@@ -68,7 +68,10 @@ def test_an_owners_file_that_says_nothing_clear_is_refused(tmp_path, text, compl
         OwnerLimits.read(path)
 
 
-@pytest.mark.parametrize("change", [{"epsilon": -1}, {"delta": 0.0}, {"rounds": 0}, {"sample_rate": float("nan")}])
+@pytest.mark.parametrize(
+    "change",
+    [{"epsilon": -1}, {"delta": 0.0}, {"delta": "1e-5"}, {"delta": None}, {"rounds": 0}, {"sample_rate": float("nan")}],
+)
 def test_impossible_limits_are_refused(change):
     with pytest.raises(ValueError, match="must"):
         OwnerLimits(**change)
