@@ -8,11 +8,13 @@ private people: the folder is under the run's `local/` unless told otherwise.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
 from commandline import DenoisingSteps, Seed, run_command
+from memory_advice import advise_plainly, advised
 
 ALIASES = {"data.root": "root", "data_root": "root"}
 
@@ -55,7 +57,8 @@ def evaluate(
     found = find_judges(judges)
     finished = open_finished(run, root)
     names = [name.strip() for name in clients.split(",")] if clients is not None else None
-    report = evaluate_run(finished, found, folder, SamplingOptions(steps, seed), chosen, names, clips, frames)
+    with advised(partial(advise_plainly, "Fewer `--frames` at once need less; `--device cpu` spares the GPU.")):
+        report = evaluate_run(finished, found, folder, SamplingOptions(steps, seed), chosen, names, clips, frames)
     print(f"The report is {report}; see it all with: tensorboard --logdir {folder}")
 
 

@@ -101,7 +101,7 @@ def generate(
     from datamodules.driving import read_driving
     from datamodules.playback import Playback
     from datamodules.portraits import crop_to_face, read_picture
-    from lightning_modules.efficiency.compiled import compile_backbone
+    from lightning_modules.efficiency.compiled import compile_backbone, demand_compiler
     from lightning_modules.efficiency.memory import move_to_device
     from lightning_modules.personalised import load_personalised
     from lightning_modules.sampling import SamplingOptions
@@ -109,6 +109,8 @@ def generate(
     playback = Playback(fps, size)
     if compile and (memory.eight_bit or memory.offload):
         raise ValueError("`--compile` needs weights at hand. Got memory.eight_bit or memory.offload. Leave one out.")
+    if compile:
+        demand_compiler()
     demand_output(output, inputs=[source_image, driving_audio, driving_video])
     chosen = pick_device(device)
     picture = read_picture(source_image)

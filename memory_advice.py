@@ -136,6 +136,11 @@ def advise_generation(precision: Precision, device: str, memory: MemoryArgs, err
     return advise(GENERATION, settings, on_gpu=is_full_gpu(error))
 
 
+def advise_plainly(advice: str, error: Exception) -> OutOfMemory:
+    """Return what to do where memory ran out in a command that has no knobs for it."""
+    return OutOfMemory(f"Out of memory on {'the GPU' if is_full_gpu(error) else 'this machine'}. {advice}")
+
+
 @contextmanager
 def advised(advice: Callable[[Exception], OutOfMemory]) -> Iterator[None]:
     """Raise, where memory runs out inside, what `advice` makes of the error; other errors pass."""

@@ -10,6 +10,7 @@ The same command continues where an interrupted one stopped; train.py takes it f
 import math
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +18,14 @@ from commandline import Seed, run_command
 from datamodules.demo.folders import HELD_OUT, PUBLIC, fill_demo_folder
 from datamodules.first_device import is_first_device, speak_once
 from lightning_modules.args import Steps
+from memory_advice import advise_plainly, advised
 
 LONGEST_WINDOW = 24
 """Frames: a clip may last one second."""
+
+ADVICE = (
+    "Smaller frames need less (`--size`); more `--devices` share a batch. The same command goes on where it stopped."
+)
 
 
 def pretrain(
@@ -68,7 +74,7 @@ def pretrain(
     from lightning_modules.model_folder import BASE_FILE, demand_replaceable
     from lightning_modules.parts import BackboneShape
     from lightning_modules.pretraining.fitting import TaskFitter
-    from lightning_modules.pretraining.model_card import add_history
+    from lightning_modules.pretraining.model_card import add_history, read_history
     from lightning_modules.pretraining.small import SMALL
     from stage_zero import demand_steps, describe_training, fit_parts, publish_base
 
@@ -82,30 +88,24 @@ def pretrain(
     speak_once()
     torch.manual_seed(seed)
     backbone = load_base(init) if init else new_base(BackboneShape(size, window), SMALL)
+    history = read_history(Path(init)) if init else {}
     demand_steps(backbone, steps, size)
     if is_demo and is_first_device():
         fill_demo_folder(PUBLIC, processes=2, people=people)
         fill_demo_folder(HELD_OUT)
     public = PublicPeople(load_people(data_root, size, crop, cache_dir=f"{work}/clips"))
+    strangers = load_people(held_out, size, crop) if held_out and is_first_device() else {}
     fabric.launch()  # starts the other devices, which find the clips read
     options = {"devices": devices, "precision": precision, "learning_rate": learning_rate, "window": window}
     fitter = TaskFitter(fabric, Path(work), seed, describe_training(public, init, steps, **options))
-    fit_parts(
-        fitter,
-        backbone,
-        public,
-        steps,
-        devices,
-        window=window,
-        seed=None if init else seed,
-        learning_rate=learning_rate,
-    )
+    chosen = {"window": window, "seed": None if init else seed, "learning_rate": learning_rate}
+    with advised(partial(advise_plainly, ADVICE)):
+        fit_parts(fitter, backbone, public, steps, devices, **chosen)
 
     if not fabric.is_global_zero:
         return
     data = {"folder": data_root, "people": len(public.people), "clips": len(public.clips), "size": size}
-    log = add_history(fitter.log, Path(init)) if init else fitter.log
-    publish_base(backbone, out, data, log, load_people(held_out, size, crop) if held_out else {}, is_demo=is_demo)
+    publish_base(backbone, out, data, add_history(fitter.log, history), strangers, is_demo=is_demo)
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
 
 

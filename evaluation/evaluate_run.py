@@ -60,7 +60,7 @@ def evaluate_run(
     """
     backbone = load_personalised(run.base).to(device)
     cases = client_cases(run.data, clients, clips, frames, sound_encoder(backbone.speech))
-    systems = list_systems(run, cases, nearest_strangers(run, backbone))
+    systems = list_systems(run, cases, nearest_strangers(run, backbone), knows_motion=backbone.shape.knows_motion)
     production = produce(run.base, systems, cases, sampling, device)
     made = make_anchors(backbone, cases) | production.frames
     scores = evaluate_cases(cases, made, judges) + score_sets(cases, made, judges) + production.times

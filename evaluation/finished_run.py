@@ -60,6 +60,7 @@ def open_finished(folder: str | Path, root: str | None = None) -> FinishedRun:
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text())
         base = Path(settings["module"]["init_args"].get("base", "assets/base"))
+        recordings = {"class_path": settings["data"]["class_path"], "init_args": dict(settings["data"]["init_args"])}
     except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
         raise ValueError(
             f"{folder}/config.yaml must hold the settings of a run. It cannot be read: {error}."
@@ -68,7 +69,7 @@ def open_finished(folder: str | Path, root: str | None = None) -> FinishedRun:
         raise FileNotFoundError(f"The run was trained on the base model {base}, which is gone. Train or copy it again.")
     if not (folder / "global").is_dir():
         raise FileNotFoundError(f"`--run` must have ended. Got {folder}, which holds no global adapter yet.")
-    data = _build_data(settings["data"], root)
+    data = _build_data(recordings, root)
     data.setup()
     return FinishedRun(folder, base, data)
 
@@ -103,7 +104,7 @@ def _has_scores(folder: Path) -> bool:
 
 def _build_data(settings: dict, root: str | None) -> ClientDataModule:
     if root is not None:
-        settings = settings | {"init_args": settings.get("init_args", {}) | {"root": root}}
+        settings["init_args"]["root"] = root
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ClientDataModule, "data")
     return parser.instantiate(parser.parse_object({"data": settings})).data

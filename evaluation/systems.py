@@ -63,17 +63,26 @@ def make_anchors(backbone: Backbone, cases: Sequence[Case]) -> dict[str, list[Te
     return made
 
 
-def list_systems(run: FinishedRun, cases: Sequence[Case], strangers: Mapping[str, str]) -> list[System]:
-    """Return all systems that these cases allow, the simplest first.
+def list_systems(
+    run: FinishedRun, cases: Sequence[Case], strangers: Mapping[str, str], *, knows_motion: bool
+) -> list[System]:
+    """Return all systems that these cases and the base model allow, the simplest first.
 
     The last one hears another person's sound: whatever follows the sound must get worse by it.
+
+    Args:
+        run: The run.
+        cases: What is generated.
+        strangers: By client, whose adapter is the nearest stranger's.
+        knows_motion: Whether the base model was trained with known head motion; else it is given none.
     """
     adapters: dict[str, Callable[[Case], Path | None]] = {BASE: lambda case: None, SHARED: lambda case: run.shared}
     if all(run.own(case.person) for case in cases):
         adapters[OWN] = lambda case: run.own(case.person)
     if OWN in adapters and strangers:
         adapters[STRANGER] = lambda case: run.own(strangers[case.person])
-    poses = [SOUND] if any(case.motion is None for case in cases) else [POSE, SOUND]
+    is_known = knows_motion and all(case.motion is not None for case in cases)
+    poses = [POSE, SOUND] if is_known else [SOUND]
     systems = [
         System(f"{name}, {pose}", adapter, posed=pose == POSE) for pose in poses for name, adapter in adapters.items()
     ]

@@ -276,6 +276,11 @@ def test_wrong_flags_are_one_line(command, capsys, flags, said):
     assert_refused(command, capsys, said, **flags)
 
 
+def test_compiling_without_a_compiler_is_one_line(command, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert_refused(command, capsys, "no-such-compiler", compile=True)
+
+
 def test_what_the_video_is_made_from_is_never_replaced(command, inputs, capsys):
     before = (inputs / "known.mp4").read_bytes()
     assert_refused(command, capsys, "replace", driving_video=inputs / "known.mp4", output=inputs / "known.mp4")

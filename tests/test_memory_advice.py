@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 import train
 from lightning_modules.args import MemoryArgs
-from memory_advice import GENERATION, TRAINING, Knob, advise, is_out_of_memory
+from memory_advice import GENERATION, TRAINING, Knob, OutOfMemory, advise, advise_plainly, advised, is_out_of_memory
 
 
 def settings(**changed: object) -> dict[str, object]:
@@ -61,6 +63,14 @@ def test_a_run_that_was_begun_is_told_only_what_it_can_go_on_with():
 )
 def test_other_errors_are_none_of_it(error, is_so):
     assert is_out_of_memory(error) is is_so
+
+
+def test_commands_without_knobs_say_it_in_one_line():
+    with pytest.raises(OutOfMemory, match=r"^Out of memory on the GPU\. Smaller frames\.$"):
+        with advised(partial(advise_plainly, "Smaller frames.")):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(RuntimeError, match="shapes"), advised(partial(advise_plainly, "Smaller frames.")):
+        raise RuntimeError("shapes do not fit")
 
 
 @pytest.mark.slow

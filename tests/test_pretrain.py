@@ -20,7 +20,7 @@ from lightning_modules.base_folder import load_base, save_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.pretraining import small
 from lightning_modules.pretraining.fitting import TaskFitter, average_decay, derive_seeds, learning_rate_factor
-from lightning_modules.pretraining.model_card import add_history
+from lightning_modules.pretraining.model_card import add_history, read_history
 from lightning_modules.pretraining.task import Task
 from stage_zero import demand_steps, tell_origin
 
@@ -138,9 +138,17 @@ def test_the_learning_rate_warms_up_stays_and_ends_at_zero():
 def test_the_card_of_a_model_trained_on_counts_all_its_steps(tmp_path):
     log = {"vae": {"steps": 2, "seconds": 1, "losses": [[2, 0.5]]}, "pose": {"steps": 1, "seconds": 1, "losses": []}}
     (tmp_path / "training.json").write_text(json.dumps({"vae": log["vae"], "data": {}}))
-    assert add_history(log, tmp_path) == log | {"vae": {"steps": 4, "seconds": 2, "losses": [[2, 0.5], [4, 0.5]]}}
-    assert add_history(log, tmp_path / "none") == log
-    assert add_history({"pose": log["pose"]}, tmp_path)["vae"] == log["vae"], "a part that was not asked for"
+    before = read_history(tmp_path)
+    assert add_history(log, before) == log | {"vae": {"steps": 4, "seconds": 2, "losses": [[2, 0.5], [4, 0.5]]}}
+    assert add_history(log, read_history(tmp_path / "none")) == log
+    assert add_history({"pose": log["pose"]}, before)["vae"] == log["vae"], "a part that was not asked for"
+
+
+@pytest.mark.parametrize("written", ["3", '{"vae": 3}', '{"vae": {"steps": 1}}', "{"])
+def test_a_log_of_something_else_is_named_before_training(tmp_path, written):
+    (tmp_path / "training.json").write_text(written)
+    with pytest.raises(ValueError, match="must be the training log of a base model"):
+        read_history(tmp_path)
 
 
 def test_the_shipped_card_tells_which_of_the_demo_people_are_which():
@@ -149,12 +157,12 @@ def test_the_shipped_card_tells_which_of_the_demo_people_are_which():
     assert tell_origin("mine", is_demo=False) == ["in `mine`."]
 
 
-def _pretrain(folder, init, **steps):
+def _pretrain(folder, init, held_out=None, **steps):
     make_demo_people(folder / "people", range(1000, 1002), clips_per_person=1)
     pretrain.pretrain(
         steps=Steps(**dict.fromkeys(STEPS, 0) | steps),
         data_root=str(folder / "people"),
-        held_out=None,
+        held_out=held_out,
         out=str(folder / "base"),
         work=str(folder / "work"),
         init=str(init),
@@ -243,6 +251,14 @@ def test_what_would_fail_after_the_training_is_refused_before(tmp_path, monkeypa
     with pytest.raises(ValueError, match=re.escape(named)):
         pretrain.pretrain(Steps(**options.pop("steps", {})), data_root="people", accelerator="cpu", **options)
     assert (tmp_path / "precious").is_file()
+
+
+@pytest.mark.slow
+def test_held_out_people_are_read_before_the_training(tiny_base, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"must hold <person>/<clip>.* Got none in .*empty"):
+        _pretrain(tmp_path, tiny_base, held_out=str(tmp_path / "empty"), vae=1)
+    assert not list((tmp_path / "work").rglob("*.ckpt"))
 
 
 def test_an_accelerator_of_another_kind_is_one_line():

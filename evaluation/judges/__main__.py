@@ -64,16 +64,15 @@ def train_judges(
         fill_demo_folder(PUBLIC, processes=2, people=people)
     if held_out == HELD_OUT:
         fill_demo_folder(HELD_OUT, processes=2)
-    public = load_people(data_root, SIZE, "none")
+    public, held_out_people = load_people(data_root, SIZE, "none"), load_people(held_out, SIZE, "none")
+    backbone = load_base(base) if base else None
     torch.manual_seed(seed)
     steps = {"landmarks": landmark_steps, "sync": sync_steps, "identity": identity_steps}
     settings = {"data": hash_clips(clip for clips in public.values() for clip in clips), "steps": steps}
     fitter = TaskFitter(fabric, Path(work), seed, settings)
     networks = fit_judges(fitter, public, steps)
 
-    held_out_people = load_people(held_out, SIZE, "none")
     data = describe_people(data_root, public, held_out_people) | {"seed": seed}
-    backbone = load_base(base) if base else None
     publish_judges(networks, Path(out), data, fitter.log, held_out_people, backbone)
     print(f"The judges are in {out}; {out}/README.md says how far they can be trusted.")
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 from lightning_modules.backbone import Backbone
+
+
+def demand_compiler() -> None:
+    """Raise ValueError where there is no C++ compiler, which torch needs for a CPU's code and a GPU's."""
+    name = os.environ.get("CXX", "g++")
+    if shutil.which(name) is None:
+        raise ValueError(f"`--compile` needs a C++ compiler, {name} or what CXX names. There is none. Install one.")
 
 
 def compile_backbone(backbone: Backbone) -> None:

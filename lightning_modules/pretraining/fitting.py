@@ -80,7 +80,7 @@ class TaskFitter:
             recent.append(self._step(module, optimizer, fabric.to_device(draw(draw_seed)), step))
             average.update_parameters(task.model)
             if (step + 1) % self.save_every == 0 or step + 1 == steps:
-                state["losses"].append([step + 1, torch.stack(recent).double().mean().item()])
+                state["losses"].append([step + 1, torch.stack(recent).cpu().double().mean().item()])
                 state |= {"step": step + 1, "seconds": time.monotonic() - began}
                 state["precision"] = fabric.strategy.precision.state_dict()
                 self._save(path, state)

@@ -14,6 +14,9 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from lightning_modules.backbone import Backbone, ClipLike
 from lightning_modules.pretraining.tasks import BATCHES
 
+NO_STEPS = {"steps": 0, "seconds": 0, "losses": []}
+"""The log of a part that nobody has trained."""
+
 
 @torch.no_grad()
 def score_base(backbone: Backbone, people: Mapping[str, Sequence[ClipLike]]) -> dict[str, float]:
@@ -47,20 +50,37 @@ def _recognised(centres: Tensor, faces: list[Tensor]) -> float:
     return torch.cat(nearest).float().mean().item()
 
 
-def add_history(log: dict[str, Any], earlier: Path) -> dict[str, Any]:
-    """Return a training's log with that of the base model it started from, as far as that one is known.
+def read_history(base: Path) -> dict[str, Any]:
+    """Return the log of a base model's parts that lies in its folder, empty if there is none.
+
+    Raises:
+        ValueError: If the file beside the model is no such log.
+    """
+    path = base / "training.json"
+    if not path.is_file():
+        return {}
+    try:
+        before = json.loads(path.read_text())
+        log = {part: {name: before[part][name] for name in NO_STEPS} for part in BATCHES if part in before}
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"{path} must be the training log of a base model. It is something else. Move it away to start without."
+        ) from None
+    return log
+
+
+def add_history(log: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Return a training's log with that of the base model it started from.
 
     Args:
         log: Steps, seconds and losses of each part.
-        earlier: Folder of the base model that training started from.
+        before: The same of the base model that training started from; empty if that is not known.
     """
-    if not (earlier / "training.json").is_file():
+    if not before:
         return log
-    before = json.loads((earlier / "training.json").read_text())
     added = {}
     for part in (part for part in BATCHES if part in log or part in before):
-        nothing = {"steps": 0, "seconds": 0, "losses": []}
-        old, new = before.get(part, nothing), log.get(part, nothing)
+        old, new = before.get(part, NO_STEPS), log.get(part, NO_STEPS)
         losses = old["losses"] + [[old["steps"] + step, loss] for step, loss in new["losses"]]
         totals = {name: old[name] + new[name] for name in ("steps", "seconds")}
         added[part] = totals | {"losses": losses}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import yaml
@@ -24,6 +25,8 @@ CARD = """# Privacy card
 def make_finished(folder: Path, people: int = 2) -> Path:
     """Write people with two clips each, and adapters that change nothing; return the folder of the run."""
     base, root = str(make_tiny_base(folder / "base")), str(folder / "people")
+    shape = Path(base, "backbone.json")
+    shape.write_text(json.dumps(json.loads(shape.read_text()) | {"knows_motion": True}))
     make_demo_people(root, HELD_OUT_SEEDS[:people], clips_per_person=2)
     module, run = TalkingHead(base), folder / "run"
     notes = {"global_adapter": "0", "round": 1}

@@ -38,7 +38,10 @@ def test_what_is_missing_is_named(finished_run, tmp_path):
         open_finished(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "module: 3", "data: {}", "module: [", "module: {init_args: null}"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "module: 3", "data: {}", "module: [", "module: {init_args: null}", "module: {init_args: {}}\ndata: null"],
+)
 def test_settings_that_are_none_are_named(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"config\.yaml must hold the settings of a run"):

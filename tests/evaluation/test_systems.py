@@ -12,7 +12,7 @@ from evaluation.anchors import CLEAN, RECORDED
 from evaluation.cases import client_cases
 from evaluation.finished_run import open_finished
 from evaluation.production import noise_seed, produce
-from evaluation.systems import list_systems, make_anchors, nearest_strangers, swap_sounds
+from evaluation.systems import System, list_systems, make_anchors, nearest_strangers, swap_sounds
 from lightning_modules.base_folder import load_base
 from lightning_modules.sampling import SamplingOptions, animate
 
@@ -37,12 +37,16 @@ def strangers(run, base):
     return nearest_strangers(run, base)
 
 
+def list_names(systems: list[System]) -> list[str]:
+    return [system.name for system in systems]
+
+
 def test_the_nearest_stranger_is_somebody_else(strangers):
     assert strangers == {"p2000": "p2001", "p2001": "p2000"}
 
 
 def test_demo_people_have_every_system(run, cases, strangers):
-    names = [system.name for system in list_systems(run, cases, strangers)]
+    names = list_names(list_systems(run, cases, strangers, knows_motion=True))
     models = ("base", "global adapter", "own adapter", "nearest stranger's adapter")
     assert names == [f"{m}, {p}" for p in ("pose given", "sound alone") for m in models] + [
         "own adapter, another's sound"
@@ -51,13 +55,14 @@ def test_demo_people_have_every_system(run, cases, strangers):
 
 def test_people_whose_motion_nobody_knows_are_given_no_pose(run, cases, strangers):
     real = [replace(case, motion=None, mouth=None) for case in cases]
-    systems = list_systems(run, real, strangers)
+    systems = list_systems(run, real, strangers, knows_motion=True)
     assert len(systems) == 5
     assert not any(system.posed for system in systems)
+    assert list_names(list_systems(run, cases, strangers, knows_motion=False)) == list_names(systems)
 
 
 def test_a_strangers_adapter_and_anothers_sound_are_of_somebody_else(run, cases, strangers):
-    *_, stranger, swapped = list_systems(run, cases, strangers)
+    *_, stranger, swapped = list_systems(run, cases, strangers, knows_motion=True)
     assert stranger.adapter(cases[0]) == run.own("p2001")
     assert torch.equal(swapped.sound(cases[0]), cases[1].sound)
 
@@ -79,7 +84,7 @@ def test_anchors_hold_the_clip_and_what_was_drawn(base, cases):
 @pytest.mark.slow
 def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers):
     names = [f"{model}, pose given" for model in ("base", "global adapter", "own adapter")]
-    systems = [system for system in list_systems(run, cases, strangers) if system.name in names]
+    systems = [system for system in list_systems(run, cases, strangers, knows_motion=True) if system.name in names]
     production = produce(run.base, systems, cases, SamplingOptions(steps=1))
     base, shared, own = (production.frames[name] for name in names)
     for one, other in ((base, shared), (base, own)):
@@ -91,11 +96,15 @@ def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers
 
 @pytest.mark.slow
 def test_from_sound_alone_a_motion_is_drawn_as_generate_draws_it(run, base, cases, strangers, monkeypatch):
-    """The tiny base knows no motion, so what would be drawn for one that does is given."""
+    """What is drawn follows from length and seed; other lengths, as where nobody looks, have none here."""
     case, seed, motion = cases[0], noise_seed(0, cases[0]), 0.2 * torch.ones(len(cases[0].sound), 6)
     drawn = {(len(case.sound), "auto", seed): motion}
-    monkeypatch.setattr("evaluation.production.choose_motion", lambda backbone, portrait, *how: drawn[how])
-    sounding = [system for system in list_systems(run, cases, strangers) if system.name == "base, sound alone"]
+    monkeypatch.setattr("evaluation.production.choose_motion", lambda backbone, portrait, *how: drawn.get(how))
+    sounding = [
+        system
+        for system in list_systems(run, cases, strangers, knows_motion=True)
+        if system.name == "base, sound alone"
+    ]
     (made,) = produce(run.base, sounding, cases[:1], SamplingOptions(steps=1)).frames["base, sound alone"]
     options = SamplingOptions(steps=1, seed=seed)
     given, free = (animate(base, case.reference, case.sound, options, motion=m) for m in (motion, None))
