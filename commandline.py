@@ -1,6 +1,8 @@
 """Runs a function as a command: its signature is the flags, its docstring the help, and user errors are one line."""
 
 import logging
+import os
+import shutil
 import signal
 import sys
 from argparse import ArgumentError
@@ -61,6 +63,13 @@ def demand_named_settings(parser: ArgumentParser, chosen: Namespace) -> None:
     for name in parser.groups:
         if name in chosen and not isinstance(chosen[name], Namespace):
             raise ValueError(f"`{name}` must hold settings by name. Got {chosen[name]}.")
+
+
+def tensorboard_command(folder: Path) -> str:
+    """Return the command that shows a folder's events, by the TensorBoard that this Python has."""
+    is_on_path = shutil.which("tensorboard") is not None
+    program = "tensorboard" if is_on_path else os.path.relpath(Path(sys.executable).with_name("tensorboard"))
+    return f"{program} --logdir {folder}"
 
 
 def end_on_signals() -> None:

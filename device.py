@@ -119,4 +119,4 @@ def make_device(
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(serve))
+    sys.exit(run_command(serve, {"config": "settings"}))  # as train.py calls it

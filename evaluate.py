@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
-from commandline import DenoisingSteps, Seed, run_command
+from commandline import DenoisingSteps, Seed, run_command, tensorboard_command
 from memory_advice import advise_plainly, advised
 
 ALIASES = {"data.root": "root", "data_root": "root"}
@@ -59,7 +59,7 @@ def evaluate(
     names = [name.strip() for name in clients.split(",")] if clients is not None else None
     with advised(partial(advise_plainly, "Fewer `--frames` at once need less; `--device cpu` spares the GPU.")):
         report = evaluate_run(finished, found, folder, SamplingOptions(steps, seed), chosen, names, clips, frames)
-    print(f"The report is {report}; see it all with: tensorboard --logdir {folder}")
+    print(f"The report is {report}; see it all with: {tensorboard_command(folder)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `train.py` needs before the first round: a folder, devices, clips and observers."""
+"""What `train.py` needs before the first round: a folder, clips, and observers with what they call."""
 
 from __future__ import annotations
 
@@ -104,10 +104,10 @@ def make_observers(
     Where clients' devices are elsewhere (`remote`), nothing of their clips is shown: none are here.
     """
     monitor, federation = Monitor(folder), agreed.federation
-    observers: list[FederationCallback] = [Progress(federation.rounds, federation.local_steps, fabric.world_size)]
+    observers: list[FederationCallback] = []
     if remote:  # a simulation shows all that clients do
-        observers.insert(0, Contributions(agreed.aggregation.beta))
-    observers.append(EarlyLog(monitor))
+        observers.append(Contributions(agreed.aggregation.beta))
+    observers += [Progress(federation.rounds, federation.local_steps, fabric.world_size), EarlyLog(monitor)]
     if hasattr(module, "export_adapter"):  # before what takes long: a crash should leave the newest adapters
         clients = data.clients if module.personal_parameters() and not remote else []
         whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None

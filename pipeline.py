@@ -63,7 +63,7 @@ def client_steps(
     federation, aggregation = agreed.federation, agreed.aggregation
     coins = {"hidden": HiddenSampling, "visible": VisibleSampling}.get(federation.sampling)
     sampling = [] if coins is None else [coins(keys, federation.sample_rate)]
-    weights = aggregation if federation.aggregation == "isfa" else replace(aggregation, gamma=0.0)
+    weights = aggregation if federation.weighs_by_signals else replace(aggregation, gamma=0.0)
     if not agreed.privacy.enabled:
         return sampling, [ISFAAggregation(weights)]
     return sampling, [

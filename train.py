@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from callbacks.args import ObserverArgs
-from commandline import Seed, demand_named_settings, report_errors
+from commandline import Seed, demand_named_settings, report_errors, tensorboard_command
 from datamodules.first_device import is_first_device
 from federation.args import (
     AggregationArgs,
@@ -224,7 +224,7 @@ def demand_precision(chosen: Namespace) -> None:
 def show_results(folder: Path | None) -> None:
     """Name what a run left behind."""
     if folder is not None and is_first_device():
-        print(f"The run is in {folder}; see it with: tensorboard --logdir {folder}")
+        print(f"The run is in {folder}; see it with: {tensorboard_command(folder)}")
         for video in sorted(folder.glob("*/samples/*.mp4")):
             print(f"Sample: {video}")
 

@@ -113,7 +113,7 @@ class PrivacyBudget(FederationCallback):
         """Return what the card says of all that is charged so far."""
         secret = None if self.visible else self.accountant.epsilon()
         spent = Spent(len(self.ledger.entries), secret, self._with_known_coins())
-        return gather_facts(self.promise, spent, state.next_clip_norm or state.clip_norm, state.wire_size, is_last)
+        return gather_facts(self.promise, spent, state.clip_norm_after, state.wire_size, is_last)
 
     def _is_within(self, state: RoundState, release: Release) -> bool:
         """Stop the run unless the budget has room for one more release."""

@@ -23,6 +23,8 @@ def keep_terms(state: RoundState, terms: Mapping[str, object]) -> None:
             raise ValueError(
                 "All rounds of a run have the same privacy terms, or its card would be wrong. "
                 f"Got {name} {terms.get(name, 'not set')}; it was {before.get(name, 'not set')} in the rounds before. "
-                "Go on with the run's own settings, or start anew in another `--out_dir`."
+                "Go on with the run's own settings, or start anew in another `--out_dir`. For more rounds than a "
+                "target epsilon was solved for, keep z as the card has it: `--privacy.noise_multiplier Z "
+                "--privacy.target_epsilon null`."
             )
     state.notes = {**state.notes, TERMS_NOTE: dict(terms)}

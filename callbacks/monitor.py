@@ -70,7 +70,13 @@ class Monitor(FederationCallback):
         self._logger(folder).experiment.add_image(name, picture, self.rounds_done)
 
     def _log(self, state: RoundState) -> None:
-        """Log the figures that were measured since the last time: a figure measured again may have the same value."""
+        """Log the figures that were measured since the last time: a figure measured again may have the same value.
+
+        Raises:
+            ValueError: If a figure does not say by its name whether it may leave a device.
+        """
+        if strange := [tag for tag in state.metrics if not tag.startswith(("released/", "local/"))]:
+            raise ValueError(f"A figure's name must begin with released/ or local/. Got {', '.join(strange)}.")
         fresh = {tag: value for tag, value in state.metrics.items() if value is not self._logged.get(tag)}
         for kind, table in self.tables.items():
             figures = {tag: value for tag, value in fresh.items() if tag.startswith(f"{kind}/")}

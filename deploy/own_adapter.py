@@ -77,4 +77,4 @@ def read_notes(released: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(write_own_adapter))
+    sys.exit(run_command(write_own_adapter, {"config": "settings"}))

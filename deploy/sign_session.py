@@ -79,4 +79,4 @@ def open_authority(path: Path) -> Ed25519PrivateKey:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(sign_session))
+    sys.exit(run_command(sign_session, {"config": "settings"}))

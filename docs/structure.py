@@ -10,7 +10,8 @@ OPENING = """\
 # Structure
 
 Every file, by the first line of its docstring; `make structure` writes this page. Reading order: `train.py`,
-`federation/rounds.py`, `federation/client_training.py`, `callbacks/`, then what you want to change.
+`pipeline.py`, `federation/hooks.py`, `federation/update.py`, `federation/rounds.py`, `federation/local_cohort.py`,
+`federation/client_training.py`, `callbacks/`, then what you want to change.
 """
 
 

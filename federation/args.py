@@ -42,6 +42,16 @@ class FederationArgs:
             _demand(getattr(self, name) > 0, f"--federation.{name}", "above 0", getattr(self, name))
 
     @property
+    def weighs_by_signals(self) -> bool:
+        """Whether identity consistency and stability are measured, and weigh: only by ISFA."""
+        return self.aggregation == "isfa"
+
+    @property
+    def is_proximal(self) -> bool:
+        """Whether local steps are held to the round's global adapter: only by FedProx."""
+        return self.aggregation == "fedprox"
+
+    @property
     def effective_sample_rate(self) -> float:
         """Return the probability that a client's data is in a round: q, or 1 where everybody contributes."""
         return 1.0 if self.sampling == "all" else self.sample_rate
@@ -52,15 +62,15 @@ class AggregationArgs:
     """Weights of the updates and the server's step."""
 
     gamma: float = 0.5
-    """ISFA: how strongly a low score lowers a client's weight; 0 is FedAvg."""
+    """ISFA alone: how strongly a low score lowers a client's weight; 0 is FedAvg."""
     alpha: float = 0.7
-    """ISFA: share of identity consistency in the score, the rest is temporal stability."""
+    """ISFA alone: share of identity consistency in the score, the rest is temporal stability."""
     max_examples: int = 500
     """n_max: training frames beyond which a client weighs no more."""
     beta: float = 0.2
     """Scale of the weight coordinate in the joint vector."""
     proximal_mu: float = 0.01
-    """FedProx: pull towards the round's global adapter."""
+    """FedProx alone: pull towards the round's global adapter."""
     server_learning_rate: float = 1.0
     """Step of the server along the weighted mean update."""
     server_momentum: float = 0.0
@@ -86,11 +96,12 @@ class PrivacyArgs:
     """What leaves a client, and the budget."""
 
     enabled: bool = True
-    """Clip, noise and mask what leaves a client. False is loud and claims nothing."""
+    """Clip, noise and mask what leaves a client. False is loud and claims nothing; clipping, security and ledgers are
+    not asked then."""
     clip_norm: float = 1.0
     """S: L2 bound on one client's weighted update and weight, jointly."""
     noise_multiplier: float = 1.0
-    """z: standard deviation of the noise in the sum, in units of the clip norm."""
+    """z: standard deviation of the noise in the sum, in units of the clip norm; not read beside `target_epsilon`."""
     target_epsilon: float | None = None
     """Solve for the noise multiplier that spends this epsilon over all rounds; replaces `noise_multiplier`."""
     delta: float = 1e-5

@@ -139,7 +139,7 @@ class ClientTrainer:
         losses = []
         batches = self.batches(state, client)
         steps = self.federation.local_steps
-        after = SIGNAL_BATCHES if self.federation.aggregation == "isfa" else 0
+        after = SIGNAL_BATCHES if self.federation.weighs_by_signals else 0
         self.seed_draws(state, client)
         self.module.train()
         self.module.zero_grad(set_to_none=True)
@@ -162,7 +162,7 @@ class ClientTrainer:
     @torch.no_grad()
     def _measure(self, client: str) -> ClientSignals:
         """Score the trained module on the same few training batches in every round; only ISFA asks."""
-        if self.federation.aggregation != "isfa":
+        if not self.federation.weighs_by_signals:
             return UNKNOWN
         seed = derive_seed(self.seed, 0, client, "signals")
         batches = self.data.client_dataloader(client, steps=SIGNAL_BATCHES, seed=seed, split="train")

@@ -31,7 +31,7 @@ class LocalOptimizer:
     """Where the shared parameters were before the first step, if FedProx asks."""
 
     def __post_init__(self) -> None:
-        held = parameters_of(self.optimizers["shared"]) if self.federation.aggregation == "fedprox" else []
+        held = parameters_of(self.optimizers["shared"]) if self.federation.is_proximal else []
         self.anchors = {parameter: parameter.detach().clone() for parameter in held}
 
     def scale(self, loss: Tensor) -> Tensor:

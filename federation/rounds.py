@@ -174,7 +174,7 @@ class FederatedRounds:
             self.server,
             rounds_done=state.index + 1,
             global_adapter=state.global_adapter,
-            clip_norm=state.next_clip_norm or state.clip_norm,
+            clip_norm=state.clip_norm_after,
             velocity=velocity,
             notes=state.notes,
         )

@@ -124,6 +124,11 @@ class RoundState:
     """How the clip norm moves; the same on every device."""
 
     @property
+    def clip_norm_after(self) -> float:
+        """Return S of the next round."""
+        return self.clip_norm if self.next_clip_norm is None else self.next_clip_norm
+
+    @property
     def grid(self) -> Grid:
         """Return the integer grid of this round, the same for every client."""
         return clip_grid(self.clip_norm, self.global_adapter.numel() + 1, self.clipping)

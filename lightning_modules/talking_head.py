@@ -49,7 +49,8 @@ class TalkingHead(LightningModule):
             their B are then not the factors of their mean change, and an update is more than twice as long.
         shared_start: Folder of an exported adapter in which the shared one starts; it changes nothing at first if not
             given.
-        trainable: `adapter`: the shared adapter is federated; `backbone`: all of the denoiser is.
+        trainable: `adapter`: the shared adapter is federated; `backbone`: all of the denoiser is. `train.py` takes it
+            from `--federation.trainable`.
         frozen_dtype: Storage of the frozen parts; 16 bit needs mixed precision to compute in.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
         memory: What else saves memory.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from commandline import Seed, end_on_signals, rename_flags, run_command
+from commandline import Seed, end_on_signals, rename_flags, run_command, tensorboard_command
 
 ALIASES = {"driven_audio": "driving_audio"}
 
@@ -43,6 +46,15 @@ def test_a_seed_is_what_every_generator_takes(capsys, seed, code):
 
     assert run_command(draw, argv=["--seed", str(seed)]) == code
     assert ("seed" in capsys.readouterr().err) == bool(code)
+
+
+def test_the_command_that_shows_events_can_be_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (os.environ["PATH"], ""):  # a virtual environment that is not active has its commands on no path
+        monkeypatch.setenv("PATH", path)
+        program, *rest = tensorboard_command(Path("run")).split()
+        assert shutil.which(program) or Path(program).is_file()
+        assert rest == ["--logdir", "run"]
 
 
 def test_what_the_user_can_mend_is_one_line(capsys):

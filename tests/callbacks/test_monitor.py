@@ -67,6 +67,13 @@ def test_a_resumed_run_appends(folder):
     assert sum(row[0] == "round" for row in rows(folder / "metrics.csv")) == 1
 
 
+def test_a_figure_of_neither_kind_is_refused_not_lost(tmp_path):
+    state = make_state()
+    state.metrics = {"released/epsilon": 1.0, "loss": 0.5}
+    with pytest.raises(ValueError, match=r"must begin with released/ or local/\. Got loss\."):
+        Monitor(tmp_path).on_round_end(state)
+
+
 def test_other_devices_write_nothing(tmp_path):
     monitor, state = Monitor(tmp_path), make_state()
     state.is_main, state.metrics = False, {"released/epsilon": 1.0}
