@@ -98,7 +98,7 @@ def pretrain(
     fabric.launch()  # starts the other devices, which find the clips read
     options = {"devices": devices, "precision": precision, "learning_rate": learning_rate, "window": window}
     fitter = TaskFitter(fabric, Path(work), seed, describe_training(public, init, steps, **options))
-    chosen = {"window": window, "seed": None if init else seed, "learning_rate": learning_rate}
+    chosen = {"window": window, "from_scratch": init is None, "learning_rate": learning_rate}
     with advised(partial(advise_plainly, ADVICE)):
         fit_parts(fitter, backbone, public, steps, devices, **chosen)
 

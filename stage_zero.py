@@ -65,7 +65,7 @@ def fit_parts(
     devices: int,
     *,
     window: int,
-    seed: int | None,
+    from_scratch: bool,
     learning_rate: float,
 ) -> None:
     """Train every part on public people, each on what those before it have become.
@@ -77,16 +77,16 @@ def fit_parts(
         steps: How long.
         devices: Processes that share each batch.
         window: Frames that the denoiser sees at once.
-        seed: Of the frames by which the latents of a new autoencoder are scaled; None keeps the scale there is, and
-            what the denoiser predicts.
+        from_scratch: Whether the latents of a new autoencoder are to be scaled; else their scale stays, and what the
+            denoiser predicts.
         learning_rate: Of the denoiser.
     """
     backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
     fitter.fabric.to_device(backbone)  # parts that are not trained, too
     shares = {name: batch.share(devices) for name, batch in BATCHES.items()}
     fitter.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(shares["vae"], s)[0], steps.vae)
-    if seed is not None:
-        set_latent_scale(backbone, public.draw_frames(256, seed)[0])
+    if from_scratch:
+        set_latent_scale(backbone, public.draw_frames(256, fitter.seed)[0])
     task = IdentityTask(backbone, len(public.people))
     fitter.fit("encoder", task, lambda s: public.draw_frames(shares["encoder"], s), steps.encoder)
     if public.posed:
@@ -99,7 +99,8 @@ def fit_parts(
     frozen = hash_weights(backbone.vae, backbone.encoder, backbone.pose, *heard)
     encode = EncodingCache(fitter.folder / "encoded", backbone.encode_clip, frozen)
     windows = PublicWindows(public.people, window, encode)
-    if seed is not None or (moves and steps.denoiser and backbone.spread is not None):
+    is_copying_anew = moves and steps.denoiser and backbone.spread is not None
+    if from_scratch or is_copying_anew:
         expect_copies(backbone, (windows.draw(BATCHES["denoiser"].size, s) for s in range(64)))
     task = DenoiserTask(backbone, learning_rate).requires_grad_(True)
     fitter.fit("denoiser", task, lambda s: windows.draw(shares["denoiser"], s), steps.denoiser)

@@ -83,8 +83,9 @@ class Objective:
         rows = [count * length for count in clips]
         frames = batch["frames"].flatten(0, 1).to(batch["latents"].dtype) / 127.5 - 1
         known = batch["has_motion"].repeat_interleave(length).view(-1, 1, 1, 1)
-        far = (_half_away(one, rows).unflatten(0, (-1, length)) for one in (frames, batch["pose"].flatten(0, 1)))
-        moved = self.backbone.mover(*far, batch["motion"]).flatten(0, 1)
+        given = (frames, batch["pose"].flatten(0, 1))
+        references, own = (_half_away(one, rows).unflatten(0, (-1, length)) for one in given)
+        moved = self.backbone.mover(references, own, batch["motion"]).flatten(0, 1)
         return _each(reconstruction_loss, rows, known * moved, known * frames)
 
     def _with_total(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -106,14 +106,17 @@ def stream_denoised(
     prepared = (_prepare_group(backbone, reference, sound, motion, group, options.details) for group in groups)
     temperature = options.temperature_for(backbone)
     latents = (temperature * piece for piece in draw_noise(groups, reference.latents, options.seed))
-    last, *for_each_step = tee(prepared, len(times) + 1)
+    # Each step is at a group behind that of the step before, and decoding behind them all: `steps` groups are held.
+    for_decoding, *for_each_step = tee(prepared, len(times) + 1)
     for timestep, following, inputs in zip(times, [*times[1:], None], for_each_step, strict=True):
         predict = partial(_predict, backbone, timestep, options.guidance_scale)
         conditioned = ((one.group, one.conditions) for one in inputs)
         step = partial(step_down, backbone.scheduler, timestep, following)
         latents = step_groups(latents, conditioned, predict, step)
         latents = latents if progress is None else _count(latents, progress)
-    for piece, inputs in zip(latents, last, strict=True):  # a piece holds the group's frames that no later one shows
+    for piece, inputs in zip(
+        latents, for_decoding, strict=True
+    ):  # a piece holds the group's frames that no later one shows
         yield Denoised(piece, inputs.moved and inputs.moved.cut(slice(len(piece))))
 
 
@@ -144,28 +147,31 @@ def _prepare_group(
 
     Windows overlap, so the reference is moved for the whole group at once, and not for each window.
     """
-    like = reference.latents
-    count = len(group.rows)
-    first = group.rows[0].start
-    has_motion = like.new_full((1,), float(motion is not None))
-    moves = sound.new_zeros(len(sound), MOTION_CHANNELS) if motion is None else motion
-    posed_rows = torch.arange(int(motion is not None), device=like.device)
+    like, first, is_posed = reference.latents, group.rows[0].start, motion is not None
+    moves = motion if is_posed else sound.new_zeros(len(sound), MOTION_CHANNELS)
     shown = moves[None, first : group.end].to(at_least_float32(like))
-    has_details = motion is not None and backbone.mover is not None
-    frames = lost = None
-    if has_details and details == "warped":
-        frames, lost = move_with_details(backbone, reference, shown)
-    elif motion is not None:
-        frames = backbone.move(reference, shown)
-    extra_channels = backbone.make_extra_channels(reference, shown, posed_rows, frames)
-    cut = [torch.stack([track[rows] for rows in group.rows]).to(like) for track in (sound, moves)]
-    parts = [part.expand(count, *part.shape[1:]) for part in vars(reference).values()]
-    windows = torch.stack([extra_channels[0, rows.start - first : rows.stop - first] for rows in group.rows])
-    conditions = backbone.conditions(Reference(*parts), *cut, has_motion.expand(count), windows)
-    if not has_details:
+    moved, lost = _move_reference(backbone, reference, shown, details) if is_posed else (None, None)
+    posed_rows = torch.arange(int(is_posed), device=like.device)
+    extra_channels = backbone.make_extra_channels(reference, shown, posed_rows, moved)
+
+    count = len(group.rows)
+    everywhere = Reference(*(part.expand(count, *part.shape[1:]) for part in vars(reference).values()))
+    heard, moving = (torch.stack([track[rows] for rows in group.rows]).to(like) for track in (sound, moves))
+    cut = torch.stack([extra_channels[0, rows.start - first : rows.stop - first] for rows in group.rows])
+    conditions = backbone.conditions(everywhere, heard, moving, like.new_full((count,), float(is_posed)), cut)
+    if moved is None or backbone.mover is None:
         return GroupInputs(group, conditions, None)
-    moved = MovedReference(frames[0], copied_latents(extra_channels)[0], None if lost is None else lost[0])
-    return GroupInputs(group, conditions, moved)
+    latents = copied_latents(extra_channels)[0]
+    return GroupInputs(group, conditions, MovedReference(moved[0], latents, None if lost is None else lost[0]))
+
+
+def _move_reference(
+    backbone: Backbone, reference: Reference, motion: Tensor, details: Details
+) -> tuple[Tensor, Tensor | None]:
+    """Return a reference laid onto head motion and, if that is to be moved along, what the autoencoder loses of it."""
+    if backbone.mover is not None and details == "warped":
+        return move_with_details(backbone, reference, motion)
+    return backbone.move(reference, motion), None
 
 
 def _predict(backbone: Backbone, timestep: int, scale: float, z_t: Tensor, conditions: Conditions) -> Tensor:
