@@ -57,7 +57,8 @@ def serve(
     place = DeviceHome(Path(home))
     session, client = place.open_session()
     agreed = read_agreed(settings)
-    load = partial(load_model, settings, agreed, str(place.folder), clips, client, accelerator, local_steps)
+    own = (clips, client, accelerator, local_steps)
+    load = partial(load_model, settings, agreed, session.id, str(place.folder), *own)
     with place.lock(), closing(TrainingProcess(client, load)) as training:
         device = make_device(*agreed, place, session, client, training)
         device.half.warm_up(device.size, device.norm.first)
@@ -100,6 +101,7 @@ def make_device(
     from federation.deployment.signed_norm import SignedNorm
     from federation.deployment.signed_settings import demand_provision
     from federation.secure_aggregation.client import SecureClient
+    from federation.secure_aggregation.memory import catch_up
     from pipeline import client_steps
 
     clients, limits = len(session.roster.clients), place.owner_limits()
@@ -107,11 +109,13 @@ def make_device(
     demand_provision(session, agreed)
     keys = agreed.keys(seed)
     sampling, steps = client_steps(keys, agreed, clients)
+    books = DeviceBooks(place.open_ledger(limits), session, agreed.release(clients))
+    catch_up(place.memory, session.id, books.newest)
     return Device(
         SecureClient(client, place.identity, session, keys, place.memory),
         ClientHalf(client, session.roster.clients, [*sampling, *steps], agreed.clipping),
         training,
-        DeviceBooks(place.open_ledger(limits), session, agreed.release(clients)),
+        books,
         SignedNorm(agreed.privacy.clip_norm, agreed.clipping, agreed.contributing),
         agreed.federation.rounds,
         epoch_rounds=agreed.security.epoch_rounds,

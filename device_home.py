@@ -83,13 +83,13 @@ class DeviceHome:
         """
         session = read_session(self._given("session.json"))
         session.verify(Ed25519PublicKey.from_public_bytes(read_key(self._given("authority.pub"))))
+        own = self.identity.public_key().public_bytes_raw()
+        if own not in session.roster.identities:
+            raise SessionError("This device's key must be in the roster. It is not. Have it enrolled.")
         known = self.folder / "known.json"
         if known.exists():
             session.roster.demand_small_change(read_session(known).roster, ROSTER_GROWTH)
         write_session(known, session)
-        own = self.identity.public_key().public_bytes_raw()
-        if own not in session.roster.identities:
-            raise SessionError("This device's key must be in the roster. It is not. Have it enrolled.")
         return session, session.roster.clients[session.roster.identities.index(own)]
 
     def owner_limits(self) -> OwnerLimits:

@@ -23,6 +23,7 @@ from settings import read_settings
 def load_training(
     config: str,
     agreed: tuple[AgreedSettings, int],
+    session_id: bytes,
     home: str,
     clips: str,
     client: str,
@@ -35,6 +36,7 @@ def load_training(
         config: The settings that the session was signed for.
         agreed: What the front has found there, with the seed: it makes the noise, and must not do so by other settings
             than were signed.
+        session_id: Of the session that the front has verified.
         home: Of the device.
         clips: Folder with the client's folder of recordings.
         client: Its name.
@@ -49,6 +51,8 @@ def load_training(
     own = ["--data.root", clips, "--data.people", person, "--data.cache_dir", str(folder / "cache")]
     settings = read_settings(config, *own)
     session = read_session(folder / "session.json")
+    if session.id != session_id:
+        raise ValueError(f"{folder}/session.json must stay what it was when the device started. Start it anew.")
     demand_signed(session, settings.module, settings.seed, AgreedSettings.of(settings))
     if agreed != (AgreedSettings.of(settings), settings.seed):
         raise ValueError(f"A device's front and its training must find the same settings in {config}. Start it anew.")

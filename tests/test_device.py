@@ -67,7 +67,7 @@ def make_nodes(place: Path, config: Path, **own: object) -> LocalNodes:
         session, found = folder.open_session()
         assert found == client
         agreed = read_agreed(config)
-        trainer = AtOnce(load_training(str(config), agreed, str(home), str(place), client, **own))
+        trainer = AtOnce(load_training(str(config), agreed, session.id, str(home), str(place), client, **own))
         devices[node] = make_device(*agreed, folder, session, client, trainer)
         devices[node].clock = HandClock()
     return LocalNodes(devices)
@@ -75,8 +75,9 @@ def make_nodes(place: Path, config: Path, **own: object) -> LocalNodes:
 
 def load(config: Path, place: Path, agreed: tuple | None = None, **own: object) -> LocalTraining:
     """Return bela's training, for a front that found what is agreed on in the same config, or found something else."""
-    home = place / "devices" / "bela"
-    return load_training(str(config), agreed or read_agreed(config), str(home), str(place), "bela", **own)
+    home, found = place / "devices" / "bela", agreed or read_agreed(config)
+    session, client = DeviceHome(home).open_session()
+    return load_training(str(config), found, session.id, str(home), str(place), client, **own)
 
 
 @pytest.fixture
@@ -213,6 +214,18 @@ def test_a_front_that_would_make_other_noise_than_was_signed_gets_no_training(de
     load(config, tmp_path / "place")
     with pytest.raises(ValueError, match="must find the same settings"):
         load(config, tmp_path / "place", read_agreed(other))
+
+
+def test_a_session_that_was_put_in_place_of_the_verified_one_gets_no_training(deploy, tmp_path):
+    """The fault: settings held against a file that nobody verified, which may be signed by anybody for anything."""
+    _, config = deploy()
+    home = tmp_path / "place" / "devices" / "bela"
+    session, client = DeviceHome(home).open_session()
+    other = tmp_path / "other.json"
+    sign_session(str(config), str(tmp_path / "mine.key"), str(tmp_path / "place" / "roster.json"), str(other))
+    shutil.copy(other, home / "session.json")
+    with pytest.raises(ValueError, match="must stay what it was when the device started"):
+        load_training(str(config), read_agreed(config), session.id, str(home), str(tmp_path), client)
 
 
 def test_what_the_owner_does_not_allow_does_not_start(deploy, tmp_path):

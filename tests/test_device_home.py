@@ -60,6 +60,7 @@ def test_a_device_off_the_roster_does_not_start(folder):
     give_session(folder, own="")
     with pytest.raises(SessionError, match="must be in the roster"):
         DeviceHome(folder).open_session()
+    assert not (folder / "known.json").exists()  # another cohort's roster is none to compare with
 
 
 def test_a_roster_grows_slowly(folder):

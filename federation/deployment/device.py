@@ -70,8 +70,7 @@ class Device:
         if order[:4] == Begin.TAG:
             with self._lock:
                 message = self._start(Begin.decode(order, self.size))
-                begun = self._begun
-            self.clock.sleep_until(begun + BEGIN_SECONDS)
+                self.clock.sleep_until(self._begun + BEGIN_SECONDS)  # with the lock, see `_mask`
             return message
         if order[:4] == Continue.TAG:
             later = Continue.decode(order, self.size)
@@ -95,6 +94,7 @@ class Device:
             self._demand_agreed(begin)
             self.half.check(begin)
         message = self.client.advertise(*begin.position, begin.agreed, begin.rounds)
+        self.norm.accept(begin.broadcast)
         if context != self._context:
             self._train(begin, context)
         return message
@@ -104,16 +104,17 @@ class Device:
         self._demand_agreed(begin)
         self.half.check(begin)
         context = self.client.enter(*begin.position, begin.agreed)
+        self.norm.accept(begin.broadcast)
         if context != self._context:
             self._train(begin, context)
 
     def _train(self, begin: Begin, context: bytes) -> None:
-        """Keep room in the budget, and begin to train; a refusal leaves the device without an attempt."""
+        """Begin to train if the budget has room; a refusal leaves the device without an attempt."""
         self._over.set()  # who waits for the end of an earlier attempt would hold one of few connections
         self._context = b""
         self._survivors = 0
         self._over = Event()
-        self.books.reserve(begin)  # before the clock starts: it may take a while
+        self.books.demand_room(begin)  # before the clock starts: it may take a while
         self._begun = self.clock.now()
         self._due = self._begun + begin.training
         self._masked = b""
@@ -123,18 +124,24 @@ class Device:
     def _mask(self, order: bytes) -> bytes:
         """Wait for the end of training, and return the masked vector a fixed time later.
 
-        For an order that comes after the end of training, too, or whoever holds it back could time the work.
+        For an order that comes after the end of training, too, or whoever holds it back could time the work. The lock
+        is kept to the end, also of an order that is refused: else the answer to any other order would show when the
+        work was done.
         """
         with self._lock:
-            start, over = max(self._demand_current(order), self.clock.now()), self._over
+            due = self._demand_current(order)
+            self.books.reserve(self._begin)  # room is kept before a vector leaves; the accountant is not timed
+            start, over = max(due, self.clock.now()), self._over
         self.clock.sleep_until(start, over)
         with self._lock:
             self._demand_current(order)
-            # For a repeated order no other vector is made: the client gives its stored reply, or none if it gave up.
-            vector = NO_VECTOR if order == self._masked else self._encode()
-            message = self.client.mask_input(order, vector)
-            self._masked = order
-        self.clock.sleep_until(start + WORK_SECONDS)
+            try:
+                # For a repeated order no other vector is made: the client gives its stored reply, or gave up.
+                vector = NO_VECTOR if order == self._masked else self._encode()
+                message = self.client.mask_input(order, vector)
+                self._masked = order
+            finally:
+                self.clock.sleep_until(start + WORK_SECONDS)
         return message
 
     def _encode(self) -> np.ndarray:

@@ -27,8 +27,17 @@ class DeviceBooks:
             cost = (self.release.noise_multiplier, self.release.sample_rate)
             self.ledger.epsilon(Answer(self.session.id.hex(), 0, 0, *cost))
 
+    @property
+    def newest(self) -> tuple[int, int] | None:
+        """Return round and attempt of the latest vector that this session has room kept for, None if there is none."""
+        return self.ledger.newest(self.session.id.hex())
+
+    def demand_room(self, begin: Begin) -> None:
+        """Raise OwnerRefusalError where the owner does not allow an attempt; it costs nothing yet."""
+        self.ledger.demand_room(self._answer(begin, self.session.config.clients))
+
     def reserve(self, begin: Begin) -> None:
-        """Keep room for an attempt; raises OwnerRefusalError where the owner allows no more."""
+        """Keep room for an attempt whose vector is about to leave; raises as `demand_room` does."""
         self.ledger.reserve(self._answer(begin, self.session.config.clients))
 
     def charge(self, begin: Begin, survivors: int) -> None:

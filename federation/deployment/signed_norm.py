@@ -50,4 +50,7 @@ class SignedNorm:
                 f"The clip norm must be the one that follows from what was signed, {expected}. Got "
                 f"{broadcast.clip_norm}."
             )
-        self._accepted = max(steps, self._accepted, key=len)
+
+    def accept(self, broadcast: Broadcast) -> None:
+        """Hold all later steps to those of an attempt that has begun; one that is refused leaves nothing behind."""
+        self._accepted = max(broadcast.clip_steps, self._accepted, key=len)

@@ -88,6 +88,15 @@ class DeviceLedger:
         counted = kept | self._charged | {answer.key: answer for answer in further}
         return epsilon_after([answer.release for answer in counted.values()], self.delta)
 
+    def newest(self, session: str) -> tuple[int, int] | None:
+        """Return round and attempt of the latest answer in a session, None if it has none."""
+        return max((key[1:] for key in self._reserved | self._charged if key[0] == session), default=None)
+
+    def demand_room(self, answer: Answer) -> None:
+        """Raise OwnerRefusalError where `reserve` would; nothing is recorded."""
+        self._demand_moved(answer)
+        self._demand_allowed(answer, self._reserved | self._charged)
+
     def reserve(self, answer: Answer) -> None:
         """Record, before anything is sent, that this attempt may be released; the same one again changes nothing.
 
@@ -107,21 +116,27 @@ class DeviceLedger:
         self._record("charge", answer, self._charged)
 
     def _record(self, event: str, answer: Answer, known: Mapping[tuple[str, int, int], Answer]) -> None:
+        if not self._demand_allowed(answer, known):
+            return
+        values = {"event": event, **vars(answer)}
+        self._chain.append(values)
+        self._take_over(values)
+
+    def _demand_allowed(self, answer: Answer, known: Mapping[tuple[str, int, int], Answer]) -> bool:
+        """Raise OwnerRefusalError where an answer costs too much, or else than it did; return whether it is new."""
         if answer.key in known:
             if known[answer.key] != answer:
                 raise OwnerRefusalError(
                     f"Attempt {answer.attempt} at round {answer.round + 1} must cost what it did. Got other figures."
                 )
-            return
+            return False
         spent = self.epsilon(answer).value if self.allowed_epsilon < float("inf") else 0.0
         if spent > self.allowed_epsilon:
             raise OwnerRefusalError(
                 f"Round {answer.round + 1} would bring this device to epsilon {spent:.2f} in all, and its owner allows "
                 f"{self.allowed_epsilon:g}. The owner can allow more."
             )
-        values = {"event": event, **vars(answer)}
-        self._chain.append(values)
-        self._take_over(values)
+        return True
 
     def _demand_moved(self, answer: Answer) -> None:
         """Refuse a server that has counted no release since one that this device answered for, or took it back."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from whole_files import whole_file
+from whole_files import sync, whole_file
 
 Position = tuple[int, int]
 """Round and attempt."""
@@ -89,8 +89,10 @@ class FileMemory(Memory):
     @override
     def begin(self, session: bytes, position: Position) -> None:
         folder = self.folder / session.hex()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        for new in (self.folder, folder):
+            if not new.exists():
+                new.mkdir(mode=0o700, parents=True, exist_ok=True)
+                sync(new.parent)  # or a power cut could take the folder with the position in it
         _write(folder / "position", _POSITION.pack(*position))
         for old in folder.glob("answer-*"):
             if not old.name.startswith(_answer_prefix(position)):
@@ -117,6 +119,15 @@ class FileMemory(Memory):
 
     def _path(self, session: bytes, name: str) -> Path:
         return self.folder / session.hex() / name
+
+
+def catch_up(memory: Memory, session: bytes, position: Position | None) -> None:
+    """Move a memory on to an attempt that a device's ledger knows of, if it has forgotten that one.
+
+    A home that was put back without its memory would answer again for what it has answered for, with other noise.
+    """
+    if position is not None and (memory.position(session) or (-1, -1)) < position:
+        memory.begin(session, position)
 
 
 def _answer_prefix(position: Position) -> str:

@@ -27,12 +27,14 @@ from federation.secure_aggregation.errors import (
     ProtocolError,
     TooFewClientsError,
 )
+from federation.secure_aggregation.memory import catch_up
 from federation.secure_aggregation.requests import SealedShares
 from tests.federation.deployment.devices import (
     ROUNDS,
     SIZE,
     TRAINING,
     DeviceNodes,
+    HandClock,
     begin_attempt,
     expected_sum,
     make_device,
@@ -134,6 +136,44 @@ def test_nobody_can_time_the_work_by_holding_the_order_back(session, tmp_path, m
     assert (left == arrived + WORK_SECONDS) is (fault is None)
 
 
+class Watched(HandClock):
+    """Notes whether other orders would be answered while one waits for its time."""
+
+    def __init__(self, device: device_file.Device) -> None:
+        super().__init__()
+        self.device, self.held = device, {}
+
+    def sleep_until(self, moment, unless=None):
+        self.held[moment] = self.device._lock.locked()
+        super().sleep_until(moment, unless)
+
+
+@pytest.mark.parametrize("fault", [None, mask_at_a_fixed_time])
+def test_no_other_order_is_answered_between_the_work_and_its_fixed_time(session, tmp_path, monkeypatch, fault):
+    """Or the moment of that answer would show how long clip, noise and masks, or ending a late training, took."""
+    if fault is not None:
+        monkeypatch.setattr(device_file.Device, "_mask", fault)
+    nodes = make_nodes(session, tmp_path)
+    clock = nodes.devices[0].clock = Watched(nodes.devices[0])
+    begin_attempt(session, nodes).collect()
+    assert clock.held[BEGIN_SECONDS]
+    assert not clock.held[TRAINING]  # a new attempt must get in
+    assert clock.held[TRAINING + WORK_SECONDS] is (fault is None)
+
+
+def test_an_order_to_mask_that_is_refused_takes_as_long_as_one_that_is_answered(session, tmp_path):
+    nodes = make_nodes(session, tmp_path)
+    device, ask = nodes.devices[0], nodes.ask
+
+    def spoil(orders, seconds):
+        is_mask = next(iter(orders.values()))[:4] == SealedShares.TAG
+        return ask({node: order + b"x" * (is_mask and node == 0) for node, order in orders.items()}, seconds)
+
+    nodes.ask = spoil
+    assert session.roster.clients[0] not in begin_attempt(session, nodes).collect()
+    assert device.clock.time == TRAINING + WORK_SECONDS
+
+
 @pytest.mark.parametrize("fault", [None, mask_at_a_fixed_time])
 def test_an_order_that_is_repeated_makes_no_other_vector(session, tmp_path, monkeypatch, fault):
     """Or whoever repeats it could time as many coins as it likes."""
@@ -178,6 +218,27 @@ def test_a_round_is_charged_before_it_is_unmasked_and_once(session, tmp_path):
     order = nodes.orders[-1][0]
     assert nodes.devices[0].answer(order) == nodes.said[-5][1]
     assert len(books._charged) == 1
+
+
+def test_attempts_that_get_no_vector_cost_nothing(session, tmp_path):
+    """Or whoever sends orders could use up all that an owner allows."""
+    device = make_device("client-0000", session, tmp_path)
+    for attempt in range(3):
+        device.answer(make_order(attempt=attempt).encode())
+    assert not device.books.ledger._reserved
+
+
+def test_what_the_ledger_knows_is_not_answered_again_by_a_home_that_lost_its_memory(session, tmp_path):
+    """The fault: a backup without `memory`, and a server that begins the same attempt again."""
+    nodes = make_nodes(session, tmp_path)
+    begin_attempt(session, nodes, make_order(1)).collect()
+    for is_caught_up in (False, True):
+        device = make_device("client-0000", session, tmp_path)
+        if is_caught_up:
+            catch_up(device.client.memory, session.id, device.books.newest)
+            with pytest.raises(OrderError, match="begun by a process that is gone"):
+                device.answer(make_order(1).encode())
+        assert device.answer(make_order(1, 1 if is_caught_up else 0).encode())
 
 
 def test_without_room_in_the_budget_nothing_is_said(session, tmp_path, monkeypatch):
@@ -390,13 +451,13 @@ def test_an_owner_who_allows_no_more_falls_silent_in_a_later_round(session, tmp_
 
 
 def test_what_the_accountant_takes_is_not_taken_from_training(session, tmp_path, monkeypatch):
-    nodes, reserve = make_nodes(session, tmp_path), DeviceBooks.reserve
+    nodes, demand_room = make_nodes(session, tmp_path), DeviceBooks.demand_room
 
     def take_a_while(self, begin):
         nodes.devices[0].clock.time += 6.0
-        reserve(self, begin)
+        demand_room(self, begin)
 
-    monkeypatch.setattr(DeviceBooks, "reserve", take_a_while)
+    monkeypatch.setattr(DeviceBooks, "demand_room", take_a_while)
     device = nodes.devices[0]
     device.answer(make_order().encode())
     assert device._due == 6.0 + TRAINING

@@ -34,6 +34,7 @@ def test_a_norm_that_follows_is_taken_by_those_who_saw_every_round_and_those_who
     always, returned = make_norm(), make_norm()
     for index in range(3):
         always.demand(index, send(follow(STEPS[:index]), STEPS[:index]))
+        always.accept(send(follow(STEPS[:index]), STEPS[:index]))
     returned.demand(2, send(follow(STEPS), STEPS))
     assert 0.1 < follow(STEPS) < 1
 
@@ -42,6 +43,7 @@ def test_a_round_that_is_tried_again_has_the_same_steps():
     norm = make_norm()
     for index in (2, 1, 2):  # a server that lost a round goes back to fewer, and may not tell them anew
         norm.demand(index, send(follow(STEPS[:index]), STEPS[:index]))
+        norm.accept(send(follow(STEPS[:index]), STEPS[:index]))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,9 @@ def test_a_norm_that_does_not_follow_is_refused(index, clip_norm, steps):
 
 def test_what_was_accepted_is_not_told_anew():
     norm, other = make_norm(), ((0.31, 5), STEPS[1])
+    norm.demand(2, send(follow(other), other))  # of an order that was refused for another reason
     norm.demand(1, send(follow(STEPS[:1]), STEPS[:1]))
+    norm.accept(send(follow(STEPS[:1]), STEPS[:1]))
     with pytest.raises(ContextMismatchError, match="those that were released"):
         norm.demand(2, send(follow(other), other))
     make_norm().demand(2, send(follow(other), other))
