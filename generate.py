@@ -160,7 +160,7 @@ def write_talking_video(
 ) -> None:
     """Write the mp4 while it is made; beside a GPU, decoding and H.264 have a thread each.
 
-    What is held at once does not grow with the sound, but for the sound itself and its features: 14 MB a minute.
+    What is held at once does not grow with the sound, but for the sound itself and its features: 6 MB a minute.
 
     Args:
         backbone: The model, adapters merged.

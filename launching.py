@@ -20,6 +20,7 @@ from callbacks.samples import Samples, Speaker
 from datamodules.clients import ClientDataModule
 from datamodules.demo.folders import fill_if_demo
 from datamodules.first_device import is_first_device, speak_once
+from datamodules.kept_splits import keep_splits
 from datamodules.video import write_video
 from federation.agreed_settings import AgreedSettings
 from federation.checkpoints import RoundFolders
@@ -80,6 +81,12 @@ def read_clients(data: FederatedData, module: FederatedModule, processes: int) -
     if isinstance(data, LightningDataModule):
         data.setup("fit")
     return data
+
+
+def keep_clips_apart(folder: Path, data: FederatedData, *, goes_on: bool) -> None:
+    """Have what a run holds out stay held out, whatever becomes of the recordings; see `keep_splits`."""
+    if isinstance(data, ClientDataModule):
+        keep_splits(folder, data, goes_on=goes_on)
 
 
 def read_public_people(root: str | None, data: FederatedData, module: FederatedModule) -> ClientDataModule | None:

@@ -108,6 +108,7 @@ def train(
     from federation.rounds import FederatedRounds
     from launching import (
         choose_run_folder,
+        keep_clips_apart,
         lock_run_folder,
         make_observers,
         read_clients,
@@ -133,6 +134,7 @@ def train(
         public = read_public_people(observers.public_root, data, module)
         pipeline = build_pipeline(agreed.keys(seed), agreed, owner, len(people.clients), folder, remote=is_remote)
         opened.enter_context(lock_run_folder(folder))  # which makes it: a mistake up to here leaves nothing behind
+        keep_clips_apart(folder, people, goes_on=resume is not None)
         fabric.launch()  # further devices begin only now: they find the demo people drawn and the clips in the cache
         shown = make_observers(fabric, module, people, public, observers, agreed, folder, remote=is_remote)
         rounds = FederatedRounds(

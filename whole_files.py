@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Processes in containers may have the same number, and a name may be as long as the file system takes.
+    partial = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
         put_in_place(partial, path)

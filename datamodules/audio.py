@@ -93,7 +93,8 @@ def log_mel_windows(waveform: Tensor, frames: int) -> Tensor:
         frames: Number of video frames.
 
     Returns:
-        `(frames, MEL_STEPS, MEL_BANDS)` float32, about [-1, 1].
+        `(frames, MEL_STEPS, MEL_BANDS)` float32, about [-1, 1]; windows share their memory, as four fifths of each are
+        in the next one, too.
     """
     samples = frames * SAMPLES_PER_FRAME
     margin = (_FFT - HOP) // 2
@@ -103,7 +104,7 @@ def log_mel_windows(waveform: Tensor, frames: int) -> Tensor:
     scaled = (torch.log10(mel + _FLOOR) + 2) / 3
     side = (MEL_STEPS - STEPS_PER_FRAME) // 2
     padded = functional.pad(scaled, (side, side), value=-1.0)
-    return padded.unfold(1, MEL_STEPS, STEPS_PER_FRAME).permute(1, 2, 0).contiguous()
+    return padded.unfold(1, MEL_STEPS, STEPS_PER_FRAME).permute(1, 2, 0)
 
 
 def sound_encoder(speech: Hear | None) -> Hear:

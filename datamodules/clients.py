@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +16,9 @@ from datamodules.reading.cropping import Crop
 from datamodules.reading.frames import load_people
 from datamodules.reading.splitting import SPLITS, split_clips
 from datamodules.windows import WindowedClips, draw_window
+
+NAMED = 3
+"""Clips that an error names at most."""
 
 
 class ClientDataModule(LightningDataModule):
@@ -74,6 +77,27 @@ class ClientDataModule(LightningDataModule):
         if not self._people:
             people = load_people(self.root, self.size, self.crop, self.people, self.cache_dir)
             self._people = {person: split_clips(person, clips) for person, clips in sorted(people.items())}
+
+    def assign(self, kept: Mapping[str, Mapping[str, str]]) -> None:
+        """Give clips other splits than their places would.
+
+        Args:
+            kept: By person and clip's name. Clips of these people that are not named are trained on; other people's
+                stay where they are.
+
+        Raises:
+            ValueError: If somebody has nothing left to train on.
+        """
+        for person in sorted(kept.keys() & self._people.keys()):
+            clips, known = [clip for own in self._people[person].values() for clip in own], kept[person]
+            chosen = {split: [clip for clip in clips if known.get(clip.name, "train") == split] for split in SPLITS}
+            if not chosen["train"]:
+                held = ", ".join(clip.name for clip in clips[:NAMED])
+                raise ValueError(
+                    f"{person} must have a clip that this run has not held out. Got {held} alone. Put the others back, "
+                    "or start anew in another `--out_dir`."
+                )
+            self._people[person] = chosen
 
     @property
     def clients(self) -> list[str]:

@@ -46,8 +46,11 @@ def _read_picture(path: Path) -> Tensor:
             picture = _to_8_bit(ImageOps.exif_transpose(stored), stored.format).convert("RGBA")
     except UnusableFile:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnusableFile.because("it is no picture or it is broken", error) from error
+    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:  # AVIF's
+        reason = "it is no picture or it is broken"
+        if path.suffix.lower() in (".heic", ".heif"):
+            reason = "it is in a format that is not read; save it as JPEG or PNG"
+        raise UnusableFile.because(reason, error) from error
     picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 

@@ -9,6 +9,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from datamodules.clients import ClientDataModule
+from datamodules.kept_splits import read_splits
 from evaluation.scores import read_scores
 from lightning_modules.model_folder import BASE_FILE
 
@@ -52,7 +53,7 @@ def open_finished(folder: str | Path, root: str | None = None) -> FinishedRun:
 
     Raises:
         FileNotFoundError: If there is no run, or its base model or recordings are gone.
-        ValueError: If the run's settings or data are of another kind.
+        ValueError: If the run's settings, splits or data are of another kind.
     """
     folder = Path(folder)
     if not (folder / "config.yaml").is_file():
@@ -71,6 +72,7 @@ def open_finished(folder: str | Path, root: str | None = None) -> FinishedRun:
         raise FileNotFoundError(f"`--run` must have ended. Got {folder}, which holds no global adapter yet.")
     data = _build_data(recordings, root)
     data.setup()
+    data.assign(read_splits(folder))
     return FinishedRun(folder, base, data)
 
 

@@ -74,3 +74,16 @@ def test_a_folder_is_on_disk_before_the_older_one_is_gone(tmp_path, monkeypatch)
     held = {partial, partial / "unet", partial / "unet" / "config.json", partial / "weights"}
     assert set(synced[:-1]) == {str(path) for path in held}
     assert synced[-1] == str(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "ü" * 127])
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path, name):
+    assert save_text(tmp_path / name, "whole").read_text() == "whole"
+    assert names(tmp_path) == [name]
+
+
+def test_two_processes_of_one_number_write_files_of_their_own(tmp_path):
+    with whole_file(tmp_path / "a") as first, whole_file(tmp_path / "a") as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert (tmp_path / "a").read_text() == "first"

@@ -81,14 +81,22 @@ def crop_box(frames: Tensor | Sequence[Tensor], mode: Crop, name: str = "a clip"
         return centre_box(height, width)
     found = [face for face in (_largest_face(frame, name) for frame in frames) if face]
     if found:
-        x, y, w = np.median([(face.centre_x, face.centre_y, face.width) for face in found], axis=0)
+        x, y, w = np.median([(face.centre_x, face.centre_y, face.width) for face in _one_persons(found)], axis=0)
         return _square(height, width, x, y, MARGIN * w)
     if mode == "face":
         raise UnusableFile("no face was found in it")
     if fallback is not None:
+        log.warning("No face was found in a part of %s; the square from before is kept there.", name)
         return fallback
     log.warning("No face was found in %s; its centre square is taken.", name)
     return centre_box(height, width)
+
+
+def _one_persons(found: Sequence[Face]) -> list[Face]:
+    """Return those of several looks' faces that are where one of them is: the middle between two people is nobody."""
+    x, y = np.median([(face.centre_x, face.centre_y) for face in found], axis=0)
+    one = min(found, key=lambda face: (round(np.hypot(face.centre_x - x, face.centre_y - y)), -face.width))
+    return [face for face in found if one.holds(face)]
 
 
 def centre_box(height: int, width: int) -> Box:

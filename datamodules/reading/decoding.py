@@ -20,13 +20,16 @@ from datamodules.clips import UnusableFile
 from datamodules.reading.video_stream import VideoStream
 
 CHUNK = 16
-"""Full-size frames held in memory at once."""
+"""Full-size frames held in memory at once, at most."""
+
+CHUNK_PIXELS = 33_000_000
+"""Pixels held at once, at most: 16 frames of 1080p, four of 4K."""
 
 log = logging.getLogger(__name__)
 
 
 def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:
-    """Yield the frames at rising `indices` in uint8 chunks `(n, 3, height, width)` of at most `CHUNK` frames.
+    """Yield the frames at rising `indices` in uint8 chunks `(n, 3, height, width)` of a few frames.
 
     Raises:
         UnusableFile: If a frame cannot be decoded.
@@ -61,10 +64,23 @@ def _decode_with_decord(stream: VideoStream, indices: np.ndarray) -> Iterator[np
             log.info("decord counts other frames in %s than its index lists; PyAV decodes it.", stream.path)
             yield from _decode_with_pyav(stream, indices)
             return
-        for first in range(0, len(indices), CHUNK):
-            yield reader.get_batch(indices[first : first + CHUNK].tolist()).asnumpy()
+        size = chunk_size(stream)
+        for first in range(0, len(indices), size):
+            yield reader.get_batch(indices[first : first + size].tolist()).asnumpy()
     except (RuntimeError, DECORDError) as error:
         raise UnusableFile.because("a frame of it cannot be decoded", error) from error
+
+
+def chunk_size(stream: VideoStream) -> int:
+    """Return how many of a film's frames are held at once."""
+    return max(1, min(CHUNK, CHUNK_PIXELS // (stream.height * stream.width)))
+
+
+def _nearest(times: np.ndarray, time: float) -> int:
+    """Return the first of the rising times that are nearest to one."""
+    right = min(int(np.searchsorted(times, time)), len(times) - 1)
+    left = max(0, right - 1)
+    return int(np.searchsorted(times, min(times[left], times[right], key=lambda one: abs(one - time))))
 
 
 def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.ndarray]:
@@ -72,11 +88,11 @@ def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.n
     pictures = []
     lying = stream.quarter_turns % 2
     width, height = (stream.height, stream.width) if lying else (stream.width, stream.height)
-    found, index = 0, -1
+    found, index, size = 0, -1, chunk_size(stream)
     try:
         with av.open(stream.path.absolute()) as container:
             for frame in container.decode(video=0):
-                last, index = index, int(np.argmin(np.abs(stream.times - frame.time)))
+                last, index = index, _nearest(stream.times, frame.time)
                 if index <= last < len(stream.times) - 1 and stream.times[last + 1] == stream.times[last]:
                     index = last + 1  # MPEG program streams give two frames one time now and then
                 if not wanted[index]:
@@ -84,9 +100,12 @@ def _decode_with_pyav(stream: VideoStream, indices: np.ndarray) -> Iterator[np.n
                 pictures += [frame.to_ndarray(format="rgb24", width=width, height=height)] * int(wanted[index])
                 found += int(wanted[index])
                 wanted[index] = 0
-                while len(pictures) >= CHUNK:
-                    yield np.stack(pictures[:CHUNK])
-                    del pictures[:CHUNK]
+                while len(pictures) >= size:
+                    chunk = np.stack(pictures[:size])
+                    del pictures[:size]
+                    yield chunk
+                if found == len(indices):
+                    break
     except av.FFmpegError as error:
         raise UnusableFile.because("a frame of it cannot be decoded", error) from error
     if pictures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def find_recordings(root: str | Path, people: Collection[str] | None = None) -> 
     if not root.is_dir():
         raise FileNotFoundError(f"A folder with one folder of clips per person is needed. Got {root}, which is none.")
     found = {}
-    for folder in _list_visible(root):
-        if folder.is_dir() and (files := [path for path in _list_visible(folder) if _is_recording(path)]):
+    for folder in [path for path in _list_visible(root) if path.is_dir()]:
+        if files := [path for path in _list_readable(folder) if _is_recording(path)]:
             found[folder.name] = files
     if not found:
         raise ValueError(f"A folder of people must hold <person>/<clip> ({', '.join(SUFFIXES)}). Got none in {root}.")
@@ -51,8 +52,13 @@ def warn_of_others(root: str | Path, people: Collection[str] | None = None) -> N
         people: Whose folders are searched; None searches everyone's.
     """
     entries = _list_visible(Path(root))
+    _say_unprintable(Path(root))
     for folder in [path for path in entries if path.is_dir() and (people is None or path.name in people)]:
-        others = [path for path in _list_visible(folder) if not _is_recording(path) and path.suffix not in OURS]
+        if not os.access(folder, os.R_OK | os.X_OK):
+            log.warning("%s is left out: it may not be read.", folder)
+            continue
+        _say_unprintable(folder)
+        others = [path for path in _list_readable(folder) if not _is_recording(path) and path.suffix not in OURS]
         _warn(folder, [path for path in others if path.is_file()], f"no recordings ({', '.join(SUFFIXES)})")
         _warn(folder, [path for path in others if path.is_dir() and _holds_recordings(path)], "a folder in a person's")
     _warn(Path(root), [path for path in entries if _is_recording(path)], "in no person's folder")
@@ -65,12 +71,28 @@ def _warn(folder: Path, files: list[Path], reason: str) -> None:
         log.warning("Left out of %s as %s: %s%s.", folder, reason, names, more)
 
 
+def _say_unprintable(folder: Path) -> None:
+    """Name, in letters that can be shown, what is passed over as its name could stand in no line and no file."""
+    for path in sorted(folder.iterdir()):
+        if not path.name.isprintable():
+            log.warning("%s is left out: its name cannot be shown. Rename it.", ascii(str(path)))
+
+
 def _list_visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    named = (path for path in folder.iterdir() if path.name.isprintable())
+    return sorted(path for path in named if not path.name.startswith("."))
+
+
+def _list_readable(folder: Path) -> list[Path]:
+    """Return what is in a folder, nothing where it may not be read, as `lost+found` of a disk."""
+    try:
+        return _list_visible(folder)
+    except PermissionError:
+        return []
 
 
 def _holds_recordings(folder: Path) -> bool:
-    return any(_is_recording(path) for path in _list_visible(folder))
+    return any(_is_recording(path) for path in _list_readable(folder))
 
 
 def _is_recording(path: Path) -> bool:

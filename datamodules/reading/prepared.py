@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import inspect
 import json
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +38,11 @@ PATIENCE = 3.0
 MOST_PROCESSES = 8
 """Each holds torch, and a few frames as large as the camera's."""
 
-REMARKS = "remarks.json"
+ABOUT = "about.json"
+"""How many clips a recording has, and what was remarked of it."""
+
+LEFT_BEHIND = 24 * 3600.0
+"""Seconds after which what nobody has finished is a killed process's."""
 
 Recording = tuple[str, Path]
 """Person and file."""
@@ -72,11 +79,11 @@ class PreparedClips:
         if not place.is_dir() and (reason := self._refused.get((person, path)) or self._prepare((person, path))):
             raise UnusableFile(reason)
         try:
-            remarks = json.loads((place / REMARKS).read_text())
-            loaded = [load_clip(file, person, path) for file in sorted(place.glob("*.safetensors"))]
+            about = json.loads((place / ABOUT).read_text())
+            loaded = [load_clip(place / name_file(number), person, path) for number in range(about["clips"])]
         except (SafetensorError, ValueError, OSError) as error:
             raise ValueError(f"Prepared clips cannot be read ({error}). Delete {place}, and start again.") from error
-        for remark in remarks:
+        for remark in about["remarks"]:
             log.warning("%s", remark)
         return loaded
 
@@ -91,14 +98,17 @@ class PreparedClips:
         """Keep the clips of a recording, all of them or none; return why it cannot be used."""
         person, path = recording
         place = self._place(person, path)
-        partial = place.with_name(f"{place.name}.{os.getpid()}.partial")  # several devices may read the same file
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed; containers give the same numbers
-        partial.mkdir(parents=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(place)
+        # Several processes may read the same file, and in containers they may have the same number.
+        partial = Path(tempfile.mkdtemp(".partial", f"{place.name}.", place.parent))
         try:
+            count = 0
             with noted_remarks() as remarks:
-                for number, clip in enumerate(read_recording(person, path, self.size, self.crop)):
-                    save_clip(clip, partial / f"{number:05d}.safetensors")
-            (partial / REMARKS).write_text(json.dumps(remarks))
+                for clip in read_recording(person, path, self.size, self.crop):
+                    save_clip(clip, partial / name_file(count))
+                    count += 1
+            (partial / ABOUT).write_text(json.dumps({"clips": count, "remarks": remarks}))
             _keep_first(partial, place)
         except UnusableFile as error:
             return str(error)
@@ -110,11 +120,24 @@ class PreparedClips:
 
     def _place(self, person: str, path: Path) -> Path:
         """Return the folder of a recording's clips, named by all that they depend on."""
-        files = [file.stat() for file in (path, truth_of(path)) if file.is_file()]
+        files = [file.stat() for file in (path, truth_of(path)) if os.path.isfile(file)]
         known = [str(path.resolve()), [(file.st_size, file.st_mtime_ns) for file in files]]
         settings = [self.size, self.crop, name_detector(), has_decord(), _code()]
         name = hashlib.sha256(json.dumps([known, settings]).encode()).hexdigest()
         return self.folder / person / f"{path.stem[:40]}-{name[:16]}"
+
+
+def name_file(number: int) -> str:
+    """Return the file of a recording's clip."""
+    return f"{number:05d}.safetensors"
+
+
+def _remove_left_behind(place: Path) -> None:
+    """Remove what killed processes have begun, long enough ago that nobody is at it."""
+    for begun in place.parent.glob(f"{glob.escape(place.name)}.*.partial"):
+        with suppress(OSError):
+            if time.time() - begun.stat().st_mtime > LEFT_BEHIND:
+                shutil.rmtree(begun)
 
 
 def _keep_first(made: Path, place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,9 @@ from datamodules.reading.video_stream import VideoStream, probe_video
 SHORTEST = FPS
 """Frames that a recording must have."""
 
+LONGEST_STILL = FPS
+"""Frames over which one stored picture may be shown: beyond, an app has paused, or somebody talks over a photograph."""
+
 LOOKS = 3
 """Frames of a clip in which its face is searched."""
 
@@ -37,6 +41,8 @@ def read_recording(person: str, path: Path, size: int, crop: Crop) -> Iterator[C
         UnusableFile: If it is broken, cut short, below a second, without sound, or without a face where one is needed.
     """
     stream = probe_video(path)
+    if stream.is_hdr:
+        log.warning("%s is HDR: its colours come out pale. Film, or convert it, in SDR.", path)
     indices = stream.resampled()
     if len(indices) < SHORTEST:
         raise UnusableFile(f"it is too short: {stream.seconds:.2f} s, and at least {SHORTEST / FPS:.0f} s are needed")
@@ -48,9 +54,13 @@ def read_recording(person: str, path: Path, size: int, crop: Crop) -> Iterator[C
     if not sounding:  # it may sound in the gaps between pieces alone
         raise UnusableFile("its sound is silent")
     _say_left_out(path, [names[piece] for piece in names if piece not in sounding], "its sound is silent there")
-    boxes = _find_boxes(stream, [indices[piece.start : piece.stop] for piece in sounding], crop)
-    kept = {piece: box for piece, box in zip(sounding, boxes, strict=True) if box}
-    _say_left_out(path, [names[piece] for piece in sounding if piece not in kept], "no face was found there")
+    moving = [piece for piece in sounding if longest_run(indices[piece.start : piece.stop]) <= LONGEST_STILL]
+    if not moving:
+        raise UnusableFile("its picture stands still")
+    _say_left_out(path, [names[piece] for piece in sounding if piece not in moving], "its picture stands still there")
+    boxes = _find_boxes(stream, [indices[piece.start : piece.stop] for piece in moving], crop)
+    kept = {piece: box for piece, box in zip(moving, boxes, strict=True) if box}
+    _say_left_out(path, [names[piece] for piece in moving if piece not in kept], "no face was found there")
     frames = _read_frames(stream, [indices[piece.start : piece.stop] for piece in kept], list(kept.values()), size)
     for piece, pictures in zip(kept, frames, strict=True):
         yield Clip(
@@ -63,6 +73,12 @@ def read_recording(person: str, path: Path, size: int, crop: Crop) -> Iterator[C
             path=path,
             start=piece.start / FPS,
         )
+
+
+def longest_run(indices: np.ndarray) -> int:
+    """Return how often one stored frame is shown without a pause, at most."""
+    changes = np.flatnonzero(np.diff(indices)) + 1
+    return int(np.diff(np.concatenate([[0], changes, [len(indices)]])).max())
 
 
 def _name_pieces(stem: str, pieces: Sequence[range]) -> dict[range, str]:
@@ -123,7 +139,7 @@ def _read_frames(stream: VideoStream, pieces: list[np.ndarray], boxes: list[Box]
 def _read_truth(path: Path, frames: int) -> dict[str, Tensor] | None:
     """Return motion `(frames, 6)` and mouth `(frames,)` of a recording, if they are known."""
     sidecar = truth_of(path)
-    if not sidecar.is_file():
+    if not os.path.isfile(sidecar):  # False, too, where its name would be too long
         return None
     try:
         truth = load_file(sidecar)

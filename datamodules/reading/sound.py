@@ -12,6 +12,9 @@ from torch import Tensor
 
 from datamodules.clips import FPS, SAMPLE_RATE, UnusableFile
 
+LARGEST_SURPLUS = 1.0
+"""Seconds by which stamps may go back for sound to be left out; beyond, a file was put together of several."""
+
 
 @dataclass(frozen=True)
 class Sound:
@@ -35,7 +38,8 @@ class Sound:
 def decode_sound(path: Path) -> Sound | None:
     """Decode a file's first sound stream to mono at `SAMPLE_RATE`; None where it has none.
 
-    Pauses in the time stamps become silence, so that what follows stays on the clock.
+    Pauses in the time stamps become silence, and where stamps run late sound is left out, so that what follows stays on
+    the clock.
 
     Raises:
         UnusableFile: If the sound cannot be decoded.
@@ -53,6 +57,9 @@ def decode_sound(path: Path) -> Sound | None:
                 if time - expected > 1 / FPS:
                     pieces.append(np.zeros(round((time - expected) * SAMPLE_RATE), np.float32))
                     expected = time
+                elif 1 / FPS < expected - time < LARGEST_SURPLUS:
+                    pieces = _without_end(pieces, round((expected - time) * SAMPLE_RATE))
+                    expected = time
                 expected += frame.samples / frame.sample_rate
                 pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
             pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
@@ -60,4 +67,13 @@ def decode_sound(path: Path) -> Sound | None:
         raise UnusableFile.because("its sound cannot be decoded", error) from error
     if not pieces:
         return None
-    return Sound(np.concatenate(pieces).clip(-1, 1), start or 0.0)
+    waveform = np.concatenate(pieces)
+    if not np.isfinite(waveform).all():
+        raise UnusableFile("its sound holds values that are no numbers")
+    return Sound(waveform.clip(-1, 1), start or 0.0)
+
+
+def _without_end(pieces: list[np.ndarray], samples: int) -> list[np.ndarray]:
+    """Return sound without its last samples."""
+    waveform = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    return [waveform[: max(0, len(waveform) - samples)]]

@@ -19,6 +19,9 @@ SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
 MISREAD_WIDTHS = (16, 24, 48, 72)
 """decord fails on frames of these widths; of all even ones up to 128 it reads the others, and all that cameras make."""
 
+HDR_CURVES = (16, 18)
+"""How FFmpeg numbers the transfer curves PQ and HLG, which nobody undoes here."""
+
 WIDEST_PIXEL = 4
 """Pixels that a file calls wider than this, or higher, are taken for square: no camera makes them."""
 
@@ -38,6 +41,8 @@ class VideoStream:
     """Of the upright picture, in square pixels."""
     quarter_turns: int
     """Counter-clockwise quarter turns that stand the stored picture upright (phones store it lying)."""
+    is_hdr: bool = False
+    """Whether colours are stored by a curve for bright screens."""
     is_plain: bool = True
     """Whether decord reads it: stored as it is shown, of a width it takes, in a container in which it finds frames."""
 
@@ -75,7 +80,8 @@ def probe_video(path: Path) -> VideoStream:
         height, width = (shown, first.height) if turns % 2 else (first.height, shown)
         is_as_shown = not turns and shown == first.width
         is_plain = is_seekable and is_as_shown and shown not in MISREAD_WIDTHS
-        return VideoStream(path, times, seconds, height, width, turns, is_plain)
+        is_hdr = int(first.color_trc) in HDR_CURVES
+        return VideoStream(path, times, seconds, height, width, turns, is_hdr, is_plain)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, UnusableFile):
             raise

@@ -124,3 +124,9 @@ def test_a_model_hears_with_its_own_speech_model_if_it_has_one():
 
     assert sound_encoder(own) is own
     assert sound_encoder(None) is log_mel_windows
+
+
+def test_windows_that_overlap_share_their_memory():
+    windows = log_mel_windows(torch.rand(16_000), 25)
+    assert windows.shape == (25, 20, 80)
+    assert windows.untyped_storage().nbytes() < windows.numel() * 4 / 4

@@ -100,3 +100,17 @@ def test_no_face_is_an_error_that_says_what_to_do():
     with pytest.raises(ValueError, match=r"me\.jpg .*no face.*--crop none"):
         crop_to_face(torch.zeros(3, 80, 80, dtype=torch.uint8), 64, "auto", "me.jpg")
     assert crop_to_face(torch.zeros(3, 80, 90, dtype=torch.uint8), 64, "none", "me.jpg").shape == (3, 64, 64)
+
+
+def test_what_a_codec_cannot_do_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "a.heic").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"a\.heic cannot be read: .*save it as JPEG or PNG"):
+        read_picture(tmp_path / "a.heic")
+
+    def fail(path):
+        raise RuntimeError("Failed to decode image")
+
+    monkeypatch.setattr(Image, "open", fail)
+    (tmp_path / "a.avif").touch()
+    with pytest.raises(ValueError, match=r"a\.avif cannot be read: it is no picture or it is broken \(Failed"):
+        read_picture(tmp_path / "a.avif")

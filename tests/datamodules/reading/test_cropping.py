@@ -76,7 +76,7 @@ def test_of_several_faces_the_largest_is_taken_and_said_so(astronaut, caplog):
 def test_one_frame_in_which_the_detector_errs_does_not_move_the_square(monkeypatch):
     found = iter([Face(50, 50, 20), Face(52, 50, 20), Face(150, 150, 90)])
     monkeypatch.setattr(cropping, "_search_with_cascade", lambda _: [next(found)])
-    assert crop_box(torch.zeros(3, 3, 200, 200, dtype=torch.uint8), "face") == Box(52 - 17, 50 - 17, 34)
+    assert crop_box(torch.zeros(3, 3, 200, 200, dtype=torch.uint8), "face") == Box(51 - 17, 50 - 17, 34)
 
 
 def test_an_unknown_mode_is_refused():
@@ -150,3 +150,18 @@ def test_in_a_sliver_there_is_no_face(height, width):
     with pytest.raises(UnusableFile, match="no face"):
         crop_portrait(sliver, 64)
     assert crop_box(sliver, "auto") == centre_box(height, width)
+
+
+@pytest.mark.parametrize(
+    ("looks", "middle"),
+    [
+        ([(50, 30), (52, 32), (54, 34)], 52),
+        ([(250, 60), None, (1000, 80)], 1000),  # two people, or one and a false hit
+        ([(250, 60), (260, 60), (1000, 90)], 255),
+    ],
+)
+def test_the_square_is_around_a_face_that_was_found_and_never_between_two(monkeypatch, looks, middle):
+    found = iter([[Face(look[0], 100, look[1])] if look else [] for look in looks])
+    monkeypatch.setattr(cropping, "_search_with_cascade", lambda _: next(found))
+    box = crop_box(torch.zeros(len(looks), 3, 400, 1400, dtype=torch.uint8), "face")
+    assert abs(box.left + box.side / 2 - max(middle, box.side / 2)) <= 1

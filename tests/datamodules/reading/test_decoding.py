@@ -6,6 +6,7 @@ import struct
 import sys
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -120,6 +121,40 @@ def test_decord_and_pyav_are_both_really_used(record, decoder, monkeypatch):
         monkeypatch.setattr(decoding, f"_decode_with_{name}", lambda *a, n=name, r=real: used.append(n) or r(*a))
     read(record("a.mp4"))
     assert used == [decoder]
+
+
+def test_few_frames_of_large_films_are_held_at_once(record, decoder, monkeypatch):
+    stream = probe_video(record("a.mp4"))
+    monkeypatch.setattr(decoding, "CHUNK_PIXELS", 3 * stream.height * stream.width)
+    whole = torch.cat(chunks := list(decode_frames(stream, np.arange(10))))
+    assert [len(chunk) for chunk in chunks] == [3, 3, 3, 1]
+    monkeypatch.undo()
+    assert torch.equal(whole, torch.cat(list(decode_frames(stream, np.arange(10)))))
+
+
+def test_nothing_is_decoded_after_the_last_frame_that_is_wanted(record, monkeypatch):
+    monkeypatch.setattr(decoding, "has_decord", lambda: False)
+    looked, nearest = [], decoding._nearest
+    monkeypatch.setattr(decoding, "_nearest", lambda *args: looked.append(args) or nearest(*args))
+    assert len(next(decode_frames(probe_video(record("a.mp4")), np.array([0, 2])))) == 2
+    assert len(looked) == 3
+
+
+@given(st.lists(st.sampled_from([0.0, 0.04, 0.1]), min_size=1, max_size=12), st.floats(-0.1, 1.5))
+def test_a_frame_is_the_first_of_those_nearest_in_time(gaps, time):
+    times = np.cumsum(gaps)
+    assert decoding._nearest(times, time) == int(np.argmin(np.abs(times - time)))
+
+
+@pytest.mark.parametrize(("curve", "is_hdr"), [("bt709", False), ("smpte2084", True), ("arib-std-b67", True)])
+def test_colours_for_bright_screens_are_noticed(tmp_path, curve, is_hdr):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"x264-params": f"transfer={curve}"})
+        video.height, video.width, video.pix_fmt = 32, 32, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+        container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    assert probe_video(tmp_path / "a.mp4").is_hdr is is_hdr
 
 
 @pytest.mark.parametrize("width", [*MISREAD_WIDTHS, 80])

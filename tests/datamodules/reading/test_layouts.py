@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from datamodules.reading.layouts import find_recordings, warn_of_others
@@ -61,3 +64,31 @@ def test_only_those_who_are_asked_for_are_found(tmp_path):
     assert list(find_recordings(tmp_path, ["eve", "ada"])) == ["ada", "eve"]
     with pytest.raises(ValueError, match=r"--data\.people.*Got max, zoe"):
         find_recordings(tmp_path, ["zoe", "ada", "max"])
+
+
+def test_names_that_no_line_can_show_are_passed_over_and_told(tmp_path, caplog):
+    for name in ("ada/good.mp4", "ada/a\nb.mp4", os.fsdecode(b"ada/J\xfcrgen.mp4")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in find_recordings(tmp_path)["ada"]] == ["good.mp4"]
+    warn_of_others(tmp_path)
+    assert sum(line.endswith("its name cannot be shown. Rename it.") for line in caplog.messages) == 2
+    assert all(line.isprintable() and line.encode() for line in caplog.messages)
+
+
+def test_a_folder_that_may_not_be_read_is_passed_over_and_told(tmp_path, monkeypatch, caplog):
+    for name in ("ada/a.mp4", "lost+found/b.mp4"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    access, iterdir = os.access, Path.iterdir
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != "lost+found" and access(path, mode))
+
+    def refuse(path):
+        if path.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert list(find_recordings(tmp_path)) == ["ada"]
+    warn_of_others(tmp_path)
+    assert caplog.messages == [f"{tmp_path / 'lost+found'} is left out: it may not be read."]

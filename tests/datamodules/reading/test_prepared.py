@@ -66,14 +66,24 @@ def test_the_second_run_finds_the_same_clips_and_says_the_same_of_them(people, t
         assert_same(second[person], without[person])
 
 
-def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(people, tmp_path):
+def test_what_a_killed_process_left_is_no_obstacle_and_what_another_is_at_stays(people, tmp_path):
     clips = PreparedClips(tmp_path / "cache", 16, "none")
     place = clips._place("bob", people / "bob/a.mp4")
-    left = place.with_name(f"{place.name}.{os.getpid()}.partial")
-    left.mkdir(parents=True)
-    (left / "00099.safetensors").write_text("half a clip")
+    left, begun = (place.with_name(f"{place.name}.{name}.partial") for name in ("left", "begun"))
+    for folder in (left, begun):
+        folder.mkdir(parents=True)
+        (folder / "00099.safetensors").write_text("half a clip")
+    os.utime(left, (1, 1))
     assert_same(clips.read("bob", people / "bob/a.mp4"), list(read_recording("bob", people / "bob/a.mp4", 16, "none")))
-    assert list(place.parent.iterdir()) == [place]
+    assert sorted(place.parent.iterdir()) == sorted([place, begun])
+
+
+def test_clips_that_are_missing_are_noticed(people, tmp_path):
+    clips = PreparedClips(tmp_path / "cache", 16, "none")
+    assert len(clips.read("ada", people / "ada/long.mp4")) == 2
+    next((tmp_path / "cache").rglob("00001.safetensors")).unlink()
+    with pytest.raises(ValueError, match="Prepared clips cannot be read"):
+        clips.read("ada", people / "ada/long.mp4")
 
 
 @pytest.mark.slow
@@ -152,7 +162,6 @@ def test_of_two_devices_that_read_a_recording_at_once_one_keeps_it(people, tmp_p
 
     def read_after_another(*args):
         monkeypatch.setattr(prepared, "read_recording", read_recording)
-        monkeypatch.setattr(prepared.os, "getpid", lambda: 1)
         PreparedClips(tmp_path / "cache", 16, "none").read("ada", path)
         yield from read_recording(*args)
 

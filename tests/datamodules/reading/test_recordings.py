@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,7 +12,8 @@ from safetensors.torch import save_file
 from datamodules.clips import FPS, SAMPLES_PER_FRAME, UnusableFile
 from datamodules.reading import cropping, recordings
 from datamodules.reading.cropping import Face
-from datamodules.reading.recordings import LOOKS, read_recording
+from datamodules.reading.recordings import LOOKS, longest_run, read_recording
+from datamodules.reading.video_stream import VideoStream
 
 
 @pytest.mark.slow
@@ -129,3 +131,34 @@ def test_a_frame_that_cannot_be_decoded_is_not_taken_for_one_without_a_face(reco
     monkeypatch.setattr(cropping, "_largest_face", lambda *_: Face(32, 24, 20))
     with pytest.raises(UnusableFile, match="is damaged"):
         list(read_recording("ada", path, 16, crop))
+
+
+@pytest.mark.parametrize(
+    ("indices", "longest"), [([0, 1, 2], 1), ([0, 0, 1, 1, 1], 3), ([4] * 6, 6), ([0, 1, 0, 0], 2)]
+)
+def test_a_picture_that_stands_still_is_measured(indices, longest):
+    assert longest_run(np.array(indices)) == longest
+
+
+def test_pieces_whose_picture_stands_still_are_left_out_by_name(record, monkeypatch, caplog):
+    """A call that froze, an app that was put aside: the sound goes on."""
+    path, resampled = record("long.mp4", seconds=11.0), VideoStream.resampled
+    frozen = slice(80, 160)
+    monkeypatch.setattr(VideoStream, "resampled", lambda stream: freeze(resampled(stream), frozen))
+    clips = list(read_recording("ada", path, 16, "none"))
+    assert [clip.name for clip in clips] == ["long-01", "long-03"]
+    assert caplog.messages == [f"{path} is used without long-02: its picture stands still there."]
+    monkeypatch.setattr(VideoStream, "resampled", lambda stream: freeze(resampled(stream), slice(None)))
+    with pytest.raises(UnusableFile, match="its picture stands still"):
+        list(read_recording("ada", path, 16, "none"))
+
+
+def freeze(indices: np.ndarray, where: slice) -> np.ndarray:
+    indices[where] = indices[where][0]
+    return indices
+
+
+def test_a_film_whose_truth_would_have_too_long_a_name_has_none(record):
+    path = record("a.mp4")
+    path = path.rename(path.with_name("x" * 245 + ".mp4"))
+    assert [clip.motion for clip in read_recording("ada", path, 16, "none")] == [None]

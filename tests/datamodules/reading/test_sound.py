@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import pytest
 
-from datamodules.clips import SAMPLE_RATE
+from datamodules.clips import SAMPLE_RATE, UnusableFile
 from datamodules.reading.sound import Sound, decode_sound
 
 
@@ -55,3 +56,31 @@ def test_a_second_of_any_rate_is_a_second(tmp_path):
 
 def test_a_file_without_sound_has_none(record):
     assert decode_sound(record("a.mp4", sound=None)) is None
+
+
+def write_sound(path, samples: np.ndarray, codec: str, rate: int = 16_000, density: float = 1.0) -> None:
+    """Write sound in frames of 20 ms, stamped as if there were `density` times as many samples a second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        for first in range(0, len(samples), 320):
+            form = "flt" if samples.dtype == np.float32 else "s16"
+            frame = av.AudioFrame.from_ndarray(samples[None, first : first + 320], format=form, layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, round(first / density), Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def test_sound_with_more_samples_than_its_stamps_have_room_for_stays_on_the_clock(tmp_path):
+    samples = np.zeros(20 * 16_000, np.int16)
+    samples[-8_000:-7_840] = 20_000
+    write_sound(tmp_path / "a.mkv", samples, "pcm_s16le", density=1.01)
+    clap = np.flatnonzero(np.abs(decode_sound(tmp_path / "a.mkv").waveform) > 0.3)[0] / SAMPLE_RATE
+    assert abs(clap - 19.5 / 1.01) < 0.06  # it came .19 s late
+
+
+def test_sound_of_what_is_no_number_is_of_no_use(tmp_path):
+    samples = np.full(16_000, 0.1, np.float32)
+    samples[8_000] = np.nan
+    write_sound(tmp_path / "a.wav", samples, "pcm_f32le")
+    with pytest.raises(UnusableFile, match="no numbers"):
+        decode_sound(tmp_path / "a.wav")

@@ -1,0 +1,84 @@
+"""What was trained on is never scored, whatever becomes of the recordings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from datamodules import kept_splits
+from datamodules.clients import ClientDataModule
+from datamodules.kept_splits import FILE, keep_splits, list_splits, read_splits
+
+
+@pytest.fixture
+def open_people(record, tmp_path):
+    """Return a function that reads the people of a folder, who begin with five clips each."""
+    for person in ("ada", "bob"):
+        for number in range(5):
+            path = record(f"{person}-{number}.mp4", seconds=1.2, event=0.5)
+            (tmp_path / "people" / person).mkdir(parents=True, exist_ok=True)
+            path.rename(tmp_path / "people" / person / f"c{number}.mp4")
+
+    def open_people() -> ClientDataModule:
+        data = ClientDataModule(str(tmp_path / "people"), 16, "none")
+        data.setup()
+        return data
+
+    return open_people
+
+
+USUAL = {"c0": "train", "c1": "train", "c2": "train", "c3": "val", "c4": "test"}
+
+
+def test_clips_keep_their_split_when_others_come_and_go(open_people, tmp_path):
+    people, run = tmp_path / "people", tmp_path / "run"
+    keep_splits(run, open_people(), goes_on=False)
+    assert read_splits(run) == {"ada": USUAL, "bob": USUAL}
+    (people / "ada" / "c4.mp4").rename(tmp_path / "c4.mp4")
+    (people / "ada" / "c3.mp4").unlink()
+    for number in range(5, 9):
+        shutil.copy(people / "bob" / "c0.mp4", people / "bob" / f"c{number}.mp4")
+    changed = open_people()
+    assert list_splits(changed, "ada")["c2"] == "test", "by its place it would be scored"
+    keep_splits(run, changed, goes_on=True)
+    assert list_splits(changed, "ada") == {"c0": "train", "c1": "train", "c2": "train"}
+    assert list_splits(changed, "bob") == USUAL | {f"c{number}": "train" for number in range(5, 9)}
+    (tmp_path / "c4.mp4").rename(people / "ada" / "c4.mp4")
+    returned = open_people()
+    keep_splits(run, returned, goes_on=True)
+    assert list_splits(returned, "ada")["c4"] == "test"
+
+
+def test_a_run_that_begins_takes_nothing_over_and_further_devices_take_what_the_first_wrote(
+    open_people, tmp_path, monkeypatch
+):
+    run, data = tmp_path / "run", open_people()
+    (run / "local").mkdir(parents=True)
+    (run / FILE).write_text(json.dumps({"ada": {"c0": "test"}}))  # of a start that came to nothing
+    keep_splits(run, data, goes_on=False)
+    assert list_splits(data, "ada") == USUAL
+    (run / FILE).write_text(json.dumps({"ada": USUAL | {"c4": "train", "c0": "test"}}))
+    monkeypatch.setattr(kept_splits, "is_first_device", lambda: False)
+    other, written = open_people(), (run / FILE).read_text()
+    keep_splits(run, other, goes_on=False)
+    assert list_splits(other, "ada")["c0"] == "test"
+    assert (run / FILE).read_text() == written
+
+
+def test_whoever_has_nothing_left_to_train_on_is_named(open_people, tmp_path):
+    run = tmp_path / "run"
+    keep_splits(run, open_people(), goes_on=False)
+    for number in range(3):
+        (tmp_path / "people" / "bob" / f"c{number}.mp4").unlink()
+    with pytest.raises(ValueError, match=r"bob must have a clip that this run has not held out\. Got c3, c4 alone"):
+        keep_splits(run, open_people(), goes_on=True)
+
+
+@pytest.mark.parametrize("written", ["[", "[1]", '{"ada": 3}', '{"ada": {"c0": "tset"}}'])
+def test_a_broken_file_is_named(tmp_path, written):
+    (tmp_path / "local").mkdir()
+    (tmp_path / FILE).write_text(written)
+    with pytest.raises(ValueError, match=r"splits\.json must hold train, val or test for every clip"):
+        read_splits(tmp_path)
