@@ -168,11 +168,16 @@ def make_parser(argv: Sequence[str], reads_classes: bool = True) -> ArgumentPars
     parser.add_function_arguments(train, skip={"settings", *(() if reads_classes else DEFAULTS)})
     if not reads_classes:
         for name in DEFAULTS:
-            parser.add_argument(f"--{name}", type=dict | str | None)
+            parser.add_argument(f"--{name}", type=as_it_stands)
     elif not {"-h", "--help"} & set(argv):
         parser.set_defaults(DEFAULTS)
         parser.link_arguments("federation.trainable", "module.init_args.trainable")
     return parser
+
+
+def as_it_stands(value: Any) -> Any:
+    """Return a setting that is not looked at; for `Any` jsonargparse would import the class that it names."""
+    return value
 
 
 def run(argv: Sequence[str]) -> Path | None:

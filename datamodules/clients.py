@@ -82,15 +82,15 @@ class ClientDataModule(LightningDataModule):
         """Give clips other splits than their places would.
 
         Args:
-            kept: By person and clip's name. Clips of these people that are not named are trained on; other people's
-                stay where they are.
+            kept: By person and clip's `source`. Clips of these people that are not named are trained on; other
+                people's stay where they are.
 
         Raises:
             ValueError: If somebody has nothing left to train on.
         """
         for person in sorted(kept.keys() & self._people.keys()):
             clips, known = [clip for own in self._people[person].values() for clip in own], kept[person]
-            chosen = {split: [clip for clip in clips if known.get(clip.name, "train") == split] for split in SPLITS}
+            chosen = {split: [clip for clip in clips if known.get(clip.source, "train") == split] for split in SPLITS}
             if not chosen["train"]:
                 held = ", ".join(clip.name for clip in clips[:NAMED])
                 raise ValueError(
@@ -105,6 +105,11 @@ class ClientDataModule(LightningDataModule):
         if not self._people:
             raise RuntimeError("`ClientDataModule.setup()` must be called before clients are asked for.")
         return list(self._people)
+
+    @property
+    def splits_by_person(self) -> Mapping[str, Mapping[str, Sequence[Clip]]]:
+        """Return everybody's clips by split, whoever is a client."""
+        return self._people
 
     def splits(self, client: str) -> dict[str, list[Clip]]:
         """Return a client's clips for `train`, `val` and `test`; the last two may be empty."""

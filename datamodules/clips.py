@@ -60,6 +60,12 @@ class Clip:
     start: float
     """Where the clip starts in the recording, in seconds after its first frame."""
 
+    @property
+    def source(self) -> str:
+        """Return the recording's file and the clip's number in it: `name` may change when another recording comes."""
+        number = self.name.removeprefix(self.path.name).removeprefix(self.path.stem)
+        return self.path.name + number
+
 
 def truth_of(recording: Path) -> Path:
     """Return the file beside a recording that holds what is known of it: `motion` and `mouth`, as in `Clip`."""

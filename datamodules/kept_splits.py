@@ -14,7 +14,7 @@ FILE = Path("local", "splits.json")
 """In the folder of a run. It names recordings, and so is as private as they are."""
 
 Splits = dict[str, dict[str, str]]
-"""By person: the split of each clip, by the clip's name."""
+"""By person: the split of each clip, by its `source`."""
 
 
 def keep_splits(run: Path, data: ClientDataModule, *, goes_on: bool) -> None:
@@ -29,14 +29,17 @@ def keep_splits(run: Path, data: ClientDataModule, *, goes_on: bool) -> None:
     kept = read_splits(run) if goes_on or not is_first_device() else {}
     data.assign(kept)
     if is_first_device():
-        now = {person: list_splits(data, person) for person in data.clients}
+        now = list_splits(data)
         merged = {person: kept.get(person, {}) | now.get(person, {}) for person in kept | now}
         save_text(run / FILE, json.dumps(merged, indent=1, ensure_ascii=False) + "\n")
 
 
-def list_splits(data: ClientDataModule, person: str) -> dict[str, str]:
-    """Return the split of each of a person's clips."""
-    return {clip.name: split for split, clips in data.splits(person).items() for clip in clips}
+def list_splits(data: ClientDataModule) -> Splits:
+    """Return the split of each clip there is."""
+    return {
+        person: {clip.source: split for split, clips in splits.items() for clip in clips}
+        for person, splits in data.splits_by_person.items()
+    }
 
 
 def read_splits(run: Path) -> Splits:

@@ -42,6 +42,7 @@ READINGS = {
     "privacy.noise_multiplier: 4.5\nfederation.sample_rate: 0.1": (4.5, 0.1),
     "privacy: {noise_multiplier: 2}\nprivacy.noise_multiplier: 9": (9.0, 0.5),
     "privacy: private.yaml": (7.0, 0.5),
+    "module.identity_rank: 2\ndata.root: people\nprivacy: {noise_multiplier: 3}": (3.0, 0.5),
 }
 
 

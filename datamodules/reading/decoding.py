@@ -22,8 +22,8 @@ from datamodules.reading.video_stream import VideoStream
 CHUNK = 16
 """Full-size frames held in memory at once, at most."""
 
-CHUNK_PIXELS = 33_000_000
-"""Pixels held at once, at most: 16 frames of 1080p, four of 4K."""
+CHUNK_PIXELS = 4 * 3840 * 2160
+"""Pixels held at once, at most: four frames of 4K."""
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,6 +13,9 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".m
 
 OURS = (".safetensors", ".partial")
 """Suffixes of what we write beside recordings: the truth about demo people, and encodings."""
+
+BREAKING = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, of what stands for bytes that are no UTF-8, and of line separators."""
 
 NAMED = 10
 """Most files of a folder that a warning names."""
@@ -74,13 +78,17 @@ def _warn(folder: Path, files: list[Path], reason: str) -> None:
 def _say_unprintable(folder: Path) -> None:
     """Name, in letters that can be shown, what is passed over as its name could stand in no line and no file."""
     for path in sorted(folder.iterdir()):
-        if not path.name.isprintable():
+        if not _can_be_shown(path):
             log.warning("%s is left out: its name cannot be shown. Rename it.", ascii(str(path)))
 
 
 def _list_visible(folder: Path) -> list[Path]:
-    named = (path for path in folder.iterdir() if path.name.isprintable())
-    return sorted(path for path in named if not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and _can_be_shown(path))
+
+
+def _can_be_shown(path: Path) -> bool:
+    """Whether a name has neither control characters, line breaks among them, nor bytes that are no letters."""
+    return not any(unicodedata.category(letter) in BREAKING for letter in path.name)
 
 
 def _list_readable(folder: Path) -> list[Path]:

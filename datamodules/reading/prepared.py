@@ -8,8 +8,8 @@ import inspect
 import json
 import logging
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -101,7 +101,8 @@ class PreparedClips:
         place.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_behind(place)
         # Several processes may read the same file, and in containers they may have the same number.
-        partial = Path(tempfile.mkdtemp(".partial", f"{place.name}.", place.parent))
+        partial = place.with_name(f"{place.name}.{secrets.token_hex(4)}.partial")
+        partial.mkdir()
         try:
             count = 0
             with noted_remarks() as remarks:

@@ -58,7 +58,7 @@ def decode_sound(path: Path) -> Sound | None:
                     pieces.append(np.zeros(round((time - expected) * SAMPLE_RATE), np.float32))
                     expected = time
                 elif 1 / FPS < expected - time < LARGEST_SURPLUS:
-                    pieces = _without_end(pieces, round((expected - time) * SAMPLE_RATE))
+                    _cut_end(pieces, round((expected - time) * SAMPLE_RATE))
                     expected = time
                 expected += frame.samples / frame.sample_rate
                 pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
@@ -73,7 +73,10 @@ def decode_sound(path: Path) -> Sound | None:
     return Sound(waveform.clip(-1, 1), start or 0.0)
 
 
-def _without_end(pieces: list[np.ndarray], samples: int) -> list[np.ndarray]:
-    """Return sound without its last samples."""
-    waveform = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    return [waveform[: max(0, len(waveform) - samples)]]
+def _cut_end(pieces: list[np.ndarray], samples: int) -> None:
+    """Leave out the last samples of a sound in pieces."""
+    while pieces and samples > 0:
+        last = pieces.pop()
+        if len(last) > samples:
+            pieces.append(last[: len(last) - samples])
+        samples -= len(last)

@@ -73,6 +73,7 @@ def probe_video(path: Path) -> VideoStream:
             first = next(container.decode(video=0), None)
             if first is None:
                 raise UnusableFile("no frame of it can be decoded")
+            is_hdr = container.streams.video[0].codec_context.color_trc in HDR_CURVES
         with av.open(opened) as container:
             times, seconds = _list_frames(container)
         turns = round((first.rotation or 0) / 90) % 4
@@ -80,7 +81,6 @@ def probe_video(path: Path) -> VideoStream:
         height, width = (shown, first.height) if turns % 2 else (first.height, shown)
         is_as_shown = not turns and shown == first.width
         is_plain = is_seekable and is_as_shown and shown not in MISREAD_WIDTHS
-        is_hdr = int(first.color_trc) in HDR_CURVES
         return VideoStream(path, times, seconds, height, width, turns, is_hdr, is_plain)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, UnusableFile):

@@ -94,7 +94,6 @@ class Device:
             self._demand_agreed(begin)
             self.half.check(begin)
         message = self.client.advertise(*begin.position, begin.agreed, begin.rounds)
-        self.norm.accept(begin.broadcast)
         if context != self._context:
             self._train(begin, context)
         return message
@@ -104,7 +103,6 @@ class Device:
         self._demand_agreed(begin)
         self.half.check(begin)
         context = self.client.enter(*begin.position, begin.agreed)
-        self.norm.accept(begin.broadcast)
         if context != self._context:
             self._train(begin, context)
 
@@ -119,6 +117,7 @@ class Device:
         self._due = self._begun + begin.training
         self._masked = b""
         self.trainer.start(begin)
+        self.norm.accept(begin.broadcast)
         self._begin, self._context = begin, context
 
     def _mask(self, order: bytes) -> bytes:
@@ -129,9 +128,7 @@ class Device:
         work was done.
         """
         with self._lock:
-            due = self._demand_current(order)
-            self.books.reserve(self._begin)  # room is kept before a vector leaves; the accountant is not timed
-            start, over = max(due, self.clock.now()), self._over
+            start, over = max(self._demand_current(order), self.clock.now()), self._over
         self.clock.sleep_until(start, over)
         with self._lock:
             self._demand_current(order)
@@ -139,6 +136,7 @@ class Device:
                 # For a repeated order no other vector is made: the client gives its stored reply, or gave up.
                 vector = NO_VECTOR if order == self._masked else self._encode()
                 message = self.client.mask_input(order, vector)
+                self.books.reserve(self._begin)  # on disk before a vector leaves, and only for one that does
                 self._masked = order
             finally:
                 self.clock.sleep_until(start + WORK_SECONDS)

@@ -1,4 +1,4 @@
-"""What a device counts for its owner: room before it answers, a charge before it unmasks."""
+"""What a device counts for its owner: room before a masked vector leaves, a charge before it unmasks."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import pytest
 from datamodules import kept_splits
 from datamodules.clients import ClientDataModule
 from datamodules.kept_splits import FILE, keep_splits, list_splits, read_splits
+from datamodules.pooled import PooledClients
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def open_people(record, tmp_path):
     return open_people
 
 
-USUAL = {"c0": "train", "c1": "train", "c2": "train", "c3": "val", "c4": "test"}
+USUAL = {"c0.mp4": "train", "c1.mp4": "train", "c2.mp4": "train", "c3.mp4": "val", "c4.mp4": "test"}
 
 
 def test_clips_keep_their_split_when_others_come_and_go(open_people, tmp_path):
@@ -41,14 +42,14 @@ def test_clips_keep_their_split_when_others_come_and_go(open_people, tmp_path):
     for number in range(5, 9):
         shutil.copy(people / "bob" / "c0.mp4", people / "bob" / f"c{number}.mp4")
     changed = open_people()
-    assert list_splits(changed, "ada")["c2"] == "test", "by its place it would be scored"
+    assert list_splits(changed)["ada"]["c2.mp4"] == "test", "by its place it would be scored"
     keep_splits(run, changed, goes_on=True)
-    assert list_splits(changed, "ada") == {"c0": "train", "c1": "train", "c2": "train"}
-    assert list_splits(changed, "bob") == USUAL | {f"c{number}": "train" for number in range(5, 9)}
+    assert list_splits(changed)["ada"] == {"c0.mp4": "train", "c1.mp4": "train", "c2.mp4": "train"}
+    assert list_splits(changed)["bob"] == USUAL | {f"c{number}.mp4": "train" for number in range(5, 9)}
     (tmp_path / "c4.mp4").rename(people / "ada" / "c4.mp4")
     returned = open_people()
     keep_splits(run, returned, goes_on=True)
-    assert list_splits(returned, "ada")["c4"] == "test"
+    assert list_splits(returned)["ada"]["c4.mp4"] == "test"
 
 
 def test_a_run_that_begins_takes_nothing_over_and_further_devices_take_what_the_first_wrote(
@@ -56,14 +57,14 @@ def test_a_run_that_begins_takes_nothing_over_and_further_devices_take_what_the_
 ):
     run, data = tmp_path / "run", open_people()
     (run / "local").mkdir(parents=True)
-    (run / FILE).write_text(json.dumps({"ada": {"c0": "test"}}))  # of a start that came to nothing
+    (run / FILE).write_text(json.dumps({"ada": {"c0.mp4": "test"}}))  # of a start that came to nothing
     keep_splits(run, data, goes_on=False)
-    assert list_splits(data, "ada") == USUAL
-    (run / FILE).write_text(json.dumps({"ada": USUAL | {"c4": "train", "c0": "test"}}))
+    assert list_splits(data)["ada"] == USUAL
+    (run / FILE).write_text(json.dumps({"ada": USUAL | {"c4.mp4": "train", "c0.mp4": "test"}}))
     monkeypatch.setattr(kept_splits, "is_first_device", lambda: False)
     other, written = open_people(), (run / FILE).read_text()
     keep_splits(run, other, goes_on=False)
-    assert list_splits(other, "ada")["c0"] == "test"
+    assert list_splits(other)["ada"]["c0.mp4"] == "test"
     assert (run / FILE).read_text() == written
 
 
@@ -76,7 +77,28 @@ def test_whoever_has_nothing_left_to_train_on_is_named(open_people, tmp_path):
         keep_splits(run, open_people(), goes_on=True)
 
 
-@pytest.mark.parametrize("written", ["[", "[1]", '{"ada": 3}', '{"ada": {"c0": "tset"}}'])
+def test_a_recording_that_arrives_under_the_same_name_moves_nobody(open_people, tmp_path):
+    """Clips of both get longer names then."""
+    people, run = tmp_path / "people", tmp_path / "run"
+    keep_splits(run, open_people(), goes_on=False)
+    shutil.copy(people / "ada" / "c4.mp4", people / "ada" / "c4.m4v")
+    changed = open_people()
+    keep_splits(run, changed, goes_on=True)
+    assert list_splits(changed)["ada"] == USUAL | {"c4.m4v": "train"}
+    assert [clip.name for clip in changed.splits("ada")["test"]] == ["c4.mp4"]
+
+
+def test_pooled_clips_keep_their_splits_too(open_people, tmp_path):
+    run, people = tmp_path / "run", tmp_path / "people"
+    keep_splits(run, open_people(), goes_on=False)
+    (people / "ada" / "c4.mp4").unlink()
+    pooled = PooledClients(str(people), 16, "none")
+    pooled.setup()
+    keep_splits(run, pooled, goes_on=True)
+    assert [(clip.person, clip.source) for clip in pooled.splits("everyone")["test"]] == [("bob", "c4.mp4")]
+
+
+@pytest.mark.parametrize("written", ["[", "[1]", '{"ada": 3}', '{"ada": {"c0.mp4": "tset"}}'])
 def test_a_broken_file_is_named(tmp_path, written):
     (tmp_path / "local").mkdir()
     (tmp_path / FILE).write_text(written)

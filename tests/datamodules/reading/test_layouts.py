@@ -67,10 +67,17 @@ def test_only_those_who_are_asked_for_are_found(tmp_path):
 
 
 def test_names_that_no_line_can_show_are_passed_over_and_told(tmp_path, caplog):
-    for name in ("ada/good.mp4", "ada/a\nb.mp4", os.fsdecode(b"ada/J\xfcrgen.mp4")):
+    shown = [
+        "a\u00a0b.mp4",
+        "good.mp4",
+        "at 9.00.00\u202fAM.mp4",
+        "\u5c71\u7530\u3000\u82b1.mp4",
+        "\U0001f468\u200d\U0001f469.mp4",
+    ]
+    for name in (*(f"ada/{one}" for one in shown), "ada/a\nb.mp4", os.fsdecode(b"ada/J\xfcrgen.mp4")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [path.name for path in find_recordings(tmp_path)["ada"]] == ["good.mp4"]
+    assert [path.name for path in find_recordings(tmp_path)["ada"]] == sorted(shown)
     warn_of_others(tmp_path)
     assert sum(line.endswith("its name cannot be shown. Rename it.") for line in caplog.messages) == 2
     assert all(line.isprintable() and line.encode() for line in caplog.messages)

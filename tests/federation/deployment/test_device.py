@@ -165,11 +165,10 @@ def test_an_order_to_mask_that_is_refused_takes_as_long_as_one_that_is_answered(
     nodes = make_nodes(session, tmp_path)
     device, ask = nodes.devices[0], nodes.ask
 
-    def spoil(orders, seconds):
-        is_mask = next(iter(orders.values()))[:4] == SealedShares.TAG
-        return ask({node: order + b"x" * (is_mask and node == 0) for node, order in orders.items()}, seconds)
+    def spoil_first(orders, seconds):
+        return ask({node: order if node else spoil(order) for node, order in orders.items()}, seconds)
 
-    nodes.ask = spoil
+    nodes.ask = spoil_first
     assert session.roster.clients[0] not in begin_attempt(session, nodes).collect()
     assert device.clock.time == TRAINING + WORK_SECONDS
 
@@ -225,7 +224,17 @@ def test_attempts_that_get_no_vector_cost_nothing(session, tmp_path):
     device = make_device("client-0000", session, tmp_path)
     for attempt in range(3):
         device.answer(make_order(attempt=attempt).encode())
-    assert not device.books.ledger._reserved
+    nodes = make_nodes(session, tmp_path / "all")
+    ask = nodes.ask
+    nodes.ask = lambda orders, seconds: ask({node: spoil(order) for node, order in orders.items()}, seconds)
+    with pytest.raises(TooFewClientsError):
+        begin_attempt(session, nodes).collect()
+    assert all(not device.books.ledger._reserved for device in (device, *nodes.devices.values()))
+
+
+def spoil(order: bytes) -> bytes:
+    """Return what is no order to mask, though it begins like one."""
+    return order + b"x" * (order[:4] == SealedShares.TAG)
 
 
 def test_what_the_ledger_knows_is_not_answered_again_by_a_home_that_lost_its_memory(session, tmp_path):
