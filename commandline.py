@@ -19,7 +19,6 @@ DenoisingSteps = restricted_number_type("DenoisingSteps", int, [(">=", 1), ("<="
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, the word of another process, and a terminal that is closed."""
 
-
 MENDABLE = (ArgumentError, OSError, ValueError, SafetensorError)
 """What a user can mend: a wrong flag or setting, a missing or broken file, a full disk (safetensors' own error)."""
 

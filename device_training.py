@@ -53,8 +53,9 @@ def load_training(
     session = read_session(folder / "session.json")
     if session.id != session_id:
         raise ValueError(f"{folder}/session.json must stay what it was when the device started. Start it anew.")
-    demand_signed(session, settings.module, settings.seed, AgreedSettings.of(settings))
-    if agreed != (AgreedSettings.of(settings), settings.seed):
+    found = AgreedSettings.of(settings)
+    demand_signed(session, settings.module, settings.seed, found)
+    if agreed != (found, settings.seed):
         raise ValueError(f"A device's front and its training must find the same settings in {config}. Start it anew.")
     states = PersonalStates.of(folder / "states", settings.module, session)
     fabric = make_fabric(accelerator or settings.accelerator, 1, "auto", settings.precision)

@@ -13,6 +13,7 @@ from benchmarks.stopwatch import Stopwatch
 from callbacks.held_out_loss import DenoisingModule, HeldOutData
 from compute import make_fabric
 from datamodules.clients import ClientDataModule
+from datamodules.kept_splits import read_splits
 from federation.agreed_settings import AgreedSettings
 from federation.hooks import FederationCallback
 from federation.privacy.keys import OperatingSystemKeys
@@ -60,6 +61,8 @@ def open_run(folder: str | Path, *overrides: str) -> Run:
     chosen = read_settings(folder / "config.yaml", "--devices=1", "--strategy=auto", *overrides)
     fabric = make_fabric(chosen.accelerator, 1, "auto", chosen.precision)
     read_clients(chosen.data, chosen.module, processes=1)
+    if isinstance(chosen.data, ClientDataModule):
+        chosen.data.assign(read_splits(folder))
     fabric.to_device(chosen.module)
     return Run(folder, fabric, chosen.module, chosen.data)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from commandline import run_command
 from device_home import DeviceHome
+from whole_files import whole_folder
 
 if TYPE_CHECKING:
     from lightning_modules.talking_head import TalkingHead
@@ -60,8 +61,10 @@ def export_own_adapter(module: TalkingHead, place: DeviceHome, released: Path) -
     states.newest().restore(module.personal_parameters())
     voice = place.folder / "voice"
     own = voice / "clients" / client
-    shutil.copytree(released, voice / "global", dirs_exist_ok=True)
-    module.export_adapter("identity", own / "identity", client=client, **notes)
+    with whole_folder(voice / "global") as folder:
+        shutil.copytree(released, folder, dirs_exist_ok=True)
+    with whole_folder(own / "identity") as folder:
+        module.export_adapter("identity", folder, client=client, **notes)
     return own
 
 

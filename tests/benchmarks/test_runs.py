@@ -13,8 +13,10 @@ from benchmarks.real_people import measure_real_people
 from benchmarks.runs import open_run
 from datamodules.demo.people import make_demo_people
 from datamodules.demo.seeds import HELD_OUT_SEEDS
+from datamodules.kept_splits import FILE
 from lightning_modules.talking_head import TalkingHead
 from tests.tiny_model import make_tiny_base
+from whole_files import save_text
 
 PEOPLE = ("p2000", "p2001")
 
@@ -42,6 +44,16 @@ def run(tmp_path_factory) -> Path:
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
+
+
+@pytest.mark.slow
+def test_what_the_run_held_out_is_what_is_scored(run, tmp_path):
+    for part in run.iterdir():
+        (tmp_path / part.name).symlink_to(part)
+    save_text(tmp_path / FILE, json.dumps({"p2000": {"clip_00.mp4": "test", "clip_01.mp4": "train"}}))
+    data = open_run(tmp_path).data
+    held_out = [[clip.source for clip in data.splits(person)["test"]] for person in PEOPLE]
+    assert held_out == [["clip_00.mp4"], ["clip_01.mp4"]]
 
 
 @pytest.mark.slow
