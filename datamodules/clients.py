@@ -82,15 +82,15 @@ class ClientDataModule(LightningDataModule):
         """Give clips other splits than their places would.
 
         Args:
-            kept: By person and clip's `source`. Clips of these people that are not named are trained on; other
-                people's stay where they are.
+            kept: By person and clip's `source`. Clips of these people that are not named are trained on, and so are
+                those of which a copy was; other people's stay where they are.
 
         Raises:
             ValueError: If somebody has nothing left to train on.
         """
         for person in sorted(kept.keys() & self._people.keys()):
             clips, known = [clip for own in self._people[person].values() for clip in own], kept[person]
-            chosen = {split: [clip for clip in clips if known.get(clip.source, "train") == split] for split in SPLITS}
+            chosen = {split: [clip for clip in clips if _split_of(clip, known) == split] for split in SPLITS}
             if not chosen["train"]:
                 held = ", ".join(clip.name for clip in clips[:NAMED])
                 raise ValueError(
@@ -168,6 +168,12 @@ class ClientDataModule(LightningDataModule):
     def portraits(self, client: str, split: str) -> list[Encoding] | None:
         """Return the encodings that reference frames come from; None: the clips themselves, outside the window."""
         return None if split == "train" else self.encoded(client, "train")
+
+
+def _split_of(clip: Clip, known: Mapping[str, str]) -> str:
+    """Return the split of a clip: what any of its copies was trained on is never held out."""
+    found = {known[source] for source in clip.sources if source in known}
+    return next((split for split in SPLITS if split in found), "train")
 
 
 def _lengths(encodings: Sequence[Encoding]) -> list[int]:

@@ -60,11 +60,22 @@ class Clip:
     start: float
     """Where the clip starts in the recording, in seconds after its first frame."""
 
+    copies: tuple[str, ...] = ()
+    """Files beside the recording that hold the same, byte for byte."""
+
     @property
     def source(self) -> str:
         """Return the recording's file and the clip's number in it: `name` may change when another recording comes."""
-        number = self.name.removeprefix(self.path.name).removeprefix(self.path.stem)
-        return self.path.name + number
+        return self.path.name + self._number
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return `source`, and what it would be if one of the copies were taken for the recording."""
+        return self.source, *(copy + self._number for copy in self.copies)
+
+    @property
+    def _number(self) -> str:
+        return self.name.removeprefix(self.path.name).removeprefix(self.path.stem)
 
 
 def truth_of(recording: Path) -> Path:

@@ -84,7 +84,7 @@ def crop_box(frames: Tensor | Sequence[Tensor], mode: Crop, name: str = "a clip"
         x, y, w = np.median([(face.centre_x, face.centre_y, face.width) for face in _one_persons(found)], axis=0)
         return _square(height, width, x, y, MARGIN * w)
     if mode == "face":
-        raise UnusableFile("no face was found in it")
+        raise UnusableFile("no face was found")
     if fallback is not None:
         log.warning("No face was found in a part of %s; the square from before is kept there.", name)
         return fallback

@@ -34,7 +34,7 @@ def decode_frames(stream: VideoStream, indices: np.ndarray) -> Iterator[Tensor]:
     Raises:
         UnusableFile: If a frame cannot be decoded.
     """
-    # decord turns lying pictures for some files and crashes on others; PyAV scales while it decodes.
+    # decord turns pictures that are stored sideways for some files and crashes on others; PyAV scales while it decodes.
     decode = _decode_with_decord if has_decord() and stream.is_plain else _decode_with_pyav
     for chunk in decode(stream, np.asarray(indices)):
         upright = np.rot90(chunk, stream.quarter_turns, axes=(1, 2)) if stream.quarter_turns else chunk

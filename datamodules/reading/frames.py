@@ -12,6 +12,7 @@ from pathlib import Path
 from datamodules.clips import Clip, UnusableFile
 from datamodules.process_pool import one_thread
 from datamodules.progress_bar import progress_bar
+from datamodules.reading.copies import find_copies
 from datamodules.reading.cropping import Crop
 from datamodules.reading.layouts import find_recordings, warn_of_others
 from datamodules.reading.prepared import PreparedClips
@@ -26,7 +27,7 @@ def load_people(
 ) -> dict[str, list[Clip]]:
     """Read the clips of `root/<person>/`, in the order of names.
 
-    A file that cannot be used is named in one line and left out.
+    A file that cannot be used, or is a copy of another one of the person's, is named in one line and left out.
 
     Args:
         root: One folder of recordings per person.
@@ -41,7 +42,8 @@ def load_people(
     """
     recordings = find_recordings(root, people)
     warn_of_others(root, people)
-    files = [(person, path) for person, paths in recordings.items() for path in paths]
+    copies = {person: find_copies(paths) for person, paths in recordings.items()}
+    files = [(person, path) for person, own in copies.items() for path in own]
     loaded: dict[str, list[Clip]] = {person: [] for person in recordings}
     with one_thread():
         if cache_dir:
@@ -52,7 +54,8 @@ def load_people(
             read, wanted = partial(_read, size=size, crop=crop), progress_bar(files, "reading recordings", len(files))
         for person, path in wanted:
             try:
-                loaded[person].extend(read(person, path))
+                others = tuple(copy.name for copy in copies[person][path])
+                loaded[person].extend(replace(clip, copies=others) for clip in read(person, path))
             except UnusableFile as error:
                 log.warning("%s is left out: %s.", path, error)
     for person in [person for person, clips in loaded.items() if not clips]:

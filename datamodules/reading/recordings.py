@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -50,18 +50,16 @@ def read_recording(person: str, path: Path, size: int, crop: Crop) -> Iterator[C
     truth = _read_truth(path, len(indices))
     names = _name_pieces(path.stem, cut_recording(len(indices)))
     sounds = {piece: waveform[piece.start * SAMPLES_PER_FRAME : piece.stop * SAMPLES_PER_FRAME] for piece in names}
-    sounding = [piece for piece in names if not is_silent(sounds[piece])]
-    if not sounding:  # it may sound in the gaps between pieces alone
-        raise UnusableFile("its sound is silent")
-    _say_left_out(path, [names[piece] for piece in names if piece not in sounding], "its sound is silent there")
-    moving = [piece for piece in sounding if longest_run(indices[piece.start : piece.stop]) <= LONGEST_STILL]
-    if not moving:
-        raise UnusableFile("its picture stands still")
-    _say_left_out(path, [names[piece] for piece in sounding if piece not in moving], "its picture stands still there")
-    boxes = _find_boxes(stream, [indices[piece.start : piece.stop] for piece in moving], crop)
+    shown = {piece: indices[piece.start : piece.stop] for piece in names}
+    # A recording may sound in the gaps between pieces alone.
+    sounding = {piece: name for piece, name in names.items() if not is_silent(sounds[piece])}
+    _demand_some(path, names, sounding, "its sound is silent")
+    moving = {piece: name for piece, name in sounding.items() if longest_run(shown[piece]) <= LONGEST_STILL}
+    _demand_some(path, sounding, moving, "its picture stands still")
+    boxes = _find_boxes(stream, [shown[piece] for piece in moving], crop)
     kept = {piece: box for piece, box in zip(moving, boxes, strict=True) if box}
-    _say_left_out(path, [names[piece] for piece in moving if piece not in kept], "no face was found there")
-    frames = _read_frames(stream, [indices[piece.start : piece.stop] for piece in kept], list(kept.values()), size)
+    _demand_some(path, moving, kept, "no face was found")
+    frames = _read_frames(stream, [shown[piece] for piece in kept], list(kept.values()), size)
     for piece, pictures in zip(kept, frames, strict=True):
         yield Clip(
             person=person,
@@ -86,9 +84,12 @@ def _name_pieces(stem: str, pieces: Sequence[range]) -> dict[range, str]:
     return {piece: stem if len(pieces) == 1 else f"{stem}-{at:02d}" for at, piece in enumerate(pieces, start=1)}
 
 
-def _say_left_out(path: Path, names: Sequence[str], reason: str) -> None:
-    if names:
-        log.warning("%s is used without %s: %s.", path, ", ".join(names), reason)
+def _demand_some(path: Path, names: Mapping[range, str], kept: Collection[range], reason: str) -> None:
+    """Raise UnusableFile if no piece is kept, and name those that are not."""
+    if not kept:
+        raise UnusableFile(reason)
+    if left_out := [name for piece, name in names.items() if piece not in kept]:
+        log.warning("%s is used without %s: %s there.", path, ", ".join(left_out), reason)
 
 
 def _read_waveform(path: Path, stream: VideoStream, frames: int) -> Tensor:
@@ -115,8 +116,6 @@ def _find_boxes(stream: VideoStream, pieces: list[np.ndarray], crop: Crop) -> li
             boxes.append(crop_box(looks, crop, str(stream.path), fallback=last))
         except UnusableFile:
             boxes.append(None)
-    if not any(boxes):
-        raise UnusableFile("no face was found in it")
     return boxes
 
 

@@ -49,6 +49,24 @@ def test_what_is_seen_in_every_piece_of_a_recording_is_said_once(record, tmp_pat
     assert caplog.messages == [f"2 faces were found in {path}; the largest is taken."]
 
 
+def test_a_copy_of_a_recording_is_left_out_whichever_name_comes_first(record, tmp_path, caplog):
+    """A copy would be scored on what was trained on; people who share a file keep it, as may be wanted in a trial."""
+    original = record("ada/IMG_1.mp4")
+    (tmp_path / "bob").mkdir()
+    for copy in (original.with_name("IMG_1 (1).mp4"), original.with_name("IMG_1.mp4.mp4"), tmp_path / "bob" / "b.mp4"):
+        copy.write_bytes(original.read_bytes())
+    other = bytearray(original.read_bytes())
+    other[-1] ^= 1  # of the same size
+    original.with_name("IMG_2.mp4").write_bytes(other)
+    people = load_people(tmp_path, 16, "none")
+    assert {person: [clip.path.name for clip in clips] for person, clips in people.items()} == {
+        "ada": ["IMG_1.mp4", "IMG_2.mp4"],
+        "bob": ["b.mp4"],
+    }
+    assert len(caplog.messages) == 2
+    assert all(line.endswith("is left out: it is a copy of IMG_1.mp4.") for line in caplog.messages)
+
+
 def test_a_folder_of_useless_files_is_an_error(tmp_path):
     (tmp_path / "ada").mkdir()
     (tmp_path / "ada" / "empty.mp4").touch()
@@ -57,8 +75,8 @@ def test_a_folder_of_useless_files_is_an_error(tmp_path):
 
 
 def test_clips_come_in_the_order_of_names(record, tmp_path):
-    for name in ("bob/1.mp4", "ada/2.mp4", "ada/1.mp4"):
-        record(name)
+    for number, name in enumerate(("bob/1.mp4", "ada/2.mp4", "ada/1.mp4")):
+        record(name, event=1 + number / 10)
     people = load_people(tmp_path, 16, "none")
     assert [(name, [clip.name for clip in clips]) for name, clips in people.items()] == [
         ("ada", ["1", "2"]),
@@ -85,8 +103,8 @@ def test_no_two_clips_of_a_person_have_one_name(make_clip, files, names):
 
 
 def test_two_files_with_one_stem_are_two_clips(record, tmp_path):
-    for name in ("ada/1.mov", "ada/1.mp4", "ada/2.mp4", "bob/1.mp4"):
-        record(name)
+    for number, name in enumerate(("ada/1.mov", "ada/1.mp4", "ada/2.mp4", "bob/1.mp4")):
+        record(name, event=1 + number / 10)
     people = load_people(tmp_path, 16, "none")
     assert {person: [clip.name for clip in clips] for person, clips in people.items()} == {
         "ada": ["1.mov", "1.mp4", "2"],
