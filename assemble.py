@@ -27,9 +27,11 @@ class PartsArgs:
     speech: str | None = None
     """wav2vec 2.0; else sound is heard as log-mel windows."""
     face: str | None = None
-    """insightface pack, or the ONNX file of its recognition network, local; else an untrained encoder of ours."""
+    """insightface pack (buffalo_l), or the ONNX file of its recognition network, local; else an untrained encoder of
+    ours."""
     face_adapter: str | None = None
-    """IP-Adapter-FaceID, which needs --parts.face; else tokens of the face are untrained."""
+    """IP-Adapter-FaceID, which needs --parts.face and learned from embeddings of buffalo_l; else tokens of the face are
+    untrained."""
     pose: str | None = None
     """The `pose` folder of a base model of ours, local; else every portrait is taken to look straight ahead."""
 
@@ -61,7 +63,7 @@ def assemble(
     import torch
 
     from lightning_modules.adopted.assembly import load_parts, load_schedule
-    from lightning_modules.adopted.pretrained import SOURCES
+    from lightning_modules.adopted.pretrained import SOURCES, is_on_hub
     from lightning_modules.backbone import Backbone
     from lightning_modules.base_folder import save_base
     from lightning_modules.parts import BackboneShape
@@ -72,10 +74,11 @@ def assemble(
     modules = load_parts(vars(parts), prompt)
     if window > (longest := modules["unet"].config.motion_max_seq_length):
         raise ValueError(f"`--window` must be at most {longest}, as long as the motion adapter's. Got {window}.")
-    taken = {name: SOURCES[name] for name, given in vars(parts).items() if given is not None}
-    origins = {name: f"{source.what} ({source.licence}; {source.home})" for name, source in taken.items()}
+    taken = {name: given for name, given in vars(parts).items() if given is not None}
+    origins = {name: SOURCES[name].describe() for name in taken}
     backbone = Backbone(modules, scheduler, BackboneShape(size, window, origins=origins))
-    card = describe_assembly(origins, list_untrained(parts, zero_terminal_snr=zero_terminal_snr))
+    given = {name: f"`{place}` on the hub" if is_on_hub(place) else "a local copy" for name, place in taken.items()}
+    card = describe_assembly(origins, given, list_untrained(parts, zero_terminal_snr=zero_terminal_snr))
     save_base(backbone, out, texts={"README.md": card})
     print(f"The base model is in {out}; {out}/README.md says what is untrained, and under which licences it stands.")
 
@@ -103,15 +106,14 @@ def list_untrained(parts: PartsArgs, *, zero_terminal_snr: bool) -> list[str]:
     return [line for line, applies in untrained.items() if applies]
 
 
-def describe_assembly(origins: dict[str, str], untrained: list[str]) -> str:
+def describe_assembly(origins: dict[str, str], given: dict[str, str], untrained: list[str]) -> str:
     """Return the model's card: what others trained, on which terms they gave it away, and what is left to train."""
     text = [
         "# Base model, assembled",
         "",
-        "By `assemble.py`, from parts that others trained. Licences are those of the places named; they bind whoever",
-        "uses this model, too:",
+        "By `assemble.py`, from parts that others trained, whose licences bind whoever uses this model, too:",
         "",
-        *(f"- {name}: {origin}" for name, origin in origins.items()),
+        *(f"- {name}: {given[name]}. It should be {origin}" for name, origin in origins.items()),
         "",
         "Untrained, so that the model does not listen yet:",
         "",

@@ -10,12 +10,11 @@ from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNetMotionM
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.adopted.schedules import demand_schedule
 from lightning_modules.adopted.speech import SpeechEncoder
 from lightning_modules.adopted.text import TextTokens
 from lightning_modules.conditioning import AudioTokens, IdentityTokens, MotionTokens
 from lightning_modules.copying import CopySpread, expect_copy
-from lightning_modules.diffusion import noise_levels, velocity_of
+from lightning_modules.diffusion import demand_schedule, noise_levels, velocity_of
 from lightning_modules.head_motion import SURFACE_CHANNELS, face_surface, lay_on
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.mover import HeadMover

@@ -30,11 +30,20 @@ def make_scheduler() -> DDIMScheduler:
         )
 
 
+def demand_schedule(scheduler: DDIMScheduler) -> None:
+    """Raise ValueError unless velocities follow, at all times, from what a denoiser of this schedule predicts."""
+    kind, steps = scheduler.config.prediction_type, scheduler.config.num_train_timesteps
+    if kind not in ("epsilon", "v_prediction") or steps != 1000:
+        raise ValueError(f"A denoiser must predict epsilon or v_prediction in 1000 steps. Got {kind} in {steps}.")
+    if kind == "epsilon" and scheduler.alphas_cumprod[-1] == 0:
+        raise ValueError("A denoiser that predicts epsilon cannot start from pure noise. Got zero terminal SNR.")
+
+
 def velocity_of(scheduler: DDIMScheduler, predicted: Tensor, z_t: Tensor, a_t: Tensor, s_t: Tensor) -> Tensor:
     """Return the velocity that a denoiser's prediction amounts to; all arguments as in `NoisyLatents`.
 
     From noise, v = (eps - s z) / a. Its error is that of the noise over a: fifteen times as large at the last step of
-    Stable Diffusion's schedule, where a = 0.068. `schedules.demand_schedule` sees to it that a > 0.
+    Stable Diffusion's schedule, where a = 0.068. `demand_schedule` sees to it that a > 0.
     """
     if scheduler.config.prediction_type == "epsilon":
         return (predicted - s_t * z_t) / a_t

@@ -19,9 +19,7 @@ from lightning_modules.copying import CopySpread
 from lightning_modules.identity import IdentityEncoder
 from lightning_modules.mover import HeadMover
 from lightning_modules.pose import PoseReader
-from lightning_modules.weights import read_weights
-
-WEIGHTS = "diffusion_pytorch_model.safetensors"
+from lightning_modules.weights import WEIGHTS, fill
 
 PARTS: dict[str, tuple[type[nn.Module], ...]] = {
     "vae": (AutoencoderKL, AutoencoderTiny),
@@ -107,13 +105,7 @@ def load_part(name: str, folder: Path) -> nn.Module:
     if not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"The base model lacks {folder / WEIGHTS}. Copy it whole, or run `python pretrain.py`.")
     module = build_part(kind, kind.load_config(folder))
-    weights = {name: tensor.float() for name, tensor in read_weights(folder / WEIGHTS).items()}
-    result = module.load_state_dict(weights, strict=False)
-    if result.missing_keys or result.unexpected_keys:
-        raise ValueError(
-            f"{folder / WEIGHTS} does not fit its config: missing {result.missing_keys[:3]}, "
-            f"unexpected {result.unexpected_keys[:3]}. Use weights and config of one model."
-        )
+    fill(module, folder)
     return module.eval()
 
 

@@ -140,7 +140,7 @@ def test_the_same_parts_make_the_same_base_wherever_they_lie(tiny_models, tiny_a
 def test_the_card_names_licences_and_what_is_untrained(tiny_assembled):
     card = (tiny_assembled / "README.md").read_text()
     for name in ("checkpoint", "motion_adapter", "speech", "face"):
-        assert SOURCES[name].licence in card
+        assert f"- {name}: a local copy. It should be {SOURCES[name].describe()}" in card
     assert SOURCES["face_adapter"].what not in card
     assert "attention to sound and head motion" in card
     assert "the face encoder: random" not in card

@@ -57,8 +57,8 @@ def make_checkpoint(folder: Path) -> Path:
     return folder
 
 
-def make_autoencoder(folder: Path) -> Path:
-    """Write an AutoencoderKL of Stable Diffusion's factor and latent channels."""
+def make_autoencoder(folder: Path, latent_channels: int = 4) -> Path:
+    """Write an AutoencoderKL of Stable Diffusion's factor."""
     from diffusers import AutoencoderKL
 
     AutoencoderKL(
@@ -66,6 +66,7 @@ def make_autoencoder(folder: Path) -> Path:
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(4, 4, 4, 8),
         norm_num_groups=4,
+        latent_channels=latent_channels,
         mid_block_add_attention=False,
     ).save_pretrained(folder)
     return folder
@@ -143,7 +144,15 @@ def make_face_pack(folder: Path) -> Path:
     return folder
 
 
-def write_network(path: Path, size: int = 112, dim: int = 512, last: str = "Gemm", scales_itself: bool = False) -> Path:
+def write_network(
+    path: Path,
+    size: int = 112,
+    dim: int = 512,
+    last: str = "Gemm",
+    scales_itself: bool = False,
+    for_one_picture: bool = False,
+    auto_pad: str = "NOTSET",
+) -> Path:
     """Write an ONNX network from (batch, 3, size, size) to (batch, dim), as PyTorch exports ArcFace's.
 
     Args:
@@ -152,6 +161,8 @@ def write_network(path: Path, size: int = 112, dim: int = 512, last: str = "Gemm
         dim: Of what it gives.
         last: Name of its last operation but one.
         scales_itself: Take pictures in 0..255, like networks that came from MXNet.
+        for_one_picture: End like an exported MobileFaceNet: `view` of a batch of one, and a product without a bias.
+        auto_pad: Of the first convolution.
     """
     from onnx import TensorProto, helper, numpy_helper, save
 
@@ -162,7 +173,9 @@ def write_network(path: Path, size: int = 112, dim: int = 512, last: str = "Gemm
         **{"one": 1 + 0.1 * draw(4), "shift": draw(4), "centre": draw(4), "spread": 1 + draw(4) ** 2},
         **{"fc": draw((dim, 4 * side**2)) / 30, "fb": draw(dim), "ones": np.ones(dim), "zeros": np.zeros(dim)},
     }
-    steps = [("Conv", ["x", "c1", "b1"], {"strides": [4, 4], "pads": [1, 1, 1, 1], "kernel_shape": [3, 3]})]
+    pads = {"pads": [1, 1, 1, 1]} if auto_pad == "NOTSET" else {}
+    shape = {"strides": [4, 4], "kernel_shape": [3, 3], "auto_pad": auto_pad} | pads
+    steps = [("Conv", ["x", "c1", "b1"], shape)]
     if scales_itself:
         weights |= {"mean": np.full(1, 127.5), "scale": np.full(1, 1 / 128)}
         steps = [("Sub", ["x", "mean"], {}), ("Mul", ["", "scale"], {}), (steps[0][0], ["", "c1", "b1"], steps[0][2])]
@@ -175,10 +188,17 @@ def write_network(path: Path, size: int = 112, dim: int = 512, last: str = "Gemm
         (last, ["", "fc", "fb"], {"transB": 1}),
         ("BatchNormalization", ["", "ones", "fb", "zeros", "ones"], {}),
     ]
+    if for_one_picture:
+        at = [step[0] for step in steps].index("Flatten")
+        sizes = numpy_helper.from_array(np.array([1, -1], np.int64), "sizes")
+        steps[at : at + 2] = [("Reshape", ["", "sizes"], {}), ("MatMul", ["", "turned"], {})]
+        weights["turned"] = weights.pop("fc").T
     nodes = [
         helper.make_node(op, [name or f"/{number - 1}" for name in inputs], [f"/{number}"], **attributes)
         for number, (op, inputs, attributes) in enumerate(steps)
     ]
+    if for_one_picture:
+        nodes.insert(0, helper.make_node("Constant", [], ["sizes"], value=sizes))
     stored = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, size, size])
     taken = helper.make_tensor_value_info(f"/{len(steps) - 1}", TensorProto.FLOAT, ["batch", dim])

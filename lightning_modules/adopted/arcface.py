@@ -76,7 +76,7 @@ def read_arcface(given: Path) -> ArcFace:
         FileNotFoundError: If there is none.
         ValueError: If it cannot be read, or gives something else in torch.
     """
-    path = _find_recognition(given)
+    path = find_recognition(given)
     graph = read_graph(path)
     shapes = {name: list(weight.shape) for name, weight in graph.weights.items()}
     # insightface tells by this, too: networks that came from MXNet scale their pictures themselves.
@@ -87,7 +87,7 @@ def read_arcface(given: Path) -> ArcFace:
     return encoder
 
 
-def _find_recognition(given: Path) -> Path:
+def find_recognition(given: Path) -> Path:
     """Return the file whose network turns (3, 112, 112) into 512 numbers."""
     from onnxruntime import InferenceSession
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel
-from torch import nn
+from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from torch import Tensor, nn
 
-from lightning_modules.adopted.arcface import read_arcface
+from lightning_modules.adopted.arcface import find_recognition, read_arcface
 from lightning_modules.adopted.face_id import adopt_face_adapter
 from lightning_modules.adopted.pretrained import load_autoencoder, load_whole, obtain
 from lightning_modules.adopted.schedules import adopt_schedule
@@ -22,8 +23,16 @@ from lightning_modules.identity import IdentityEncoder
 from lightning_modules.parts import load_part
 from lightning_modules.pose import PoseReader
 
+log = logging.getLogger(__name__)
+
 Given = Mapping[str, str | None]
 """Hub id, folder or file of each part by its name in `pretrained.SOURCES`; None to do without it."""
+
+FACE_ADAPTERS_NETWORK = "w600k_r50.onnx"
+"""The recognition network that IP-Adapter-FaceID learned from."""
+
+HALF = torch.float16
+"""What a base model is stored in."""
 
 SOUND_CHANNELS = 512
 """Width of the untrained layers between a speech model and its tokens."""
@@ -41,23 +50,43 @@ def load_parts(given: Given, prompt: str | None) -> dict[str, nn.Module]:
         ValueError: If they do not fit each other.
     """
     parts = load_faces(given) | load_sound(given)
-    half = {"torch_dtype": torch.float16}  # as it will be stored
-    load_unet = partial(load_whole, UNet2DConditionModel, subfolder="unet", **half)
-    unet = obtain("checkpoint", given["checkpoint"], load_unet)
+    unet = obtain("checkpoint", given["checkpoint"], load_denoiser)
     dim = unet.config.cross_attention_dim
     streams = {}
     if given["face_adapter"] is None:
         parts["identity"] = IdentityTokens(parts["encoder"].config.embedding_dim, token_dim=dim)
     else:
+        warn_of_other_faces(Path(given["face"]))
         adopt = partial(adopt_face_adapter, unet)
         parts["identity"], streams = obtain("face_adapter", given["face_adapter"], adopt)
-    adapter = obtain("motion_adapter", given["motion_adapter"], partial(load_whole, MotionAdapter, **half))
-    parts["unet"] = make_denoiser(unet, adapter, streams)
+    parts["unet"] = obtain("motion_adapter", given["motion_adapter"], partial(add_motion, unet, streams))
     parts["audio"] = make_audio_tokens(parts.get("speech"), dim)
     parts["motion"] = MotionTokens(token_dim=dim)
     if prompt is not None:
         parts["text"] = obtain("checkpoint", given["checkpoint"], partial(encode_prompt, prompt=prompt))
+        if (got := parts["text"].config.token_dim) != dim:
+            raise ValueError(f"`--parts.checkpoint` must hear words of {dim} numbers. Its text encoder gives {got}.")
     return parts | {"vae": load_latents(given, unet.config.in_channels)}
+
+
+def load_denoiser(checkpoint: str) -> UNet2DConditionModel:
+    """Return a checkpoint's denoiser in float16, as it will be stored.
+
+    Raises:
+        ValueError: If it takes something beside noisy latents and words.
+    """
+    unet = load_whole(UNet2DConditionModel, checkpoint, subfolder="unet", torch_dtype=HALF)
+    taken, made = unet.config.in_channels, unet.config.out_channels
+    if taken != made:
+        raise ValueError(f"its denoiser takes {taken} channels and makes {made}, as for inpainting or editing")
+    if kind := unet.config.addition_embed_type:
+        raise ValueError(f"its denoiser also takes {kind}, as that of Stable Diffusion XL does")
+    return unet
+
+
+def add_motion(unet: UNet2DConditionModel, streams: Mapping[str, Tensor], motion_adapter: str) -> UNetMotionModel:
+    """Return the denoiser with AnimateDiff's motion modules; see `make_denoiser`."""
+    return make_denoiser(unet, load_whole(MotionAdapter, motion_adapter, torch_dtype=HALF), streams)
 
 
 def load_schedule(given: Given, *, beta_schedule: str | None, zero_terminal_snr: bool) -> DDIMScheduler:
@@ -72,11 +101,11 @@ def load_schedule(given: Given, *, beta_schedule: str | None, zero_terminal_snr:
 
 def load_latents(given: Given, channels: int) -> nn.Module:
     """Return the autoencoder, the checkpoint's own if no other is given."""
-    if given["vae"] is None:
-        return obtain("checkpoint", given["checkpoint"], partial(load_autoencoder, subfolder="vae"))
-    vae = obtain("vae", given["vae"], load_autoencoder)
-    if vae.config.latent_channels != channels:
-        raise ValueError(f"`--parts.vae` must have {channels} latent channels. Got {vae.config.latent_channels}.")
+    name = "checkpoint" if given["vae"] is None else "vae"
+    load = partial(load_autoencoder, subfolder="vae") if given["vae"] is None else load_autoencoder
+    vae = obtain(name, given[name], load)
+    if (got := vae.config.latent_channels) != channels:
+        raise ValueError(f"`--parts.{name}` must bring an autoencoder of {channels} latent channels. Got one of {got}.")
     return vae
 
 
@@ -91,6 +120,16 @@ def load_faces(given: Given) -> dict[str, nn.Module]:
         for parameter in parts["pose"].project.parameters():
             nn.init.zeros_(parameter)  # looking straight ahead
     return parts
+
+
+def warn_of_other_faces(face: Path) -> None:
+    """Say so if a network other than the one that face adapters learned from is to speak to one."""
+    if (got := find_recognition(face.expanduser()).name) != FACE_ADAPTERS_NETWORK:
+        log.warning(
+            "IP-Adapter-FaceID understands embeddings of %s (buffalo_l). Got %s: to it they may mean nothing.",
+            FACE_ADAPTERS_NETWORK,
+            got,
+        )
 
 
 def load_sound(given: Given) -> dict[str, nn.Module]:

@@ -39,6 +39,9 @@ def adopt_face_adapter(unet: UNet2DConditionModel, given: str) -> tuple[FaceIDTo
 
     Returns:
         The projection, and the adapter's `to_k_ip` and `to_v_ip` weights by the name of their attention's processor.
+
+    Raises:
+        ValueError: If it is broken, or of another kind.
     """
     from diffusers import StableDiffusionPipeline  # it warns of packages that are absent, and only assembly needs it
 
@@ -46,8 +49,13 @@ def adopt_face_adapter(unet: UNet2DConditionModel, given: str) -> tuple[FaceIDTo
     folder, name = (str(path.parent), path.name) if path.is_file() else (given, FILE)
     absent = dict.fromkeys(("vae", "text_encoder", "tokenizer", "scheduler", "safety_checker", "feature_extractor"))
     pipeline = StableDiffusionPipeline(**absent, unet=unet, requires_safety_checker=False)
-    pipeline.load_ip_adapter(folder, subfolder=None, weight_name=name, image_encoder_folder=None)
+    try:
+        pipeline.load_ip_adapter(folder, subfolder=None, weight_name=name, image_encoder_folder=None)
+    except (AttributeError, KeyError) as error:  # diffusers tells kinds by few names, and takes the rest for granted
+        raise ValueError(f"it is broken, or an IP-Adapter of another kind ({type(error).__name__}: {error})") from error
     (projection,) = unet.encoder_hid_proj.image_projection_layers
+    if not isinstance(projection, IPAdapterFaceIDImageProjection):
+        raise ValueError(f"it is an IP-Adapter of another kind, with {type(projection).__name__}")
     streams = {
         f"{processor}.{part}": weight.clone()
         for processor, module in unet.attn_processors.items()

@@ -45,24 +45,30 @@ def read_graph(path: Path) -> Graph:
         graph = onnx.load(path).graph
     except DecodeError as error:
         raise ValueError(f"{path} is no ONNX file.") from error
-    if unknown := sorted({node.op_type for node in graph.node} - OPERATIONS.keys()):
+    computed = [node for node in graph.node if node.op_type != "Constant"]
+    if unknown := sorted({node.op_type for node in computed} - OPERATIONS.keys()):
         raise ValueError(f"{path} uses {', '.join(unknown)}. Known are {', '.join(OPERATIONS)}.")
+    constants = {node.output[0]: node.attribute[0] for node in graph.node if node.op_type == "Constant"}
+    if other := sorted({constant.name for constant in constants.values()} - {"value"}):
+        raise ValueError(f"{path} has constants of {', '.join(other)}. Known are tensors.")
     stored = {weight.name: weight for weight in graph.initializer}
+    stored |= {name: constant.t for name, constant in constants.items()}
     inputs = [value.name for value in graph.input if value.name not in stored]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise ValueError(f"{path} must have one input and one output. Got {len(inputs)} and {len(graph.output)}.")
-    every = [*inputs, *stored, *(name for node in graph.node for name in node.output)]
+    every = [*inputs, *stored, *(name for node in computed for name in node.output)]
     short = {"": ""} | {name: f"t{number}" for number, name in enumerate(dict.fromkeys(every))}
-    nodes = [
-        {
-            "op": node.op_type,
-            "inputs": [short[name] for name in node.input],
-            "output": short[node.output[0]],
-            "attributes": {one.name: _plain(onnx.helper.get_attribute_value(one)) for one in node.attribute},
-        }
-        for node in graph.node
-    ]
-    weights = {short[name]: torch.tensor(onnx.numpy_helper.to_array(weight)) for name, weight in stored.items()}
+    values = {name: torch.tensor(onnx.numpy_helper.to_array(weight)) for name, weight in stored.items()}
+    nodes = []
+    for node in computed:
+        attributes = {one.name: _plain(onnx.helper.get_attribute_value(one)) for one in node.attribute}
+        names = list(node.input)
+        if node.op_type == "Reshape":  # sizes are no weights, which are stored in 16 bit
+            attributes["sizes"] = values[names.pop()].tolist()
+        given = [short[name] for name in names]
+        nodes.append({"op": node.op_type, "inputs": given, "output": short[node.output[0]], "attributes": attributes})
+    read = {name for node in nodes for name in node["inputs"]}
+    weights = {short[name]: value for name, value in values.items() if short[name] in read}
     return Graph(nodes, weights, short[inputs[0]], short[graph.output[0].name])
 
 
@@ -102,7 +108,10 @@ def _convolve(
     dilations: Sequence[int] = (1, 1),
     group: int = 1,
     kernel_shape: Sequence[int] = (),
+    auto_pad: str = "NOTSET",
 ) -> Tensor:
+    if auto_pad != "NOTSET":
+        raise ValueError(f"A convolution's padding must be written out. Got auto_pad {auto_pad}.")
     top, left, bottom, right = pads
     padded = F.pad(x, (left, right, top, bottom)) if any(pads) else x
     return F.conv2d(padded, weight, bias, tuple(strides), 0, tuple(dilations), group)
@@ -128,6 +137,12 @@ def _multiply(
     return product if c is None else product + beta * c
 
 
+def _reshape(x: Tensor, *, sizes: Sequence[int], allowzero: int = 0) -> Tensor:
+    """Leave the first axis, that of pictures, as it is: many a network was exported for a single one."""
+    kept = [x.shape[axis] if size == 0 and not allowzero else size for axis, size in enumerate(sizes)]
+    return x.reshape(len(x), *kept[1:])
+
+
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "Add": torch.add,
     "BatchNormalization": _normalise,
@@ -137,9 +152,11 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "Gemm": _multiply,
     "GlobalAveragePool": lambda x: x.mean(dim=(-2, -1), keepdim=True),
     "Identity": lambda x: x,
+    "MatMul": torch.matmul,
     "Mul": torch.mul,
     "PRelu": lambda x, slope: torch.where(x > 0, x, slope * x),
     "Relu": torch.relu,
+    "Reshape": _reshape,
     "Sub": torch.sub,
 }
 """What a graph may be made of, by ONNX's name; always as in inference."""

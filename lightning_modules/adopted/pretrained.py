@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from diffusers.models.modeling_utils import ModelMixin
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import SafetensorError
 from torch import nn
 
@@ -28,6 +29,10 @@ class Source:
     """Where it can be had."""
     licence: str
     """Of what is found there; another publisher may have chosen another."""
+
+    def describe(self) -> str:
+        """Return what it is and its licence, the same wherever a user has it from: a base is known by its files."""
+        return f"{self.what} (licence of the one at {self.home}: {self.licence})"
 
 
 SOURCES = {
@@ -65,6 +70,10 @@ SOURCES = {
 }
 
 
+COMPLAINTS = (OSError, ValueError, RuntimeError, SafetensorError)
+"""What libraries raise where a part is missing, broken, or something else."""
+
+
 def obtain(name: str, given: str, load: Callable[[str], Part]) -> Part:
     """Load a part from a local folder or file, or from the hub if it is given by an id.
 
@@ -79,15 +88,31 @@ def obtain(name: str, given: str, load: Callable[[str], Part]) -> Part:
     source = SOURCES[name]
     path = Path(given).expanduser()
     try:
-        if not path.exists() and not HUB_ID.fullmatch(given):
+        if is_on_hub(given):
+            return load(given)
+        if not path.exists():
             raise FileNotFoundError(f"there is no {path}")
-        return load(str(path) if path.exists() else given)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # libraries' words for missing or broken
-        reason = str(error).strip().splitlines()[0][:200].rstrip(".")
+        return load(str(path))
+    except COMPLAINTS as error:
+        reason = explain(error)
         raise FileNotFoundError(
             f"`--parts.{name}` must name {source.what}. Got {given}: {reason}. Get one from {source.home} (licence: "
             f"{source.licence}) and pass its hub id or folder to `--parts.{name}`."
         ) from error
+
+
+def is_on_hub(given: str) -> bool:
+    """Whether a part is asked of the hub: nothing local is called so, and an id may be."""
+    return not Path(given).expanduser().exists() and HUB_ID.fullmatch(given) is not None
+
+
+def explain(error: BaseException) -> str:
+    """Return in a line why a part could not be loaded."""
+    causes = (error, error.__cause__, error.__context__)
+    if any(isinstance(cause, LocalEntryNotFoundError) for cause in causes):  # libraries say that it does not exist
+        return "the hub cannot be reached, and there is no downloaded copy"
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return said[0][:200].rstrip(".")
 
 
 def load_whole(kind: type[ModelMixin], given: str, **options: object) -> nn.Module:

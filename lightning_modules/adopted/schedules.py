@@ -7,7 +7,7 @@ from typing import Any
 
 from diffusers import DDIMScheduler
 
-from lightning_modules.diffusion import make_scheduler
+from lightning_modules.diffusion import demand_schedule, make_scheduler
 
 LEARNED = (
     *("num_train_timesteps", "beta_schedule", "beta_start", "beta_end", "trained_betas"),
@@ -39,12 +39,3 @@ def adopt_schedule(
     scheduler = DDIMScheduler.from_config({**make_scheduler().config, **kept})
     demand_schedule(scheduler)
     return scheduler
-
-
-def demand_schedule(scheduler: DDIMScheduler) -> None:
-    """Raise ValueError unless velocities follow, at all times, from what a denoiser of this schedule predicts."""
-    kind, steps = scheduler.config.prediction_type, scheduler.config.num_train_timesteps
-    if kind not in ("epsilon", "v_prediction") or steps != 1000:
-        raise ValueError(f"A denoiser must predict epsilon or v_prediction in 1000 steps. Got {kind} in {steps}.")
-    if kind == "epsilon" and scheduler.alphas_cumprod[-1] == 0:
-        raise ValueError("A denoiser that predicts epsilon cannot start from pure noise. Got zero terminal SNR.")

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from transformers import PretrainedConfig, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = 640
@@ -49,7 +49,7 @@ class SpeechEncoder(nn.Module):
         self.extractor = extractor
 
     def train(self, mode: bool = True) -> SpeechEncoder:
-        """Stay in evaluation mode: what a clip's cache keeps must not hang on dropped layers and masked features."""
+        """Stay in evaluation mode: what a clip's cache keeps must not depend on dropped layers and masked features."""
         return super().train(False)
 
     @torch.no_grad()
@@ -89,6 +89,9 @@ class SpeechEncoder(nn.Module):
             OSError: If it lacks the model or its `preprocessor_config.json`.
             ValueError: If weights are broken or missing (transformers would draw them anew, with a warning).
         """
+        kind = PretrainedConfig.get_config_dict(folder)[0].get("model_type")
+        if kind != Wav2Vec2Config.model_type:
+            raise ValueError(f"A speech model must be a {Wav2Vec2Config.model_type}. Got {kind} in {folder}.")
         try:
             model, found = Wav2Vec2Model.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True

@@ -31,16 +31,22 @@ def encode_prompt(checkpoint: str, prompt: str) -> TextTokens:
 
     Raises:
         OSError: If the checkpoint has no text encoder.
+        ValueError: If encoder or tokenizer are not whole (transformers would go on with random weights, or a tokenizer
+            that knows no words).
     """
     from transformers import CLIPTextModel, CLIPTokenizer
 
     tokenizer = CLIPTokenizer.from_pretrained(checkpoint, subfolder="tokenizer")
-    encoder = CLIPTextModel.from_pretrained(
-        checkpoint, subfolder="text_encoder", use_safetensors=True, dtype=torch.float32
-    ).eval()
+    encoder, found = CLIPTextModel.from_pretrained(
+        checkpoint, subfolder="text_encoder", use_safetensors=True, dtype=torch.float32, output_loading_info=True
+    )
+    if missing := sorted(found["missing_keys"]):
+        raise ValueError(f"its text encoder lacks weights, e.g. {missing[0]}")
+    if len(tokenizer) != (known := encoder.config.vocab_size):
+        raise ValueError(f"its tokenizer must know the {known} words of its text encoder, and knows {len(tokenizer)}")
     length = encoder.config.max_position_embeddings
     words = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-    tokens = encoder(words.input_ids).last_hidden_state[0]
+    tokens = encoder.eval()(words.input_ids).last_hidden_state[0]
     part = TextTokens(*tokens.shape, prompt)
     part.tokens.copy_(tokens)
     return part

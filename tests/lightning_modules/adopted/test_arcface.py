@@ -46,6 +46,23 @@ def test_a_network_that_scales_its_pictures_is_given_pixels(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_network_that_was_exported_for_one_picture_sees_several(tmp_path):
+    """buffalo_s' network ends so; its sizes are no weights, which a base stores in 16 bit."""
+    path = write_network(tmp_path / "w600k_mbf.onnx", for_one_picture=True)
+    faces = torch.rand(2, 3, 112, 112) * 2 - 1
+    expected = torch.cat([_by_onnxruntime(path, face[None]) for face in faces])
+    encoder = read_arcface(path)
+    torch.testing.assert_close(encoder.embed_faces(faces), expected, atol=1e-5, rtol=1e-4)
+    assert {weight.dtype for weight in encoder.state_dict().values()} == {torch.float32}
+
+
+def test_padding_that_is_to_be_worked_out_is_refused(tmp_path):
+    path = write_network(tmp_path / "same.onnx", auto_pad="SAME_UPPER")
+    with pytest.raises(ValueError, match="Got auto_pad SAME_UPPER"):
+        read_arcface(path)
+
+
+@pytest.mark.slow
 def test_gradients_are_the_slopes_of_the_embedding(encoder):
     exact = copy.deepcopy(encoder).double()
     frames = (torch.rand(1, 3, 96, 96, dtype=torch.double) * 2 - 1).requires_grad_(True)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors.torch import load_file
 
 from lightning_modules.adopted.pretrained import load_autoencoder, obtain
@@ -34,6 +35,28 @@ def test_only_the_first_line_of_a_librarys_complaint_is_repeated():
     with pytest.raises(FileNotFoundError, match=r"It is not there\. Get one from") as caught:
         obtain("speech", "a/b", load)
     assert "Try this" not in str(caught.value)
+
+
+def test_a_complaint_without_words_is_called_by_its_kind():
+    def load(given):
+        raise NotADirectoryError
+
+    with pytest.raises(FileNotFoundError, match=r"Got a/b: NotADirectoryError\. Get one from"):
+        obtain("face_adapter", "a/b", load)
+
+
+def test_a_hub_that_cannot_be_reached_is_called_so():
+    """Libraries say then that the file does not exist."""
+
+    def load(given):
+        try:
+            raise LocalEntryNotFoundError("An error happened while trying to locate the file on the Hub")
+        except EntryNotFoundError as error:
+            raise OSError("a/b does not appear to have a file named config.json") from error
+
+    with pytest.raises(FileNotFoundError, match=r"Got a/b: the hub cannot be reached") as caught:
+        obtain("vae", "a/b", load)
+    assert "does not appear" not in str(caught.value)
 
 
 def test_a_part_that_breaks_off_is_one_line_too(tmp_path):
