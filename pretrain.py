@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from commandline import Seed, run_command
+from commandline import Accelerator, Seed, TrainingPrecision, run_command
 from datamodules.demo.folders import HELD_OUT, PUBLIC, fill_demo_folder
 from datamodules.first_device import is_first_device, speak_once
 from lightning_modules.args import Steps
@@ -36,13 +36,13 @@ def pretrain(
     work: str = "runs/pretrain",
     init: str | None = None,
     people: int = 600,
-    size: int = 64,
-    window: int = 8,
+    size: int | None = None,
+    window: int | None = None,
     crop: Literal["auto", "face", "none"] = "none",
     seed: Seed = 0,
     devices: int = 1,
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+    accelerator: Accelerator = "auto",
+    precision: TrainingPrecision = "32-true",
     learning_rate: float = 5e-4,
 ) -> None:
     """Train autoencoder, face encoder, pose reader, mover and denoiser one after the other and write the base model.
@@ -56,8 +56,8 @@ def pretrain(
         work: Where read clips, checkpoints and losses go; one training's.
         init: Start from this base model instead of from scratch.
         people: How many demo people to make.
-        size: Height and width of the frames, pixels.
-        window: Frames that the denoiser sees at once.
+        size: Height and width of the frames, pixels; if not given, those of `--init`, or 64.
+        window: Frames that the denoiser sees at once; if not given, those of `--init`, or 8.
         crop: How faces are found; demo people fill the frame.
         seed: Of every draw.
         devices: Processes that share each batch; on a CPU with 2 cores, 2 are faster than one with two threads.
@@ -76,7 +76,7 @@ def pretrain(
     from lightning_modules.pretraining.fitting import TaskFitter
     from lightning_modules.pretraining.model_card import add_history, read_history
     from lightning_modules.pretraining.small import SMALL
-    from stage_zero import demand_steps, describe_training, fit_parts, publish_base
+    from stage_zero import demand_fitting, describe_training, fit_parts, publish_base
 
     is_demo = data_root == PUBLIC
     held_out = held_out or (HELD_OUT if is_demo else None)
@@ -87,9 +87,11 @@ def pretrain(
     fabric = make_fabric(accelerator, devices, "ddp" if devices > 1 else "auto", precision)
     speak_once()
     torch.manual_seed(seed)
-    backbone = load_base(init) if init else new_base(BackboneShape(size, window), SMALL)
+    new = BackboneShape(size or BackboneShape.size, window or BackboneShape.window)
+    backbone = load_base(init) if init else new_base(new, SMALL)
+    size, window = size or backbone.shape.size, window or backbone.shape.window
     history = read_history(Path(init)) if init else {}
-    demand_steps(backbone, steps, size)
+    demand_fitting(backbone, steps, size, window)
     if is_demo and is_first_device():
         fill_demo_folder(PUBLIC, processes=2, people=people)
         fill_demo_folder(HELD_OUT)
@@ -109,16 +111,18 @@ def pretrain(
     print(f"The base model is in {out}; {out}/README.md says what it can do.")
 
 
-def demand_options(held_out: str | None, size: int, window: int, devices: int, learning_rate: float) -> None:
+def demand_options(
+    held_out: str | None, size: int | None, window: int | None, devices: int, learning_rate: float
+) -> None:
     """Raise ValueError, before hours of training, if an option is out of range or would be refused at their end."""
     from lightning_modules.pretraining.tasks import BATCHES
 
     smallest = min(BATCHES.values(), key=lambda batch: batch.size)
     if held_out is not None and not Path(held_out).is_dir():
         raise ValueError(f"`--held_out` must be a folder of people. Got {held_out}, which is none. Leave it out.")
-    if size < 16 or size % 8:
+    if size is not None and (size < 16 or size % 8):
         raise ValueError(f"`--size` must be a multiple of 8 pixels, 16 at least. Got {size}.")
-    if not 1 <= window <= LONGEST_WINDOW:
+    if window is not None and not 1 <= window <= LONGEST_WINDOW:
         raise ValueError(f"`--window` must lie in 1 to {LONGEST_WINDOW} frames. Got {window}.")
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"`--learning_rate` must be above 0. Got {learning_rate}.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from diffusers import AutoencoderKL
 
-from datamodules.clips import Clip
+from datamodules.clips import FPS, Clip
 from datamodules.demo.seeds import HELD_OUT_SEEDS, PRIVATE_SEEDS, PUBLIC_SEEDS
 from datamodules.encoding_cache import EncodingCache, hash_clips
 from datamodules.public import PublicPeople
@@ -34,8 +34,11 @@ from lightning_modules.pretraining.tasks import (
 )
 
 
-def demand_steps(backbone: Backbone, steps: Steps, size: int) -> None:
-    """Raise ValueError if frames are not of the base's size, or a part is to be trained that only others can train."""
+def demand_fitting(backbone: Backbone, steps: Steps, size: int, window: int) -> None:
+    """Raise ValueError if size or window do not fit a base, or a part is to be trained that only others can train."""
+    longest = min(FPS - 1, backbone.unet.config.motion_max_seq_length)  # a clip may last one second
+    if not 1 <= window <= longest:
+        raise ValueError(f"`--window` must lie in 1 to {longest} frames. Got {window}.")
     if size != backbone.shape.size:
         raise ValueError(f"`--size` must be the base model's, {backbone.shape.size}. Got {size}.")
     kinds = {"vae": (backbone.vae, AutoencoderKL), "decoder": (backbone.vae, AutoencoderKL)}
@@ -81,7 +84,8 @@ def fit_parts(
             denoiser predicts.
         learning_rate: Of the denoiser.
     """
-    backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed))
+    learned = window if steps.denoiser else backbone.shape.window
+    backbone.shape = replace(backbone.shape, knows_motion=bool(public.posed), window=learned)
     fitter.fabric.to_device(backbone)  # parts that are not trained, too
     shares = {name: batch.share(devices) for name, batch in BATCHES.items()}
     fitter.fit("vae", AutoencoderTask(backbone), lambda s: public.draw_frames(shares["vae"], s)[0], steps.vae)

@@ -22,7 +22,7 @@ from lightning_modules.pretraining import small
 from lightning_modules.pretraining.fitting import TaskFitter, average_decay, derive_seeds, learning_rate_factor
 from lightning_modules.pretraining.model_card import add_history, read_history
 from lightning_modules.pretraining.task import Task
-from stage_zero import demand_steps, tell_origin
+from stage_zero import demand_fitting, tell_origin
 
 STEPS = [field.name for field in fields(Steps)]
 
@@ -157,7 +157,7 @@ def test_the_shipped_card_tells_which_of_the_demo_people_are_which():
     assert tell_origin("mine", is_demo=False) == ["in `mine`."]
 
 
-def _pretrain(folder, init, held_out=None, **steps):
+def _pretrain(folder, init, held_out=None, window=4, **steps):
     make_demo_people(folder / "people", range(1000, 1002), clips_per_person=1)
     pretrain.pretrain(
         steps=Steps(**dict.fromkeys(STEPS, 0) | steps),
@@ -166,7 +166,7 @@ def _pretrain(folder, init, held_out=None, **steps):
         out=str(folder / "base"),
         work=str(folder / "work"),
         init=str(init),
-        window=4,
+        window=window,
         accelerator="cpu",
         learning_rate=1e-4,
     )
@@ -184,6 +184,13 @@ def test_an_assembled_base_is_trained_on(tiny_assembled, tmp_path):
     assert "non-commercial" in (tmp_path / "base" / "README.md").read_text()
     names = {name for name, parameter in after.unet.named_parameters() if "to_v_ip" in name and parameter.any()}
     assert len(names) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("window", "steps", "learned"), [(None, 1, 8), (6, 1, 6), (6, 0, 8)])
+def test_a_base_keeps_its_window_unless_its_denoiser_learns_another(tiny_base, tmp_path, window, steps, learned):
+    _pretrain(tmp_path, tiny_base, window=window, denoiser=steps, pose=1)
+    assert load_base(tmp_path / "base").shape.window == learned
 
 
 @pytest.mark.slow
@@ -221,12 +228,14 @@ def test_parts_that_only_others_can_train_and_frames_of_another_size_are_refused
     backbone = load_base(tiny_assembled)
     nothing = Steps(vae=0, encoder=0, decoder=0)
     with pytest.raises(ValueError, match=r"`--size` must be the base model's, 64"):
-        demand_steps(backbone, nothing, 128)
+        demand_fitting(backbone, nothing, 128, 4)
+    with pytest.raises(ValueError, match=r"`--window` must lie in 1 to 24 frames. Got 25"):
+        demand_fitting(backbone, nothing, 64, 25)
     with pytest.raises(ValueError, match=r"`--steps.encoder` must be 0: the base's ArcFace"):
-        demand_steps(backbone, replace(nothing, encoder=5), 64)
+        demand_fitting(backbone, replace(nothing, encoder=5), 64, 4)
     backbone.vae = nn.Identity()
     with pytest.raises(ValueError, match=r"`--steps.decoder` must be 0"):
-        demand_steps(backbone, replace(nothing, decoder=5), 64)
+        demand_fitting(backbone, replace(nothing, decoder=5), 64, 4)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ class TaskFitter:
         self.log[name] = {"steps": steps, "seconds": round(state["seconds"]), "losses": state["losses"]}
 
     def _step(self, module: LightningModule, optimizer: Optimizer, batch: Any, step: int) -> Tensor:
-        """Take one optimizer step and return the loss, for which a GPU is not waited for."""
+        """Take one optimizer step and return the loss, which stays where it is."""
         with self.fabric.autocast():
             loss = module.training_step(batch, step)
         self.fabric.backward(loss)
