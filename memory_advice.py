@@ -77,7 +77,10 @@ GENERATION = (
 """Of `generate.py`, cheapest first."""
 
 
-SIGNS_OF_A_FULL_GPU = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+SIGNS_OF_A_FULL_GPU = (
+    *("CUDA error: out of memory", "CUDA driver error: out of memory"),
+    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED"),
+)
 """What CUDA and its libraries say where it is they, not torch, who ask for memory in vain."""
 
 

@@ -5,6 +5,7 @@ unmask, decode, weighted mean on the server.
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any, Literal, Protocol
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from callbacks.args import ObserverArgs
-from commandline import Seed, demand_named_settings, report_errors, tensorboard_command
+from commandline import Accelerator, Seed, TrainingPrecision, demand_named_settings, report_errors, tensorboard_command
 from datamodules.first_device import is_first_device
 from federation.args import (
     AggregationArgs,
@@ -66,8 +67,8 @@ def train(
     devices: int = 1,
     clients_at_once: int = 1,
     strategy: str = "auto",
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true",
+    accelerator: Accelerator = "auto",
+    precision: TrainingPrecision = "32-true",
     seed: Seed = 0,
     out_dir: str | None = None,
     resume: str | None = None,
@@ -238,7 +239,16 @@ def show_results(folder: Path | None) -> None:
 
 def main() -> int:
     """Run the command and return its exit code."""
-    return report_errors("train.py", lambda: show_results(run(sys.argv[1:])))
+    try:
+        code = report_errors("train.py", lambda: show_results(run(sys.argv[1:])))
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    if code and "torch" in sys.modules:
+        from federation.strategy import end_alone
+
+        end_alone(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 from datetime import timedelta
 from threading import Thread
@@ -11,10 +12,11 @@ from typing import Any
 
 import torch
 from lightning.fabric.strategies import STRATEGY_REGISTRY, DDPStrategy
-from lightning.fabric.strategies.registry import _StrategyRegistry
 from torch import distributed
 from torch.nn import Module
 from typing_extensions import override
+
+NAME = "client_parallel"
 
 PATIENCE = timedelta(days=7)
 """How long devices wait for each other: one may read clips or train a client for hours. One that ends is noticed."""
@@ -63,6 +65,19 @@ def leave_process_group() -> None:
         distributed.destroy_process_group()
 
 
+def end_alone(code: int) -> None:
+    """End this process with a failure's exit code, without taking leave, if others may wait for it over NCCL.
+
+    NCCL's connections are taken down by all devices together: who has failed would wait there for those who wait for
+    its part of a sum, for as long as `PATIENCE` lasts. The first device's launcher sees another one end, and the others
+    see the first (`end_with_parent`).
+    """
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_backend() == "nccl":
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 def end_with_parent() -> None:
     """End this process, from now on, when the one that started it has ended.
 
@@ -78,14 +93,13 @@ def end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def register_strategies(registry: _StrategyRegistry = STRATEGY_REGISTRY) -> None:
-    """Register `client_parallel` (one `popen` per device) and `client_parallel_fork` (for tests and notebooks)."""
-    for name, start_method in (("client_parallel", "popen"), ("client_parallel_fork", "fork")):
-        if name not in registry:
-            registry.register(
-                name,
-                ClientParallelStrategy,
-                description=f"One client per device at a time, `start_method={start_method!r}`",
-                start_method=start_method,
-                timeout=PATIENCE,
-            )
+def register_strategies() -> None:
+    """Tell Fabric of `client_parallel`."""
+    if NAME not in STRATEGY_REGISTRY:
+        STRATEGY_REGISTRY.register(
+            NAME,
+            ClientParallelStrategy,
+            description="One client per device at a time",
+            start_method="popen",
+            timeout=PATIENCE,
+        )

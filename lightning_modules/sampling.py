@@ -25,6 +25,12 @@ TEMPERATURE = 0.5
 in training, mouths follow the sound less and frames change more from one to the next; at 0 there is next to no further
 gain (docs/base_model.md)."""
 
+MOST_SEQUENCES = 65_535
+"""That attention takes at once on a GPU, in some versions of torch: motion modules see a sequence for each place."""
+
+OVERLAP = 3
+"""Frames that neighbouring windows share."""
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
@@ -39,8 +45,6 @@ class SamplingOptions:
     `TEMPERATURE` for a base that starts from a copy (`copying`), and 1 for others, which blur below it."""
     guidance_scale: float = 1.0
     """1 is none; above 1 follows the sound more (Ho & Salimans, arXiv 2207.12598, eq. 6)."""
-    overlap: int = 3
-    """Frames that neighbouring windows share."""
     batch: int = 8
     """Windows denoised at once."""
     details: Details = "decoded"
@@ -102,7 +106,8 @@ def stream_denoised(
     """
     times = sampling_times(backbone.scheduler, options.steps)
     reference = backbone.encode_reference(portrait)
-    groups = group_windows(len(sound), backbone.shape.window, options.overlap, options.batch)
+    most = max(1, MOST_SEQUENCES // reference.latents[0, 0].numel())
+    groups = group_windows(len(sound), backbone.shape.window, OVERLAP, min(options.batch, most))
     prepared = (_prepare_group(backbone, reference, sound, motion, group, options.details) for group in groups)
     temperature = options.temperature_for(backbone)
     latents = (temperature * piece for piece in draw_noise(groups, reference.latents, options.seed))
@@ -114,9 +119,8 @@ def stream_denoised(
         step = partial(step_down, backbone.scheduler, timestep, following)
         latents = step_groups(latents, conditioned, predict, step)
         latents = latents if progress is None else _count(latents, progress)
-    for piece, inputs in zip(
-        latents, for_decoding, strict=True
-    ):  # a piece holds the group's frames that no later one shows
+    # A piece holds the group's frames that no later one shows.
+    for piece, inputs in zip(latents, for_decoding, strict=True):
         yield Denoised(piece, inputs.moved and inputs.moved.cut(slice(len(piece))))
 
 
@@ -130,7 +134,7 @@ def draw_noise(groups: list[Group], like: Tensor, seed: int) -> Iterator[Tensor]
     frame = like.shape[1:]
     ends = [group.end for group in groups] if frame.numel() % 16 == 0 else [groups[-1].end]
     for end in ends:
-        yield torch.randn(end - first, *frame, generator=generator).to(like)
+        yield torch.randn(end - first, *frame, generator=generator).to(like, non_blocking=True)
         first = end
 
 
@@ -149,14 +153,16 @@ def _prepare_group(
     """
     like, first, is_posed = reference.latents, group.rows[0].start, motion is not None
     moves = motion if is_posed else sound.new_zeros(len(sound), MOTION_CHANNELS)
-    shown = moves[None, first : group.end].to(at_least_float32(like))
+    shown = moves[None, first : group.end].to(at_least_float32(like), non_blocking=True)
     moved, lost = _move_reference(backbone, reference, shown, details) if is_posed else (None, None)
     posed_rows = torch.arange(int(is_posed), device=like.device)
     extra_channels = backbone.make_extra_channels(reference, shown, posed_rows, moved)
 
     count = len(group.rows)
     everywhere = Reference(*(part.expand(count, *part.shape[1:]) for part in vars(reference).values()))
-    heard, moving = (torch.stack([track[rows] for rows in group.rows]).to(like) for track in (sound, moves))
+    heard, moving = (
+        torch.stack([track[rows] for rows in group.rows]).to(like, non_blocking=True) for track in (sound, moves)
+    )
     cut = torch.stack([extra_channels[0, rows.start - first : rows.stop - first] for rows in group.rows])
     conditions = backbone.conditions(everywhere, heard, moving, like.new_full((count,), float(is_posed)), cut)
     if moved is None or backbone.mover is None:

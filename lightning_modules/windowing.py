@@ -20,9 +20,12 @@ def window_starts(frames: int, window: int, overlap: int) -> list[int]:
     return [*starts, frames - window]
 
 
-def blend_weights(window: int) -> Tensor:
-    """Return a triangle (window,) in (0, 1]: a window is surest of its middle."""
-    ramp = torch.arange(1, window + 1).float()
+def blend_weights(window: int, like: Tensor) -> Tensor:
+    """Return a triangle (window,) in (0, 1], of the type and on the device of `like`: a window is surest of its middle.
+
+    It is computed there: a GPU would be waited for if it were brought.
+    """
+    ramp = torch.arange(1, window + 1, dtype=like.dtype, device=like.device)
     return torch.minimum(ramp, ramp.flip(0)) / ((window + 1) // 2)
 
 
@@ -81,7 +84,7 @@ def step_groups(
             noisy = torch.cat([noisy, next(latents)])
         total, weight = _lengthen(total, len(noisy)), _lengthen(weight, len(noisy))
         rows = [slice(rows.start - first, rows.stop - first) for rows in group.rows]
-        blend = blend_weights(rows[0].stop - rows[0].start).to(noisy).view(-1, 1, 1, 1)
+        blend = blend_weights(rows[0].stop - rows[0].start, noisy).view(-1, 1, 1, 1)
         predicted = predict(torch.stack([noisy[window] for window in rows]), conditions)
         for window, one in zip(rows, predicted, strict=True):
             total[window] += blend * one

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,8 +19,8 @@ import train
 from callbacks.args import ObserverArgs
 from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
+from federation.key_source import SeededKeys
 from federation.local_cohort import LocalCohort
-from federation.privacy.keys import SeededKeys
 from federation.privacy.owner import OwnerRefusalError
 from launching import lock_run_folder
 from pipeline import build_pipeline
@@ -70,6 +71,16 @@ def test_frozen_weights_of_16_bit_need_arithmetic_of_16_bit(precision, fits):
     chosen = Namespace(module=Namespace(init_args={"frozen_dtype": "16"}), precision=precision)
     with nullcontext() if fits else pytest.raises(ValueError, match=r"`--module.frozen_dtype 16` needs"):
         train.demand_precision(chosen)
+
+
+@pytest.mark.parametrize(("error", "code"), [(RuntimeError("a bug"), 1), (OSError("no disk"), 2)])
+def test_a_failure_ends_the_process_even_if_other_devices_wait_for_it(monkeypatch, capsys, error, code):
+    ended = []
+    monkeypatch.setattr(train, "run", Mock(side_effect=error))
+    monkeypatch.setattr("federation.strategy.end_alone", ended.append)
+    assert train.main() == code
+    assert ended == [code]
+    assert ("Traceback" in capsys.readouterr().err) == (code == 1)
 
 
 def complain(monkeypatch, capsys, *args: str) -> str:

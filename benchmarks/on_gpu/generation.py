@@ -17,7 +17,7 @@ from lightning_modules.efficiency.compiled import compile_backbone
 from lightning_modules.efficiency.memory import move_to_device
 from lightning_modules.sampling import SamplingOptions, stream_denoised
 
-How = Literal["as it is", "channels last", "compiled", "details warped"]
+How = Literal["as it is", "channels last", "compiled", "every frame decoded twice"]
 
 STEPS = 4
 CLIP_WINDOWS = 4
@@ -45,8 +45,9 @@ def measure_generation(
 ) -> list[Bar]:
     """Measure frames a second and the share of the matmul rate.
 
-    Not counted as work are windows' overlaps, the portrait's way through the autoencoder, and that of its moved copies,
-    whose details are restored.
+    Details are those of the portrait, moved along (`--details warped`), so that each frame is decoded once. Not counted
+    as work are windows' overlaps, a fifth of the denoising, the portrait's way through the autoencoder, and, where
+    every frame is decoded twice, as `generate.py` does if not told otherwise, the second time.
     """
     decoder = "TAESD" if tiny_decoder else "KL VAE"
     name = f"generation, {size.pixels}x{size.pixels}, {STEPS} steps, {decoder}, {how}"
@@ -58,7 +59,7 @@ def measure_generation(
             part.to(memory_format=torch.channels_last)
     elif how == "compiled":
         compile_backbone(backbone)
-    details = "warped" if how == "details warped" else "decoded"
+    details = "decoded" if how == "every frame decoded twice" else "warped"
     seconds = time_of(make_generation(backbone, frames, details), device, 3)
     return [
         Bar.at_least(f"{name}: share of the matmul rate", frames * flops / seconds / matmul, 0.35),

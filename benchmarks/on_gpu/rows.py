@@ -75,7 +75,7 @@ def make_rows(device: torch.device) -> dict[str, Measure]:
     return {
         "bf16 against float32": one(check_half_precision, demo, device, torch.bfloat16),
         "fp16 against float32": one(check_half_precision, demo, device, torch.float16),
-        "clients at once against in turn, float32": one(check_groups, demo, fabric, torch.float32, 1e-5),
+        "clients at once against in turn, float32": one(check_groups, demo, fabric, torch.float32, 1e-2),
         "clients at once against in turn, float64": one(check_groups, demo, fabric, torch.float64, 1e-10),
         "device against CPU": one(check_against_cpu, demo, device),
         "matmul": rates,
@@ -89,7 +89,7 @@ def make_rows(device: torch.device) -> dict[str, Measure]:
         "clients at once, 256x256": partial(
             measure_groups, middle, mixed, 1, 1.3, clients, frozen_dtype=FROZEN[half], gradient_checkpointing=True
         ),
-        "generation, KL VAE, details warped": generation(False, "details warped"),
+        "generation, KL VAE, every frame decoded twice": generation(False, "every frame decoded twice"),
         "generation, KL VAE, channels last": generation(False, "channels last"),
         "generation, KL VAE, compiled": generation(False, "compiled"),
         "LoRA step, rate, compiled": lambda: measure_step_rate(large, device, half, rate(half), compiled=True),

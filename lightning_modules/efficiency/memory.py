@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import Tensor, nn
@@ -24,8 +25,8 @@ ENCODERS = ("vae.encoder", "pose", "mover", "speech")
 """Parts that only encode, with no gradient through them. The face encoder is not one of them: the identity loss
 backpropagates through it."""
 
-MOVED_PIXELS = 2**20
-"""Pixels that the mover recomputes at once: four frames of 512 x 512."""
+MOVED_PIXELS = 2**19
+"""Pixels that the mover recomputes at once: two frames of 512 x 512."""
 
 
 def save_memory(backbone: Backbone, args: MemoryArgs) -> list[StoredWeights]:
@@ -77,12 +78,16 @@ def recompute_activations(backbone: Backbone) -> None:
     """Have the backward pass recompute what happens inside of every residual block and transformer, and in the mover.
 
     diffusers' own switch for the denoiser leaves out the motion modules, and within transformers all but their blocks,
-    which is most of the memory at 512 x 512 pixels.
+    which is most of the memory at 512 x 512 pixels. That for the autoencoder recomputes three residual blocks at once,
+    of which the last, at full size, need 2 GB: within them each is recomputed by itself.
     """
     backbone.unet.enable_gradient_checkpointing()
     backbone.vae.enable_gradient_checkpointing()
     if backbone.mover is not None:
         backbone.mover.forward = partial(_recomputed_in_pieces, backbone.mover.forward)
+    for module in backbone.vae.modules():
+        if isinstance(module, ResnetBlock2D):
+            module.forward = partial(_recomputed, module.forward)
     for module in backbone.unet.modules():
         if isinstance(module, Transformer2DModel | AnimateDiffTransformer3D):
             module.gradient_checkpointing = False

@@ -10,17 +10,17 @@ from lightning.fabric import Fabric
 from lightning.fabric.strategies import STRATEGY_REGISTRY
 from torch import nn
 
-from federation.strategy import PATIENCE, ClientParallelStrategy, register_strategies
+from federation.strategy import PATIENCE, ClientParallelStrategy, end_alone, register_strategies
 from tests.tiny import TinyModule, run_on, tiny_rounds
 
 
-@pytest.mark.parametrize(("name", "start_method"), [("client_parallel", "popen"), ("client_parallel_fork", "fork")])
-def test_strategies_are_registered(name, start_method):
+def test_the_strategy_is_registered_once():
     register_strategies()
-    strategy = STRATEGY_REGISTRY.get(name)
+    register_strategies()
+    strategy = STRATEGY_REGISTRY.get("client_parallel")
     assert isinstance(strategy, ClientParallelStrategy)
-    assert strategy._start_method == start_method
-    assert isinstance(Fabric(accelerator="cpu", devices=2, strategy=name).strategy, ClientParallelStrategy)
+    assert strategy._start_method == "popen"
+    assert isinstance(Fabric(accelerator="cpu", devices=2, strategy="client_parallel").strategy, ClientParallelStrategy)
 
 
 def test_a_clients_batches_and_gradients_are_nobody_elses():
@@ -46,6 +46,17 @@ def test_a_device_trains_alone():
     assert run_on(2, step_alone) == [2.0, 2.0]
 
 
+@pytest.mark.parametrize(("backend", "ended"), [("nccl", [3]), ("gloo", [])])
+def test_who_fails_takes_no_leave_of_those_who_wait_over_nccl(monkeypatch, backend, ended):
+    """They would wait for it, and it for them."""
+    codes = []
+    monkeypatch.setattr("federation.strategy.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("federation.strategy.distributed.get_backend", lambda: backend)
+    monkeypatch.setattr("federation.strategy.os._exit", codes.append)
+    end_alone(3)
+    assert codes == ended
+
+
 def count_threads(fabric: Fabric) -> int:
     return torch.get_num_threads()
 
@@ -65,7 +76,7 @@ def see_dtypes(fabric: Fabric, folder: str) -> set[str]:
     return {str(dtype) for dtype in module.dtypes}
 
 
-@pytest.mark.parametrize("devices", [None, 1], ids=["auto", "client_parallel_fork"])
+@pytest.mark.parametrize("devices", [None, 1], ids=["auto", "client_parallel"])
 @pytest.mark.parametrize(("precision", "dtype"), [("32-true", "torch.float32"), ("bf16-mixed", "torch.bfloat16")])
 def test_steps_run_in_the_chosen_precision_and_adapters_stay_float32(tmp_path, devices, precision, dtype):
     """Without a DDP wrapper, Fabric alone would train in float32 at any precision and say nothing."""

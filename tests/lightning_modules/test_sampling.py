@@ -1,16 +1,18 @@
 """Any length comes out, all of it the same however much is denoised at once."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from lightning_modules import sampling
 from lightning_modules.base_folder import load_base
 from lightning_modules.copying import CopySpread
 from lightning_modules.denoised import decode_stream
 from lightning_modules.reference import Conditions
 from lightning_modules.sampling import TEMPERATURE, SamplingOptions, _predict, animate, draw_noise, stream_denoised
-from lightning_modules.windowing import group_windows
+from lightning_modules.windowing import group_windows, window_starts
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,19 @@ def test_windows_denoised_together_do_not_change_the_frames(backbone):
     mel, motion = torch.randn(30, 20, 80), 0.2 * torch.randn(30, 6)
     few, many = (latents_of(backbone, portrait, mel, motion=motion, steps=3, batch=batch) for batch in (1, 8))
     torch.testing.assert_close(few, many, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_no_more_windows_are_denoised_at_once_than_attention_takes(backbone, monkeypatch):
+    portrait = torch.zeros(3, backbone.shape.size, backbone.shape.size, dtype=torch.uint8)
+    places = backbone.encode_reference(portrait).latents[0, 0].numel()
+    monkeypatch.setattr(sampling, "MOST_SEQUENCES", 2 * places + 1)
+    taken: list[int] = []
+    options = SamplingOptions(steps=1, batch=8)
+    for _ in stream_denoised(backbone, portrait, torch.randn(40, 20, 80), options, progress=taken.append):
+        pass
+    windows = len(window_starts(40, backbone.shape.window, sampling.OVERLAP))
+    assert len(taken) == math.ceil(windows / 2) > 2
 
 
 @pytest.mark.parametrize("frame", [(4, 16, 16), (4, 5, 5)])

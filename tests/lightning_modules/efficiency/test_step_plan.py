@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from benchmarks.on_gpu.rows import LARGE
+from benchmarks.on_gpu.training import draw_step
 from lightning_modules.args import MemoryArgs
 from lightning_modules.efficiency import merged_layers
 from lightning_modules.efficiency.footprint import measure_step
 from lightning_modules.efficiency.step_plan import plan_step
 from lightning_modules.talking_head import TalkingHead
 from tests.lightning_modules.batches import make_batch
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +81,20 @@ def test_a_base_of_others_parts_is_planned(tiny_assembled):
     trained = [parameter for parameter in TalkingHead(str(tiny_assembled)).parameters() if parameter.requires_grad]
     assert plan.trained == sum(parameter.numel() for parameter in trained)
     assert plan.step.peak > 0
+
+
+@pytest.mark.slow
+def test_one_card_of_eight_gigabytes_holds_a_step_of_stable_diffusions_size():
+    """As in configs/low_memory.yaml, which says so; a CUDA context and workspaces take about 1 GB beside it."""
+    settings = yaml.safe_load((ROOT / "configs" / "low_memory.yaml").read_text())["module"]["init_args"]
+    memory = MemoryArgs(**settings.pop("memory"))
+    head = LARGE.build_head("meta", **settings, memory=memory).train()
+    batch = {name: part.to("meta") for name, part in draw_step(LARGE, everything=True).items()}
+    with torch.device("meta"):
+        step = measure_step(lambda: head.training_step(batch, 0), torch.float16)
+    frozen = sum(part.nbytes for part in (*head.parameters(), *head.buffers()) if not part.requires_grad)
+    states = sum(3 * part.nbytes for part in head.parameters() if part.requires_grad)
+    assert 5e9 < frozen + states + step.peak < 7e9
 
 
 @pytest.mark.gpu
