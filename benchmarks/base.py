@@ -30,12 +30,13 @@ from benchmarks.base_scores import (
     score_frames,
     score_shuffled,
 )
+from benchmarks.drawn_cases import make_cases, read_held_out, shuffled_pairs
 from benchmarks.report import RESULTS, Bar, save_results
 from commandline import run_command
 from datamodules.audio import sound_encoder
 from datamodules.demo.folders import HELD_OUT
 from evaluation.anchors import AUTOENCODER, RECORDED, STATIC
-from evaluation.cases import Case, make_cases, read_held_out, shuffled_pairs
+from evaluation.cases import Case
 from evaluation.judges.available import find_judges
 from evaluation.reporting.sheet import save_sheet
 from evaluation.systems import make_anchors
@@ -92,7 +93,7 @@ def measure_base(
     def move(case: Case) -> Tensor | None:
         return choose_motion(backbone, case.reference, len(case.frames), "auto", seed=seeds[case.clip.path])
 
-    made = make_frames(backbone, cases, generate, move)
+    made = make_frames(backbone, cases, generate, move, Path(out).parent)
     shuffled = [generate(*pair, pair[0].motion) for pair in tqdm(chosen, "shuffled sound", mininterval=5)]
     judge = find_judges(judges).identity if judges else None
     figures = Figures(
@@ -110,11 +111,15 @@ def measure_base(
 
 
 def make_frames(
-    backbone: Backbone, cases: list[Case], generate: Generate, move: Callable[[Case], Tensor | None]
+    backbone: Backbone,
+    cases: list[Case],
+    generate: Generate,
+    move: Callable[[Case], Tensor | None],
+    scratch: Path,
 ) -> dict[str, list[Tensor]]:
     """Return the frames of each case by kind: the anchors, and what the model generates."""
     return {
-        **{kind: made for kind, made in make_anchors(backbone, cases).items() if kind != RECORDED},
+        **{kind: made for kind, made in make_anchors(backbone, cases, scratch).items() if kind != RECORDED},
         BASE_POSED: [generate(case, case, case.motion) for case in tqdm(cases, BASE_POSED, mininterval=5)],
         BASE_FEW: [generate(case, case, case.motion, steps=FEW_STEPS) for case in tqdm(cases, BASE_FEW, mininterval=5)],
         BASE_SOUND: [generate(case, case, None) for case in tqdm(cases, BASE_SOUND, mininterval=5)],

@@ -11,9 +11,10 @@ from datamodules.clips import Clip
 from datamodules.demo.opening import mouth_opening
 from evaluation.anchors import STATIC, through_autoencoder
 from evaluation.cases import Case
+from evaluation.clip_scores import mouth_region
 from evaluation.metrics.likeness import make_gallery, score_likeness
 from evaluation.metrics.pixels import psnr, ssim
-from evaluation.metrics.regions import aligned_mouth_psnr, mouth_psnr
+from evaluation.metrics.regions import aligned_mouth_psnr
 from evaluation.metrics.tracks import correlation
 from evaluation.protocols import FaceJudge
 from evaluation.statistics import Estimate, estimate
@@ -61,7 +62,7 @@ def score_case(case: Case, frames: Tensor) -> dict[str, float]:
     return {
         "PSNR": psnr(frames, case.frames),
         "SSIM": ssim(frames, case.frames),
-        "mouth PSNR": mouth_psnr(frames, case.frames, case.motion),
+        "mouth PSNR": psnr(*(mouth_region(some, case.motion) for some in (frames, case.frames))),
         "aligned mouth PSNR": aligned_mouth_psnr(frames, case.frames, case.motion),
         "mouth r": correlation(mouth_opening(frames), case.mouth),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import groupby
 
@@ -9,6 +10,14 @@ import torch
 from torch import Generator, Tensor
 
 from datamodules.clips import Clip
+
+
+def draw_places(clips: Sequence[Clip], count: int, seed: int) -> list[tuple[int, int]]:
+    """Return the numbers of random clips, and of a random frame in each."""
+    generator = Generator().manual_seed(seed)
+    chosen = torch.randint(len(clips), (count,), generator=generator).tolist()
+    places = torch.rand(count, generator=generator).tolist()
+    return [(index, int(place * len(clips[index].frames))) for index, place in zip(chosen, places, strict=True)]
 
 
 class PublicPeople:
@@ -28,11 +37,9 @@ class PublicPeople:
 
     def draw_frames(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Return random frames (count, 3, height, width) in [-1, 1] and the number of each one's person (count,)."""
-        generator = Generator().manual_seed(seed)
-        chosen = [self.clips[index] for index in torch.randint(len(self.clips), (count,), generator=generator)]
-        places = torch.rand(count, generator=generator).tolist()
-        frames = [clip.frames[int(place * len(clip.frames))] for (_, clip), place in zip(chosen, places, strict=True)]
-        return torch.stack(frames).float() / 127.5 - 1, torch.tensor([person for person, _ in chosen])
+        drawn = draw_places([clip for _, clip in self.clips], count, seed)
+        frames = torch.stack([self.clips[index][1].frames[frame] for index, frame in drawn])
+        return frames.float() / 127.5 - 1, torch.tensor([self.clips[index][0] for index, _ in drawn])
 
     @cached_property
     def posed(self) -> list[Clip]:
@@ -45,12 +52,9 @@ class PublicPeople:
 
     def draw_posed(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Return random frames of `posed` (count, 3, height, width) in [-1, 1], and their head motion (count, 6)."""
-        generator = Generator().manual_seed(seed)
-        chosen = [self.posed[index] for index in torch.randint(len(self.posed), (count,), generator=generator)]
-        places = torch.rand(count, generator=generator).tolist()
-        at = [(clip, int(place * len(clip.frames))) for clip, place in zip(chosen, places, strict=True)]
-        frames = torch.stack([clip.frames[frame] for clip, frame in at]).float() / 127.5 - 1
-        return frames, torch.stack([clip.motion[frame] for clip, frame in at])
+        drawn = [(self.posed[index], frame) for index, frame in draw_places(self.posed, count, seed)]
+        frames = torch.stack([clip.frames[frame] for clip, frame in drawn]).float() / 127.5 - 1
+        return frames, torch.stack([clip.motion[frame] for clip, frame in drawn])
 
     def draw_pairs(self, count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return pairs of frames of `posed` people: references, frames (count, 3, h, w) in [-1, 1], motion (count, 6).

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from datamodules.clips import truth_of
+from datamodules.demo.people import read_marker
 from datamodules.demo.person import draw_person
 from datamodules.demo.recording import record
 from evaluation.cases import Case
@@ -39,11 +39,7 @@ def through_autoencoder(backbone: Backbone, frames: Tensor) -> Tensor:
 
 def drawn_seed(case: Case) -> int | None:
     """Return the seed of a demo person, from the truth file beside the clip; None for anybody else."""
-    try:
-        with safe_open(truth_of(case.clip.path), "pt") as file:
-            seed = (file.metadata() or {}).get("seed")
-    except (FileNotFoundError, SafetensorError):
-        return None
+    seed = (read_marker(truth_of(case.clip.path)) or {}).get("seed")
     return None if seed is None else int(seed)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from datamodules.audio import sound_encoder
 from evaluation.anchors import AUTOENCODER, CLEAN, NOISE, RECORDED, STATIC
 from evaluation.cases import Case, client_cases
+from evaluation.catalogue import LOCAL
 from evaluation.clip_scores import evaluate_cases
 from evaluation.finished_run import FinishedRun
 from evaluation.metrics.distributions import score_sets
@@ -61,8 +62,10 @@ def evaluate_run(
     backbone = load_personalised(run.base).to(device)
     cases = client_cases(run.data, clients, clips, frames, sound_encoder(backbone.speech))
     systems = list_systems(run, cases, nearest_strangers(run, backbone), knows_motion=backbone.shape.knows_motion)
-    production = produce(run.base, systems, cases, sampling, device)
-    made = make_anchors(backbone, cases) | production.frames
+    anchors = make_anchors(backbone, cases, out)
+    del backbone  # a GPU may have no room for a second one
+    production = produce(run.base, systems, cases, sampling, out, device)
+    made = anchors | production.frames
     scores = evaluate_cases(cases, made, judges) + score_sets(cases, made, judges) + production.times
     table = summarise(scores)
     save_scores(out / "metrics.csv", scores)
@@ -94,7 +97,7 @@ def save_figures(
     some = sorted(firsts.values())[:4]
     rows = {STATIC: made[STATIC]} | shown
     save_sheet(paths["sheet"], {name: [clips[number] for number in some] for name, clips in rows.items()})
-    metrics = [name for name in table.metrics if name.removesuffix("-local") in DRAWN]
+    metrics = [name for name in table.metrics if name.removesuffix(LOCAL) in DRAWN]
     save_picture(paths["intervals"], draw_intervals(drawable(table), metrics))
     generated = {name: clips for name, clips in shown.items() if name not in (RECORDED, CLEAN, AUTOENCODER)}
     tracks = {name: [clips[number] for number in some] for name, clips in generated.items()}

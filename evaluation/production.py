@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from evaluation.cases import Case
+from evaluation.frames_on_disk import to_disk
 from evaluation.scores import Score
 from evaluation.systems import System
 from lightning_modules.backbone import Backbone
@@ -36,7 +37,12 @@ def noise_seed(seed: int, case: Case) -> int:
 
 
 def produce(
-    base: Path, systems: Sequence[System], cases: Sequence[Case], sampling: SamplingOptions, device: str = "cpu"
+    base: Path,
+    systems: Sequence[System],
+    cases: Sequence[Case],
+    sampling: SamplingOptions,
+    scratch: Path,
+    device: str = "cpu",
 ) -> Production:
     """Generate every case with every system.
 
@@ -45,6 +51,7 @@ def produce(
         systems: What generates.
         cases: What is generated.
         sampling: How; every case's start noise, and its head motion where none is given, follow from the seed.
+        scratch: A folder on the disk that the frames lie on, see `to_disk`.
         device: Where to compute.
 
     Raises:
@@ -61,9 +68,11 @@ def produce(
             for system, number in jobs:
                 began = time.perf_counter()
                 key = (system.name, number)
-                made[key] = _generate(backbone, system, cases[number], sampling)
-                seconds[key] = (time.perf_counter() - began) / len(made[key])
+                frames = _generate(backbone, system, cases[number], sampling)
+                seconds[key] = (time.perf_counter() - began) / len(frames)
+                made[key] = to_disk(frames, scratch)
                 bar.update()
+            del backbone  # before the next one is loaded: a GPU may have no room for two
     numbers = range(len(cases))
     return Production(
         {system.name: [made[system.name, number] for number in numbers] for system in systems},

@@ -24,6 +24,7 @@ from evaluation.anchors import (
 )
 from evaluation.cases import Case
 from evaluation.finished_run import FinishedRun
+from evaluation.frames_on_disk import to_disk
 from lightning_modules.backbone import Backbone
 
 BASE = "base"
@@ -50,16 +51,22 @@ class System:
     """What is heard, (frames, steps, features)."""
 
 
-def make_anchors(backbone: Backbone, cases: Sequence[Case]) -> dict[str, list[Tensor]]:
-    """Return the frames of each case by anchor; clean renders only where all cases are of demo people."""
+def make_anchors(backbone: Backbone, cases: Sequence[Case], scratch: Path) -> dict[str, list[Tensor]]:
+    """Return the frames of each case by anchor; clean renders only where all cases are of demo people.
+
+    Args:
+        backbone: Whose autoencoder is an anchor.
+        cases: What is generated.
+        scratch: A folder on the disk that the frames lie on, see `to_disk`.
+    """
     made = {
-        NOISE: [noise(case) for case in cases],
+        NOISE: [to_disk(noise(case), scratch) for case in cases],
         STATIC: [static_copy(case) for case in cases],
         RECORDED: [case.frames for case in cases],
-        AUTOENCODER: [through_autoencoder(backbone, case.frames) for case in cases],
+        AUTOENCODER: [to_disk(through_autoencoder(backbone, case.frames), scratch) for case in cases],
     }
     if all(drawn_seed(case) is not None for case in cases):
-        made[CLEAN] = [clean_render(case) for case in cases]
+        made[CLEAN] = [to_disk(clean_render(case), scratch) for case in cases]
     return made
 
 

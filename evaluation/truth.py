@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from datamodules.audio import WINDOW_FRAMES
 from evaluation.cases import Case
 from evaluation.metrics.landmarks import Layout
 from evaluation.metrics.motion import Flow, find_flow
@@ -40,9 +41,5 @@ class Truth:
             decoded=decoded,
             points=None if points is None else points.locate(case.frames),
             layout=None if points is None else Layout.of(points.points),
-            sounds=None if sync is None or len(case.frames) < SYNC_WINDOW else sync.embed_sound(case.mel),
+            sounds=None if sync is None or len(case.frames) < WINDOW_FRAMES else sync.embed_sound(case.mel),
         )
-
-
-SYNC_WINDOW = 5
-"""Frames that a SyncNet sees at once."""

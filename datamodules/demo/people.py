@@ -60,7 +60,7 @@ def make_demo_people(
 
 
 def _is_whole(seed: int, clip: int, path: Path, size: int) -> bool:
-    return path.exists() and _marker_of(truth_of(path)) == _make_marker(seed, size)
+    return path.exists() and read_marker(truth_of(path)) == _make_marker(seed, size)
 
 
 def _make_clip(job: Job, size: int) -> None:
@@ -79,7 +79,8 @@ def _make_marker(seed: int, size: int) -> dict[str, str]:
     return {"generator": GENERATOR, "size": str(size), "seed": str(seed)}
 
 
-def _marker_of(truth: Path) -> dict[str, str] | None:
+def read_marker(truth: Path) -> dict[str, str] | None:
+    """Return what a clip's truth says of how it was drawn; None where it says nothing, or is not there."""
     try:
         with safe_open(truth, "pt") as file:
             return file.metadata()

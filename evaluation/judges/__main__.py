@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
 
-from commandline import Seed, run_command
+from commandline import Accelerator, Seed, run_command
 from datamodules.demo.folders import HELD_OUT, PUBLIC, fill_demo_folder
 
 SIZE = 64
@@ -29,7 +28,7 @@ def train_judges(
     sync_steps: int = 800,
     identity_steps: int = 1500,
     seed: Seed = 1,
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    accelerator: Accelerator = "auto",
 ) -> None:
     """Train the three judges one after the other, write them, and measure what was written.
 

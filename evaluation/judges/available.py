@@ -14,12 +14,11 @@ from datamodules.reading.cropping import INSIGHTFACE_MODELS
 from evaluation.judges.features import FrameFeatures, MouthMotion, PatchDistance
 from evaluation.judges.identity import JudgeEncoder
 from evaluation.judges.landmarks import LandmarkNet
-from evaluation.judges.pretrained import ArcFace, Inception, load_lpips
+from evaluation.judges.pretrained import ArcFaceJudge, Inception, load_lpips
 from evaluation.judges.sync import SyncNet
 from evaluation.protocols import Judges
-from lightning_modules.weights import read_weights
+from lightning_modules.weights import WEIGHTS, fill
 
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 ARCFACE = ("*/glintr100.onnx", "*/w600k_r50.onnx", "*/w600k_mbf.onnx")
 """Face encoders of insightface's packs, the most accurate first."""
 
@@ -68,10 +67,7 @@ def load_judge(kind: type[Network], folder: Path) -> Network:
         ValueError: If the weights are broken, or do not fit the config.
     """
     network = kind.from_config(kind.load_config(folder))
-    try:
-        network.load_state_dict({name: tensor.float() for name, tensor in read_weights(folder / WEIGHTS).items()})
-    except RuntimeError as error:
-        raise ValueError(f"{folder / WEIGHTS} does not fit its config: use those of one network. ({error})") from error
+    fill(network, folder)
     return network.eval().requires_grad_(False)
 
 
@@ -88,6 +84,6 @@ def _find_other(load: Callable[[Path], Other], weights: Path) -> Other | None:
     return load(weights)
 
 
-def _find_arcface() -> ArcFace | None:
+def _find_arcface() -> ArcFaceJudge | None:
     found = [path for name in ARCFACE for path in sorted(INSIGHTFACE_MODELS.expanduser().glob(name))]
-    return ArcFace(found[0]) if found else None
+    return ArcFaceJudge(found[0]) if found else None

@@ -9,6 +9,7 @@ from typing import Any
 from evaluation.judges.accuracy import People
 from evaluation.judges.scoring import Scores
 from evaluation.judges.training import BATCHES
+from evaluation.reporting.markdown import markdown_table
 
 ASKED = {
     "top-1": "share of frames nearest to their own person among all these people, known by one recorded clip each",
@@ -34,11 +35,11 @@ def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: 
         f"{data['clips']} clips of 64 px in `{data['folder']}`; nothing else was ever trained against them. They saw",
         "drawn people alone: what they say of real ones is unproven. Weights are float16 safetensors.",
         "",
-        *_training_table(log),
+        _training_table(log),
         "",
         f"On {data['held_out_people']} people that nothing was trained on, {data['held_out_clips']} clips:",
         "",
-        *_accuracy_table(scores),
+        _accuracy_table(scores),
         "",
         *(f"- {name}: {meaning}." for name, meaning in ASKED.items()),
         "- *through the VAE*: frames encoded and decoded by the base model's autoencoder.",
@@ -49,25 +50,20 @@ def write_card(folder: Path, data: dict[str, Any], log: dict[str, Any], scores: 
     (folder / "training.json").write_text(json.dumps({"data": data, **log, "held_out": scores}, indent=1) + "\n")
 
 
-def _training_table(log: dict[str, Any]) -> list[str]:
+def _training_table(log: dict[str, Any]) -> str:
     rows = [
-        f"| {name} | {part['weights']:,} | {part['steps']} steps of {BATCHES[name]} | {part['seconds'] / 60:.0f} min |"
+        [name, f"{part['weights']:,}", f"{part['steps']} steps of {BATCHES[name]}", f"{part['seconds'] / 60:.0f} min"]
         for name, part in log.items()
     ]
-    return ["| judge | weights | trained | wall time |", "|---|---|---|---|", *rows]
+    return markdown_table(["judge", "weights", "trained", "wall time"], rows)
 
 
-def _accuracy_table(scores: Scores) -> list[str]:
+def _accuracy_table(scores: Scores) -> str:
     """Return a row per judge and figure, and a column per kind of frames it was shown."""
     kinds = list(dict.fromkeys(kind for shown in scores.values() for kind in shown))
     rows = [
-        f"| {judge} | {figure} | " + " | ".join(_show(shown.get(kind, {}).get(figure)) for kind in kinds) + " |"
+        [judge, figure, *(shown.get(kind, {}).get(figure, "") for kind in kinds)]
         for judge, shown in scores.items()
         for figure in next(iter(shown.values()))
     ]
-    header = ["judge", "figure", *kinds]
-    return ["| " + " | ".join(header) + " |", "|---" * len(header) + "|", *rows]
-
-
-def _show(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return markdown_table(["judge", "figure", *kinds], rows)

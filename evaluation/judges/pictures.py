@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from lightning_modules.resizing import resize
 
 
 def as_signed(frames: Tensor, device: torch.device) -> Tensor:
@@ -26,10 +27,3 @@ def cut_out(pictures: Tensor, centre: tuple[float, float], side: float, size: in
         for at, length in zip(reversed(centre), pictures.shape[-2:], strict=True)
     )
     return resize(pictures[..., rows, columns], size)
-
-
-def resize(pictures: Tensor, size: int) -> Tensor:
-    """Scale pictures (batch, channels, height, width) to `size` pixels per side, smoothly where they shrink."""
-    if pictures.shape[-2:] == (size, size):
-        return pictures
-    return F.interpolate(pictures, (size, size), mode="bilinear", antialias=True)

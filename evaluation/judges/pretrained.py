@@ -20,7 +20,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of red, green and blue that torchvision's networks expect."""
 
 
-class ArcFace:
+class ArcFaceJudge:
     """A face encoder of an insightface pack (arXiv 1801.07698), run by onnxruntime.
 
     It was trained on faces aligned by their eyes. Here it gets the middle of a crop that was centred on the face once

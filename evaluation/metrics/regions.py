@@ -67,13 +67,6 @@ def cut(frames: Tensor, corners: list[tuple[int, int]], height: int, width: int)
     return torch.stack([frame[:, top : top + height, left : left + width] for frame, (top, left) in boxes])
 
 
-def mouth_psnr(frames: Tensor, target: Tensor, motion: Tensor) -> float:
-    """Return the PSNR of the mouth's box, dB; the box lies where the target's head is."""
-    size = target.shape[-1]
-    corners, box = MOUTH.corners(motion, size), MOUTH.pixels(size)
-    return psnr(cut(frames, corners, *box), cut(target, corners, *box))
-
-
 def aligned_mouth_psnr(frames: Tensor, target: Tensor, motion: Tensor) -> float:
     """Return the PSNR of the mouth's box after each head has been moved to where the target's head truly is, dB.
 

@@ -20,8 +20,8 @@ from benchmarks.base_scores import (
     demand,
     score_shuffled,
 )
+from benchmarks.drawn_cases import shuffled_pairs
 from evaluation.anchors import AUTOENCODER, CLEAN, NOISE, STATIC
-from evaluation.cases import shuffled_pairs
 from evaluation.statistics import Estimate
 from tests.evaluation.drawn import draw_cases
 from tests.tiny_model import make_tiny_base

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from benchmarks.drawn_cases import make_cases
 from datamodules.clips import Clip
 from datamodules.demo.person import draw_person, name_of
 from datamodules.demo.recording import record
 from datamodules.demo.seeds import HELD_OUT_SEEDS
-from evaluation.cases import Case, make_cases
+from evaluation.cases import Case
 
 
 @lru_cache

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.drawn_cases import make_cases
 from datamodules.demo.people import make_demo_people
 from datamodules.demo.seeds import HELD_OUT_SEEDS
 from datamodules.reading.frames import load_people
 from evaluation.anchors import clean_render, drawn_seed, noise, static_copy, through_autoencoder
-from evaluation.cases import make_cases
 from evaluation.metrics.pixels import psnr
 from lightning_modules.base_folder import load_base
 from tests.evaluation.drawn import draw_cases

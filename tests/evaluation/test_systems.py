@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from zlib import crc32
 
@@ -14,6 +15,7 @@ from evaluation.finished_run import open_finished
 from evaluation.production import noise_seed, produce
 from evaluation.systems import System, list_systems, make_anchors, nearest_strangers, swap_sounds
 from lightning_modules.base_folder import load_base
+from lightning_modules.personalised import load_personalised
 from lightning_modules.sampling import SamplingOptions, animate
 
 
@@ -73,19 +75,19 @@ def test_a_shorter_sound_is_repeated(cases):
 
 
 @pytest.mark.slow
-def test_anchors_hold_the_clip_and_what_was_drawn(base, cases):
-    made = make_anchors(base, cases)
+def test_anchors_hold_the_clip_and_what_was_drawn(base, cases, tmp_path):
+    made = make_anchors(base, cases, tmp_path)
     assert torch.equal(made[RECORDED][1], cases[1].frames)
     assert CLEAN in made
     somebody = [replace(case, clip=replace(case.clip, path=case.clip.path.with_name("x.mp4"))) for case in cases]
-    assert CLEAN not in make_anchors(base, somebody)
+    assert CLEAN not in make_anchors(base, somebody, tmp_path)
 
 
 @pytest.mark.slow
-def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers):
+def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers, tmp_path):
     names = [f"{model}, pose given" for model in ("base", "global adapter", "own adapter")]
     systems = [system for system in list_systems(run, cases, strangers, knows_motion=True) if system.name in names]
-    production = produce(run.base, systems, cases, SamplingOptions(steps=1))
+    production = produce(run.base, systems, cases, SamplingOptions(steps=1), tmp_path)
     base, shared, own = (production.frames[name] for name in names)
     for one, other in ((base, shared), (base, own)):
         assert all((a.int() - b.int()).abs().max() <= 1 for a, b in zip(one, other, strict=True))
@@ -95,7 +97,23 @@ def test_adapters_that_change_nothing_make_the_same_frames(run, cases, strangers
 
 
 @pytest.mark.slow
-def test_from_sound_alone_a_motion_is_drawn_as_generate_draws_it(run, base, cases, strangers, monkeypatch):
+def test_one_model_is_there_at_a_time(run, cases, strangers, monkeypatch, tmp_path):
+    """A GPU may have no room for two."""
+    alive = weakref.WeakSet()
+
+    def load(*folders):
+        assert not alive, "the one before is still there"
+        backbone = load_personalised(*folders)
+        alive.add(backbone)
+        return backbone
+
+    monkeypatch.setattr("evaluation.production.load_personalised", load)
+    systems = list_systems(run, cases, strangers, knows_motion=True)[:3]
+    produce(run.base, systems, cases, SamplingOptions(steps=1), tmp_path)
+
+
+@pytest.mark.slow
+def test_from_sound_alone_a_motion_is_drawn_as_generate_draws_it(run, base, cases, strangers, monkeypatch, tmp_path):
     """What is drawn follows from length and seed; other lengths, as where nobody looks, have none here."""
     case, seed, motion = cases[0], noise_seed(0, cases[0]), 0.2 * torch.ones(len(cases[0].sound), 6)
     drawn = {(len(case.sound), "auto", seed): motion}
@@ -105,7 +123,8 @@ def test_from_sound_alone_a_motion_is_drawn_as_generate_draws_it(run, base, case
         for system in list_systems(run, cases, strangers, knows_motion=True)
         if system.name == "base, sound alone"
     ]
-    (made,) = produce(run.base, sounding, cases[:1], SamplingOptions(steps=1)).frames["base, sound alone"]
+    production = produce(run.base, sounding, cases[:1], SamplingOptions(steps=1), tmp_path)
+    (made,) = production.frames["base, sound alone"]
     options = SamplingOptions(steps=1, seed=seed)
     given, free = (animate(base, case.reference, case.sound, options, motion=m) for m in (motion, None))
     assert torch.equal(made, given)

@@ -84,7 +84,7 @@ def test_weights_that_cannot_be_used_are_named(folder, caplog):
 
 
 def test_a_face_encoder_on_disk_is_preferred(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(available, "ArcFace", lambda path: path.name)
+    monkeypatch.setattr(available, "ArcFaceJudge", lambda path: path.name)
     for name in ("w600k_r50.onnx", "det_10g.onnx"):
         (tmp_path / "packs" / "buffalo_l").mkdir(parents=True, exist_ok=True)
         (tmp_path / "packs" / "buffalo_l" / name).touch()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from evaluation.judges.pretrained import ArcFace, Inception, load_lpips
+from evaluation.judges.pretrained import ArcFaceJudge, Inception, load_lpips
 from evaluation.metrics.perceptual import perceptual_distance
 
 
@@ -29,7 +29,7 @@ def test_arcface_gets_the_middle_of_the_face_at_112_pixels(tmp_path, monkeypatch
             return [np.full((len(given[-1]), 512), 2.0, np.float32)]
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    judge = ArcFace(tmp_path / "buffalo_l" / "w600k_r50.onnx")
+    judge = ArcFaceJudge(tmp_path / "buffalo_l" / "w600k_r50.onnx")
     frames = torch.zeros(40, 3, 64, 64, dtype=torch.uint8)
     frames[:, 0, 20:40, 20:40] = 255
     embedded = judge.embed(frames)
