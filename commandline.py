@@ -8,12 +8,15 @@ import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace, auto_cli, set_parsing_settings
 from jsonargparse.typing import restricted_number_type
 from safetensors import SafetensorError
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**63)])
+Accelerator = Literal["auto", "cpu", "cuda", "mps"]
+TrainingPrecision = Literal["32-true", "16-mixed", "bf16-mixed"]
 DenoisingSteps = restricted_number_type("DenoisingSteps", int, [(">=", 1), ("<=", 1000)])
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,12 +36,18 @@ def run_command(
         aliases: Other names of flags, without dashes.
         argv: Flags; those of the process if not given.
     """
-    name = Path(sys.argv[0]).name
+    name = name_command()
     logging.basicConfig(format=f"{name}: %(message)s", level=logging.WARNING)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     flags = rename_flags(sys.argv[1:] if argv is None else argv, aliases or {})
     options = {"as_positional": False, "exit_on_error": False, "allow_abbrev": False}
     return report_errors(name, lambda: auto_cli(function, args=flags, **options))
+
+
+def name_command() -> str:
+    """Return what a user calls this command: `train.py`, or `federation.privacy.plan` where it began by `-m`."""
+    module = sys.modules["__main__"].__spec__
+    return module.name.removesuffix(".__main__") if module else Path(sys.argv[0]).name
 
 
 def report_errors(name: str, command: Callable[[], object]) -> int:

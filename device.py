@@ -10,9 +10,9 @@ import sys
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from commandline import end_on_signals, run_command
+from commandline import Accelerator, end_on_signals, run_command
 
 if TYPE_CHECKING:  # torch and Lightning take seconds, which `--help` should not
     from device_home import DeviceHome
@@ -30,7 +30,7 @@ def serve(
     socket: str | None = None,
     users: list[int] | None = None,
     group: int | None = None,
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] | None = None,
+    accelerator: Accelerator | None = None,
     local_steps: int | None = None,
 ) -> None:
     """Run a device until it is interrupted.

@@ -14,6 +14,7 @@ from callbacks.adapter_worth import AdapterWorth
 from callbacks.args import ObserverArgs
 from callbacks.checkpoint import Checkpoint
 from callbacks.contributions import Contributions
+from callbacks.held_out_loss import find_tested
 from callbacks.monitor import EarlyLog, Monitor
 from callbacks.progress import Progress
 from callbacks.samples import Samples, Speaker
@@ -53,7 +54,7 @@ def choose_run_folder(out_dir: str, resume: str | None) -> Path:
 
 
 def lock_run_folder(folder: Path) -> AbstractContextManager[None]:
-    """Keep other runs out of a folder; further devices of a run, which start here again, are let in.
+    """Keep other runs out of a folder; further devices of this run, which run `train.py` from its top, are let in.
 
     Raises:
         ValueError: If another run is in: both would write the same rounds, and the ledger would count neither right.
@@ -66,7 +67,8 @@ def lock_run_folder(folder: Path) -> AbstractContextManager[None]:
 def read_clients(data: FederatedData, module: FederatedModule, processes: int) -> FederatedData:
     """Return the data with everybody's clips, told how the module encodes them; makes the demo people if asked for.
 
-    Further devices of a run start here again, after rank 0; they read anew only what `--data.cache_dir` does not keep.
+    Further devices of a run come here after rank 0, in processes of their own; they read anew only what
+    `--data.cache_dir` does not keep.
 
     Raises:
         ValueError: If the frames are not of the size that the base model knows.
@@ -122,17 +124,13 @@ def make_observers(
     if hasattr(module, "denoising_error") and args.evaluation_batches and not remote:
         observers.append(AdapterWorth(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:
-        speakers = [Speaker(person, public, is_client=False) for person in find_tested(public)[:1]]
+        shown = [] if public is None else find_tested(public)[:1]
+        speakers = [Speaker(person, public, is_client=False) for person in shown]
         if not remote:
             speakers += [Speaker(client, data, is_client=True) for client in find_tested(data)]
         options = {"every": args.samples_every, "frames": args.sample_frames, "steps": args.sample_steps}
         observers.append(Samples(fabric, module, speakers, write_video, monitor, folder, **options))
     return [*observers, monitor]
-
-
-def find_tested(data: ClientDataModule | None) -> list[str]:
-    """Return who has clips that were not trained on."""
-    return [] if data is None else [person for person in data.clients if data.splits(person)["test"]]
 
 
 def export_denoiser(module: TalkingHead, folder: Path) -> dict[str, str]:

@@ -20,7 +20,7 @@ from callbacks.sampling import HiddenSampling, VisibleSampling
 from federation.agreed_settings import AgreedSettings
 from federation.args import OwnerArgs
 from federation.hooks import FederationCallback
-from federation.privacy.keys import KeySource
+from federation.key_source import KeySource
 from federation.privacy.owner import OwnerLimits
 
 SMALLEST_SHARE = 0.25

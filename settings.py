@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 
 from commandline import demand_named_settings
 from federation.agreed_settings import AgreedSettings
@@ -21,8 +21,7 @@ def read_settings(config: str | Path, *overrides: str) -> Namespace:
     from federation.seeding import seed_training
 
     parser = make_parser([])
-    chosen = parser.parse_args([f"--config={config}", *overrides])
-    demand_named_settings(parser, chosen)
+    chosen = _parse(parser, config, *overrides)
     seed_training(chosen.seed)
     return parser.instantiate(chosen)
 
@@ -39,7 +38,11 @@ def read_agreed(config: str | Path) -> tuple[AgreedSettings, int]:
         ValueError: If a group of settings is one value.
     """
     parser = make_parser([], reads_classes=False)
-    chosen = parser.parse_args([f"--config={config}"])
-    demand_named_settings(parser, chosen)
-    made = parser.instantiate(chosen)
+    made = parser.instantiate(_parse(parser, config))
     return AgreedSettings.of(made), made.seed
+
+
+def _parse(parser: ArgumentParser, config: str | Path, *overrides: str) -> Namespace:
+    chosen = parser.parse_args([f"--config={config}", *overrides])
+    demand_named_settings(parser, chosen)
+    return chosen

@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.cpu_time import best_of, timed
 from benchmarks.report import Bar
 from benchmarks.secure_rounds import SecureRounds
+from federation.key_source import OperatingSystemKeys
 from federation.privacy.cohort_counts import provision
-from federation.privacy.keys import OperatingSystemKeys
 from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.keys import KeyPair
 from federation.secure_aggregation.masks import add_keystreams, pairwise_key, self_key

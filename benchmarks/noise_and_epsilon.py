@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Bar
+from federation.key_source import OperatingSystemKeys
 from federation.privacy.accountant import Release, epsilon_after
 from federation.privacy.cohort_counts import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
-from federation.privacy.keys import OperatingSystemKeys
 from federation.privacy.noise_calibration import plan_noise
 from federation.privacy.sensitivity import Grid, clip_to_grid
 from federation.secure_aggregation.masks import from_ring, to_ring
@@ -34,7 +34,7 @@ def measure_noise(dimension: int) -> tuple[dict[str, float], list[Bar]]:
     variance = plan_noise(NOISE_MULTIPLIER, grid, COHORT).variance
     sampler, total, ratios = DiscreteGaussian(variance), np.zeros(dimension, np.uint32), {}
     for m in range(1, COHORT.clients + 1):
-        encoded = clip_to_grid(np.zeros(dimension), grid, keys.stream("", 0, 0, "rounding")).integers
+        encoded = clip_to_grid(np.zeros(dimension), grid, keys.stream("", 0, 0, "rounding"))
         total += to_ring(encoded + sampler.sample(dimension, keys.stream("", 0, 0, "noise")))
         if m >= COHORT.honest:
             ratios[str(m)] = float(np.mean(from_ring(total).astype(np.float64) ** 2)) / (m * variance)

@@ -9,9 +9,9 @@ import numpy as np
 from benchmarks.cpu_time import timed
 from benchmarks.report import Bar
 from benchmarks.secure_rounds import STAGES, SecureRounds
+from federation.key_source import OperatingSystemKeys
 from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
-from federation.privacy.keys import OperatingSystemKeys
 from federation.privacy.noise_calibration import plan_noise
 from federation.privacy.sensitivity import Grid, clip_to_grid
 from federation.secure_aggregation.masks import to_ring
@@ -72,7 +72,7 @@ def encode_some(dimension: int, cohort: CohortCounts) -> Encoding:
         update = generator.standard_normal(dimension)  # far longer than the clip norm
         clipped, seconds = timed(clip_to_grid, update, grid, keys.stream("", 0, 0, "rounding"))
         clips.append(seconds)
-        vector, seconds = timed(add_noise, clipped.integers)
+        vector, seconds = timed(add_noise, clipped)
         noises.append(seconds)
         vectors.append(vector)
     return Encoding(table, min(clips), min(noises), vectors)

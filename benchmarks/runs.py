@@ -16,7 +16,7 @@ from datamodules.clients import ClientDataModule
 from datamodules.kept_splits import read_splits
 from federation.agreed_settings import AgreedSettings
 from federation.hooks import FederationCallback
-from federation.privacy.keys import OperatingSystemKeys
+from federation.key_source import OperatingSystemKeys
 from federation.rounds import FederatedRounds
 from launching import read_clients
 from pipeline import build_pipeline

@@ -11,8 +11,8 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.cpu_time import timed
+from federation.key_source import OperatingSystemKeys
 from federation.privacy.cohort_counts import CohortCounts
-from federation.privacy.keys import OperatingSystemKeys
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import InMemory
 from federation.secure_aggregation.roster import Roster

@@ -10,18 +10,15 @@ from callbacks.kept_terms import keep_terms
 from callbacks.shouting import shout
 from federation.agreed_settings import AgreedSettings
 from federation.hooks import FederationCallback
-from federation.privacy.accountant import Accountant, Release
+from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
 from federation.privacy.card import CARD, PrivacyFacts, privacy_card
-from federation.privacy.cohort_counts import provision
 from federation.privacy.composition import Epsilon
-from federation.privacy.ledger import HEAD_NOTE, RELEASED_NOTE, Ledger
+from federation.privacy.ledger import HEAD_NOTE, LEDGER, RELEASED_NOTE, Ledger
 from federation.privacy.promise import Promise
 from federation.privacy.summary import Spent, conclude, gather_facts
 from federation.privacy.total_delta import total_delta
 from federation.update import RoundState
 from whole_files import save_text
-
-LEDGER = "privacy_ledger.jsonl"
 
 
 class PrivacyBudget(FederationCallback):
@@ -41,9 +38,9 @@ class PrivacyBudget(FederationCallback):
         ValueError: On fewer than 8 clients, unless that is allowed for, or a delta that some client could fill alone.
     """
 
-    def __init__(self, out_dir: Path, agreed: AgreedSettings, clients: int, simulation: bool = True) -> None:
+    def __init__(self, out_dir: Path, agreed: AgreedSettings, clients: int, *, simulation: bool) -> None:
         federation, security = agreed.federation, agreed.security
-        cohort = provision(clients, security.colluding_share, security.dropout_share)
+        cohort = security.provision(clients)
         release = agreed.release(clients)
         self.promise = Promise(cohort, release, federation.sampling, agreed.privacy, security, simulation)
         self.out_dir = out_dir
@@ -61,7 +58,6 @@ class PrivacyBudget(FederationCallback):
         total_delta(self.promise.privacy.delta, self.rounds, self.promise.cohort.clients, state.wire_size)
         if state.is_main:
             self.ledger = Ledger(self.out_dir / LEDGER, state.notes.get(HEAD_NOTE))
-            self.accountant = Accountant(self.promise.privacy.delta, self.ledger.releases)
             if self.promise.privacy.key_source == "seeded":
                 shout("SEEDED KEYS: coins, noise and masks can be computed by anybody. This run protects nobody.")
 
@@ -82,9 +78,9 @@ class PrivacyBudget(FederationCallback):
         survivors = len(state.clients if state.survivors is None else state.survivors)
         release = self.promise.effective(drawn=len(state.clients), survivors=survivors)
         if self._is_within(state, release):
-            charged = (release.noise_multiplier, release.sample_rate)
-            self.ledger.charge(state.index, state.attempt, *charged, survivors=survivors)
-            self.accountant.step(*charged)
+            self.ledger.charge(
+                state.index, state.attempt, release.noise_multiplier, release.sample_rate, survivors=survivors
+            )
             self._note_heads(state)
             save_text(self.out_dir / CARD, privacy_card(self._facts(state, is_last=False)))
 
@@ -95,7 +91,7 @@ class PrivacyBudget(FederationCallback):
         state.metrics["released/epsilon"] = self._counted().value
         state.metrics["released/epsilon_coins_known"] = self._with_known_coins().value
         if not self.visible:
-            state.metrics["released/epsilon_coins_secret"] = self.accountant.epsilon().value
+            state.metrics["released/epsilon_coins_secret"] = self._with_secret_coins().value
 
     @override
     def on_run_end(self, state: RoundState) -> None:
@@ -111,9 +107,9 @@ class PrivacyBudget(FederationCallback):
 
     def _facts(self, state: RoundState, is_last: bool) -> PrivacyFacts:
         """Return what the card says of all that is charged so far."""
-        secret = None if self.visible else self.accountant.epsilon()
+        secret = None if self.visible else self._with_secret_coins()
         spent = Spent(len(self.ledger.entries), secret, self._with_known_coins())
-        return gather_facts(self.promise, spent, state.clip_norm_after, state.wire_size, is_last)
+        return gather_facts(self.promise, spent, state.clip_norm_after, state.wire_size, is_last=is_last)
 
     def _is_within(self, state: RoundState, release: Release) -> bool:
         """Stop the run unless the budget has room for one more release."""
@@ -125,7 +121,11 @@ class PrivacyBudget(FederationCallback):
 
     def _counted(self, *further: Release) -> Epsilon:
         """Return the epsilon that the budget limits: with secret coins only where they are secret."""
-        return self._with_known_coins(*further) if self.visible else self.accountant.epsilon(*further)
+        return self._with_known_coins(*further) if self.visible else self._with_secret_coins(*further)
+
+    def _with_secret_coins(self, *further: Release) -> Epsilon:
+        return epsilon_after([*self.ledger.releases, *further], self.promise.privacy.delta)
 
     def _with_known_coins(self, *further: Release) -> Epsilon:
-        return self.accountant.epsilon_with_known_coins(self.promise.cohort.clients, *further)
+        releases = [*self.ledger.releases, *further]
+        return epsilon_with_known_coins(releases, self.promise.privacy.delta, self.promise.cohort.clients)

@@ -1,4 +1,4 @@
-"""Second step of the pipeline: no client's vector is longer than S, in exact integer arithmetic."""
+"""The clip: no client's vector is longer than S, in exact integer arithmetic."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 from typing_extensions import override
 
 from federation.hooks import FederationCallback
+from federation.key_source import KeySource
 from federation.privacy.clip_norm import STEPS_NOTE, append_clip_bit, demand_clip_norm, replay_clip_norm
-from federation.privacy.keys import KeySource
 from federation.privacy.sensitivity import clip_to_grid, decode
 from federation.update import Aggregate, ClientUpdate, RoundState
 
@@ -39,7 +39,7 @@ class ClipUpdate(FederationCallback):
     @override
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
         stream = self.keys.stream(update.client, state.index, state.attempt, "rounding")
-        update.integers = clip_to_grid(self._with_bit(state, update), state.grid, stream).integers
+        update.integers = clip_to_grid(self._with_bit(state, update), state.grid, stream)
         with np.errstate(over="ignore"):
             norm = float(np.linalg.norm(update.vector))
         update.metrics["vector_norm"] = norm

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from federation.privacy.keys import KeySource
+from federation.key_source import KeySource
+from federation.secure_aggregation.framing import SIGNATURE_BYTES
 from federation.secure_aggregation.roster import Roster
 from federation.secure_aggregation.session import Session, SessionConfig
 from federation.update import RoundState
 
 AUTHORITY, SIGNATURES = "authority", "signatures"
-SIGNATURE_BYTES = 64
 
 
 @dataclass(frozen=True)

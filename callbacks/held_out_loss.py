@@ -36,6 +36,11 @@ class HeldOutData(Protocol):
         """Return exactly `steps` batches of one split."""
 
 
+def find_tested(data: HeldOutData) -> list[str]:
+    """Return who has clips that were not trained on."""
+    return [client for client in data.clients if data.splits(client)["test"]]
+
+
 class HeldOutLoss:
     """Measures what a module is worth to a client; two measurements differ by the adapters in the module alone.
 
@@ -52,7 +57,7 @@ class HeldOutLoss:
     @property
     def clients(self) -> list[str]:
         """Return who has a held-out clip."""
-        return [client for client in self.data.clients if self.data.splits(client)["test"]]
+        return find_tested(self.data)
 
     def batches(self, client: str) -> list[dict[str, Tensor]]:
         """Return a client's held-out batches, the same whenever they are asked for."""

@@ -1,4 +1,4 @@
-"""First step of the pipeline: a client weighs its own update, so that the server need not see why."""
+"""The weight: a client weighs its own update, so that the server need not see why."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ class ISFAAggregation(FederationCallback):
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
         weight = isfa_weight(update.num_examples, update.signals, self.args)
         update.metrics["isfa_weight"] = weight
-        update.weight = weight if update.contributes else 0.0
         if update.contributes:
             update.vector = joint_vector(update.delta, weight, self.args.beta)
         else:

@@ -1,4 +1,4 @@
-"""Last step of the pipeline: pairwise and self masks, so that only the sum of a cohort can be read."""
+"""The masks, pairwise and own, so that only the sum of a cohort can be read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from callbacks.enrolment import Enrolment
 from federation.args import SecurityArgs
 from federation.deployment.broadcast import Broadcast
 from federation.hooks import FederationCallback
-from federation.privacy.cohort_counts import provision
-from federation.privacy.keys import KeySource
+from federation.key_source import KeySource
 from federation.privacy.ledger import RELEASED_NOTE
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.masks import from_ring, to_ring
@@ -76,7 +75,7 @@ class SecureAggregation(FederationCallback):
         state.metrics["released/upload_bytes"] = float(aggregate.wire.nbytes)
 
     def _configure(self, state: RoundState) -> SessionConfig:
-        cohort = provision(len(state.clients), self.security.colluding_share, self.security.dropout_share)
+        cohort = self.security.provision(len(state.clients))
         numbers = (cohort.clients, cohort.colluders, cohort.honest)
         return SessionConfig.plan(state.wire_size, *numbers, self.security.adversary, self.settings)
 

@@ -1,4 +1,4 @@
-"""Third step of the pipeline: every client adds its share of discrete Gaussian noise."""
+"""The noise: every client adds its share of discrete Gaussian noise."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing_extensions import override
 
 from federation.args import SecurityArgs
 from federation.hooks import FederationCallback
-from federation.privacy.cohort_counts import provision
+from federation.key_source import KeySource
 from federation.privacy.discrete_gaussian import DiscreteGaussian
-from federation.privacy.keys import KeySource
 from federation.privacy.noise_calibration import NoisePlan, plan_noise
 from federation.update import Aggregate, ClientUpdate, RoundState
 
@@ -60,5 +59,5 @@ class DistributedNoise(FederationCallback):
         state.metrics["released/noise_to_signal"] = math.sqrt(noise / signal)
 
     def _plan(self, state: RoundState) -> NoisePlan:
-        cohort = provision(len(state.clients), self.security.colluding_share, self.security.dropout_share)
+        cohort = self.security.provision(len(state.clients))
         return plan_noise(self.noise_multiplier, state.grid, cohort)

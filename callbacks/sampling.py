@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from federation.hooks import FederationCallback
-from federation.privacy.keys import KeySource
+from federation.key_source import KeySource
 from federation.update import ClientUpdate, RoundState
 
 

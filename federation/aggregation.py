@@ -30,7 +30,7 @@ def joint_vector(delta: Tensor, weight: float, beta: float) -> np.ndarray:
     return joint
 
 
-def weighted_mean(sum_vector: np.ndarray, weight: float, floor: float = 1e-6) -> np.ndarray:
+def weighted_mean(sum_vector: np.ndarray, weight: float, floor: float) -> np.ndarray:
     """Return sum(w delta) / max(weight, floor), float64, shape (d,).
 
     Args:

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
+from federation.key_source import KeySource, OperatingSystemKeys, SeededKeys
 from federation.privacy.accountant import Release
-from federation.privacy.keys import KeySource, OperatingSystemKeys, SeededKeys
 from federation.privacy.noise_calibration import solve_for_sampling
 from federation.privacy.owner import SessionTerms
 

@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from federation.privacy.cohort_counts import CohortCounts, provision
+from federation.secure_aggregation.thresholds import Adversary
+
+Sampling = Literal["hidden", "visible", "all"]
+"""Who knows whose data is in a round, see `FederationArgs.sampling`."""
+
 MOST_EPOCH_ROUNDS = 64
-"""An epoch's first two messages are this many times as long, and devices hold as many secrets."""
+"""An epoch's first two messages are up to this many times as long, and devices hold as many secrets."""
 
 
 def _demand(met: bool, option: str, what: str, got: float) -> None:
@@ -20,7 +26,7 @@ class FederationArgs:
     """Number of rounds."""
     local_steps: int = 8
     """Optimizer steps of each client in each round."""
-    sampling: Literal["hidden", "visible", "all"] = "hidden"
+    sampling: Sampling = "hidden"
     """hidden: everyone masks and adds noise, a secret coin decides whose data is in; visible: coins decide who sends;
     all: everyone contributes."""
     sample_rate: float = 0.5
@@ -96,8 +102,8 @@ class PrivacyArgs:
     """What leaves a client, and the budget."""
 
     enabled: bool = True
-    """Clip, noise and mask what leaves a client. False is loud and claims nothing; clipping, security and ledgers are
-    not asked then."""
+    """Clip, noise and mask what leaves a client. False is loud and claims nothing: `--clipping`, `--security` and
+    ledgers are ignored then."""
     clip_norm: float = 1.0
     """S: L2 bound on one client's weighted update and weight, jointly."""
     noise_multiplier: float = 1.0
@@ -123,7 +129,7 @@ class PrivacyArgs:
 class SecurityArgs:
     """Against whom the masks hold, and how many clients may betray or fail."""
 
-    adversary: Literal["active", "honest_but_curious"] = "active"
+    adversary: Adversary = "active"
     """active: the server may lie, and every two clients share a mask; honest_but_curious: it follows the protocol, and
     large cohorts may do with fewer masks."""
     colluding_share: float = 0.1
@@ -140,6 +146,10 @@ class SecurityArgs:
         _demand(0 <= self.dropout_share < 1, "--security.dropout_share", "in [0, 1)", self.dropout_share)
         rounds = self.epoch_rounds
         _demand(1 <= rounds <= MOST_EPOCH_ROUNDS, "--security.epoch_rounds", f"1 to {MOST_EPOCH_ROUNDS}", rounds)
+
+    def provision(self, clients: int) -> CohortCounts:
+        """Return whose noise is counted on among so many clients."""
+        return provision(clients, self.colluding_share, self.dropout_share)
 
 
 @dataclass

@@ -40,7 +40,7 @@ class FederatedRounds:
         data: The clients' clips, already set up.
         agreed: Rounds, local steps, how updates are averaged, the first clip norm and how it moves. With privacy
             enabled, the pipeline leaves uint32 residues in `update.wire`; else the float64 `vector` is summed.
-        pipeline: ISFA, sampling, clip, noise, mask: client halves run in this order, server halves in reverse.
+        pipeline: See `pipeline.build_pipeline`: client halves run in its order, server halves in reverse.
         observers: Everything else; called after the pipeline at each hook.
         checkpoint_dir: Folder of the round folders, e.g. `runs/demo/checkpoints`.
         seed: All training draws derive from it; keys and noise never do.

@@ -32,8 +32,8 @@ class ClientSignals:
 class ClientUpdate:
     """One client's update on its way through the client half of the pipeline.
 
-    The stages fill the fields in order: ISFA sets `weight` and `vector`, the clip sets `integers`, the noise adds to
-    them, the mask sets `wire`. Only `wire` may leave the device.
+    The stages fill the fields in order: ISFA sets `vector`, the clip sets `integers`, the noise adds to them, the mask
+    sets `wire`. Only `wire` may leave the device.
     """
 
     client: str
@@ -44,8 +44,6 @@ class ClientUpdate:
     signals: ClientSignals
     contributes: bool = True
     """False where the client's secret coin kept its data out of this round (hidden sampling), or training failed."""
-    weight: float = 0.0
-    """ISFA weight in (0, 1]."""
     vector: np.ndarray | None = None
     """[weight * delta, beta * weight], float64, shape (d + 1,)."""
     integers: np.ndarray | None = None

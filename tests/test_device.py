@@ -14,7 +14,6 @@ import pytest
 import torch
 
 import train
-from callbacks.budget import LEDGER
 from deploy.loopback import enrol_everybody
 from deploy.sign_session import sign_session
 from device import make_device
@@ -24,6 +23,7 @@ from federation.checkpoints import RoundFolders
 from federation.client_training import ClientTrainer
 from federation.deployment.local_training import LocalTraining
 from federation.deployment.personal_states import list_rounds
+from federation.privacy.ledger import LEDGER
 from federation.privacy.owner import OwnerRefusalError
 from settings import read_agreed
 from tests.federation.deployment.devices import AtOnce, DeviceNodes, HandClock

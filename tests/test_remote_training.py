@@ -17,9 +17,9 @@ from federation.args import (
 )
 from federation.deployment.session_file import write_session
 from federation.deployment.signed_settings import demand_provision, demand_signed, digest_settings, plan_session
+from federation.key_source import SeededKeys
 from federation.privacy.card import privacy_card
 from federation.privacy.composition import Epsilon
-from federation.privacy.keys import SeededKeys
 from federation.privacy.summary import Spent, conclude, gather_facts
 from federation.secure_aggregation.session import SessionConfig
 from pipeline import build_pipeline, client_steps
@@ -141,7 +141,7 @@ def test_the_card_of_a_deployment_does_not_speak_of_a_simulation(tmp_path, monke
     for remote in (True, False):
         budget, *_ = build_pipeline(SeededKeys(0), agree_on(), OwnerArgs(), clients=4, out_dir=tmp_path, remote=remote)
         spent = Spent(1, Epsilon(1.0, "prv"), Epsilon(2.0, "prv"))
-        facts = gather_facts(budget.promise, spent, clip_norm=1.0, dimension=9)
+        facts = gather_facts(budget.promise, spent, clip_norm=1.0, dimension=9, is_last=True)
         cards[remote] = privacy_card(facts) + conclude(facts, tmp_path / "card.md")
     assert "imulation" in cards[False]
     assert "imulation" not in cards[True]

@@ -100,12 +100,12 @@ class TinyWeigh(FederationCallback):
         self.args = args
 
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
-        update.weight = isfa_weight(update.num_examples, update.signals, self.args)
-        update.vector = joint_vector(update.delta, update.weight, self.args.beta)
+        weight = isfa_weight(update.num_examples, update.signals, self.args)
+        update.vector = joint_vector(update.delta, weight, self.args.beta)
 
     def on_aggregate(self, state: RoundState, aggregate: Aggregate) -> None:
         weight = aggregate.vector[-1] / self.args.beta
-        aggregate.direction = torch.from_numpy(weighted_mean(aggregate.vector, weight)).float()
+        aggregate.direction = torch.from_numpy(weighted_mean(aggregate.vector, weight, floor=1e-6)).float()
 
 
 class TinyEncode(FederationCallback):

@@ -21,9 +21,11 @@ from federation.secure_aggregation.stages import Stage
 LOGGER = logging.getLogger(__name__)
 
 BEGIN_SECONDS = 0.25
-"""Between the start of training and the answer to its order; that a late training had to be ended must not be seen."""
+"""Between the start of training and the answer to its order: fixed, so that nobody can tell whether a late training had
+to be ended first."""
 WORK_SECONDS = 1.0
-"""Between the end of training and the masked vector; what clip, noise and masks take must not be seen from outside."""
+"""Between the end of training and the masked vector: fixed, so that nobody can tell how long clip, noise and masks
+took."""
 
 NO_VECTOR = np.empty(0, np.uint32)
 

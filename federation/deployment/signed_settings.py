@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from federation.agreed_settings import AgreedSettings
 from federation.fingerprint import fingerprint_frozen
-from federation.privacy.cohort_counts import CohortCounts, provision
+from federation.privacy.cohort_counts import CohortCounts
 from federation.protocols import FederatedModule
 from federation.secure_aggregation.framing import digest
 from federation.secure_aggregation.session import Session, SessionConfig
@@ -37,7 +37,7 @@ def provision_session(agreed: AgreedSettings, clients: int) -> CohortCounts:
             "`--federation.sampling` must be `hidden` or `all` where people's own devices train: visible would show "
             "who takes part. Have a session signed for other settings."
         )
-    return provision(clients, agreed.security.colluding_share, agreed.security.dropout_share)
+    return agreed.security.provision(clients)
 
 
 def demand_provision(session: Session, agreed: AgreedSettings) -> None:

@@ -91,27 +91,6 @@ def participation_bound(rounds: int, sample_rate: float, clients: int, failure: 
     return int((exceeded <= failure).argmax())
 
 
-class Accountant:
-    """Running total of the released rounds of one run."""
-
-    def __init__(self, delta: float, releases: Iterable[Release] = ()) -> None:
-        demand_delta(delta)
-        self.delta = delta
-        self.releases = list(releases)
-
-    def step(self, noise_multiplier: float, sample_rate: float) -> None:
-        """Count one more released round."""
-        self.releases.append(Release(noise_multiplier, sample_rate))
-
-    def epsilon(self, *further: Release) -> Epsilon:
-        """Return epsilon with secret coins; `further` asks what it would be after more releases."""
-        return epsilon_after([*self.releases, *further], self.delta)
-
-    def epsilon_with_known_coins(self, clients: int, *further: Release) -> Epsilon:
-        """Return epsilon with known coins, for this many clients."""
-        return epsilon_with_known_coins([*self.releases, *further], self.delta, clients)
-
-
 def _merged(releases: Iterable[Release]) -> History:
     """Return (z, q, rounds) for each distinct pair, without those that release nothing of anybody."""
     rounds: Counter[tuple[float, float]] = Counter()

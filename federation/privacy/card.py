@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from federation.args import Sampling
 from federation.privacy.accountant import Epsilon
 from federation.privacy.cohort_counts import TINY_COHORT, CohortCounts
 from federation.privacy.noise_calibration import probability_of_no_contributor
 from federation.privacy.total_delta import TotalDelta
+from federation.secure_aggregation.thresholds import Adversary
 
 CARD = "privacy_card.md"
 """In the folder of a run."""
@@ -21,12 +23,12 @@ class PrivacyFacts:
 
     cohort: CohortCounts
     """The enrolled clients, all of which mask and add noise (with `visible` sampling: that could be drawn)."""
-    adversary: Literal["active", "honest_but_curious"]
+    adversary: Adversary
     clip_norm: float
     dimension: int
     """D: coordinates of one client's vector."""
     noise_multiplier: float
-    sampling: Literal["hidden", "visible", "all"]
+    sampling: Sampling
     sample_rate: float
     rounds: int
     """Charged releases: rounds, and those that were tried again after the sum could be formed."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from federation.key_source import OperatingSystemKeys
 from federation.privacy.discrete_gaussian import DiscreteGaussian
-from federation.privacy.keys import OperatingSystemKeys
 from federation.privacy.noise_calibration import plan_noise
 from federation.privacy.scheme import Scheme
 from federation.privacy.sensitivity import Grid, clip_to_grid

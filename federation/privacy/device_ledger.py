@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from federation.privacy.accountant import Epsilon, Release, demand_delta, epsilon_after
 from federation.privacy.chain import HashChain
 from federation.privacy.owner import OwnerRefusalError
+from federation.secure_aggregation.framing import digest
+from federation.secure_aggregation.thresholds import Adversary
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Answer:
     """q under `hidden` sampling; 1 where it is visible that this client takes part."""
     server_head: str = ""
     """Last release in the server's ledger, by the signed context of this attempt; empty where there is no ledger."""
-    adversary: Literal["active", "honest_but_curious"] = "active"
+    adversary: Adversary = "active"
     """What the server of this session may do besides looking."""
 
     @property
@@ -160,6 +160,5 @@ class DeviceLedger:
 
 def device_ledger_path(folder: str | Path, person: str, data_set: str) -> Path:
     """Return the file of one (person, data set): the name for the eye, the hash to keep any two apart."""
-    parts = (part.encode() for part in (person, data_set))
-    digest = hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).hexdigest()
-    return Path(folder) / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', person)[:40]}-{digest[:16]}.jsonl"
+    name = digest(person.encode(), data_set.encode()).hex()
+    return Path(folder) / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', person)[:40]}-{name[:16]}.jsonl"

@@ -8,8 +8,8 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 
+from federation.key_stream import KeyStream
 from federation.privacy.exact_gaussian import sample_exact
-from federation.privacy.stream import KeyStream
 
 MAX_TABLE_VARIANCE = 50_000**2
 TAIL = 14

@@ -8,7 +8,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 
 _DOUBT = 2.0**-40
 """Far above the error of a float64 exponential (about 2^-52), far below what would cost time."""

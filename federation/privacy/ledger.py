@@ -9,6 +9,8 @@ from pathlib import Path
 from federation.privacy.accountant import Release
 from federation.privacy.chain import GENESIS, HashChain, Values
 
+LEDGER = "privacy_ledger.jsonl"
+"""In the folder of a run."""
 HEAD_NOTE, RELEASED_NOTE = "ledger_head", "ledger_released"
 """Notes of a run: the newest line, which its checkpoints remember, and the newest release, which devices are told."""
 _FIELDS = ("round", "attempt", "noise_multiplier", "sample_rate")

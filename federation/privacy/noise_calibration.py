@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
-from typing import Literal
 
+from federation.args import Sampling
 from federation.privacy.accountant import (
     COIN_FAILURE_SHARE,
     Release,
@@ -136,7 +136,7 @@ def solve_for_sampling(
     sample_rate: float,
     rounds: int,
     clients: int,
-    sampling: Literal["hidden", "visible", "all"],
+    sampling: Sampling,
 ) -> float:
     """Return the least noise multiplier with which all rounds keep within a target.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from federation.args import Sampling
 from federation.privacy.accountant import demand_delta
 
 
@@ -23,7 +24,7 @@ class SessionTerms:
     rounds: int
     honest: int
     """n_min: clients whose noise the guarantee counts on; without privacy there is none to count."""
-    sampling: Literal["hidden", "visible", "all"] = "hidden"
+    sampling: Sampling = "hidden"
     key_source: Literal["os", "seeded"] = "os"
     private: bool = True
 

@@ -8,12 +8,9 @@ computes, and, where the clients are too few, what would help.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Literal
 
-from jsonargparse import auto_cli
-
-from commandline import report_errors
+from commandline import run_command
+from federation.args import Sampling
 from federation.privacy.card import stated
 from federation.privacy.cohort_counts import TINY_COHORT
 from federation.privacy.costs import client_seconds, upload_bytes
@@ -21,6 +18,7 @@ from federation.privacy.noise_calibration import probability_of_no_contributor
 from federation.privacy.proposals import Adapter, fitting_ranks, propose
 from federation.privacy.scheme import SIGNAL_SHARE, Scheme
 from federation.privacy.total_delta import total_delta
+from federation.secure_aggregation.thresholds import Adversary
 
 SHIPPED = Adapter(34401, rank=4, targets=("to_q", "to_v", "to_out.0"), mover=2912)
 """The shared adapter of configs/demo.yaml on the base that ships."""
@@ -34,8 +32,8 @@ def plan(
     rounds: int,
     epsilon: float,
     delta: float = 1e-5,
-    sampling: Literal["hidden", "visible", "all"] = "hidden",
-    adversary: Literal["active", "honest_but_curious"] = "active",
+    sampling: Sampling = "hidden",
+    adversary: Adversary = "active",
     colluding_share: float = 0.1,
     dropout_share: float = 0.1,
     dimension: int = SHIPPED.dimension,
@@ -120,11 +118,5 @@ def _costs(scheme: Scheme, noise_multiplier: float, dimension: int) -> list[Row]
     ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; what the user can mend is one line and exit code 2."""
-    options = {"as_positional": False, "exit_on_error": False}
-    return report_errors("federation.privacy.plan", lambda: auto_cli(plan, args=argv, **options))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(plan))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from federation.args import PrivacyArgs, SecurityArgs
+from federation.args import PrivacyArgs, Sampling, SecurityArgs
 from federation.privacy.accountant import Release
-from federation.privacy.cohort_counts import TINY_COHORT, CohortCounts, provision
+from federation.privacy.cohort_counts import TINY_COHORT, CohortCounts
 from federation.privacy.survivors import effective_release
 
 
@@ -23,7 +22,7 @@ class Promise:
     """The enrolled clients, and how many of them may betray or fail."""
     release: Release
     """One round as planned."""
-    sampling: Literal["hidden", "visible", "all"]
+    sampling: Sampling
     privacy: PrivacyArgs
     security: SecurityArgs
     simulation: bool = True
@@ -75,5 +74,5 @@ class Promise:
         if survivors == 0:
             return self.release
         visible, security = self.sampling == "visible", self.security
-        cohort = provision(drawn, security.colluding_share, security.dropout_share) if visible else self.cohort
+        cohort = security.provision(drawn) if visible else self.cohort
         return effective_release(self.release, cohort, survivors)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 
 ATTEMPTS = 20
 """Rounding attempts; all are always evaluated, so that the time does not tell how many were needed."""

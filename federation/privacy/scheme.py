@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from federation.args import Sampling
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
 from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.composition import Epsilon
 from federation.privacy.noise_calibration import solve_for_sampling
-from federation.secure_aggregation.thresholds import MOST_COMPLETE, Neighbourhood, plan_neighbourhood
+from federation.secure_aggregation.thresholds import MOST_COMPLETE, Adversary, Neighbourhood, plan_neighbourhood
 
 SIGNAL_SHARE = 0.3
 """Length of the mean of all updates, in clip norms: how far clients agree. A rule of thumb, not a theorem."""
@@ -27,8 +27,8 @@ class Scheme:
     rounds: int
     """T."""
     delta: float
-    sampling: Literal["hidden", "visible", "all"]
-    adversary: Literal["active", "honest_but_curious"]
+    sampling: Sampling
+    adversary: Adversary
     colluding_share: float
     dropout_share: float
 

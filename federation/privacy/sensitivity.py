@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from federation.key_stream import KeyStream
 from federation.privacy.rounding import round_within
-from federation.privacy.stream import KeyStream
 
 STEPS_PER_ROOT_DIMENSION = 20
 """Clip norm in grid steps, per square root of the dimension. At 20, rounding costs 0.03 % more noise (large D), and
@@ -57,16 +57,6 @@ class Grid:
         return math.floor(min((c + root) ** 2, c**2 + self.dimension / 4 + c + root / 2))
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """A client's vector on the grid."""
-
-    integers: np.ndarray
-    """int64, shape (D,); its squared norm is at most the grid's `bound_squared`."""
-    clip_factor: float
-    """min(1, S / norm): what the vector was scaled by; 0 where it held NaN or infinity."""
-
-
 def squared_norm(integers: np.ndarray) -> int:
     """Return the exact squared L2 norm of integer values (of any float or integer type)."""
     peak = max(int(integers.max()), -int(integers.min()))
@@ -80,8 +70,10 @@ def squared_norm(integers: np.ndarray) -> int:
     return sum(int(value) ** 2 for value in integers)
 
 
-def clip_to_grid(vector: np.ndarray, grid: Grid, stream: KeyStream) -> Encoded:
-    """Scale a vector to at most the clip norm and round it to the grid, shape (D,).
+def clip_to_grid(vector: np.ndarray, grid: Grid, stream: KeyStream) -> np.ndarray:
+    """Scale a vector to at most the clip norm and round it to the grid, int64, shape (D,).
+
+    The squared norm of what is returned is at most the grid's `bound_squared`.
 
     The rounding is unbiased as long as an attempt passes the norm test; each does with probability above 0.39, in
     practice always. If none of the 20 passes, the vector is truncated toward zero, which always does. A vector with
@@ -93,13 +85,13 @@ def clip_to_grid(vector: np.ndarray, grid: Grid, stream: KeyStream) -> Encoded:
     """
     if vector.shape != (grid.dimension,):
         raise ValueError(f"A vector for this grid has shape ({grid.dimension},). Got {vector.shape}.")
-    scaled, clip_factor = shorten(np.asarray(vector, np.float64), grid.clip_norm, grid.radius)
+    scaled, _ = shorten(np.asarray(vector, np.float64), grid.clip_norm, grid.radius)
     rounded = round_within(scaled, grid.bound_squared, stream)
     integers = rounded.astype(np.int64)
     # The last word is exact and fails closed; truncation makes it unreachable.
     if squared_norm(integers) > grid.bound_squared:
-        return Encoded(np.zeros(grid.dimension, np.int64), 0.0)
-    return Encoded(integers, clip_factor)
+        return np.zeros(grid.dimension, np.int64)
+    return integers
 
 
 def decode(integers: np.ndarray, grid: Grid) -> np.ndarray:

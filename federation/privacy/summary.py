@@ -26,9 +26,7 @@ class Spent:
     coins_known: Epsilon
 
 
-def gather_facts(
-    promise: Promise, spent: Spent, clip_norm: float, dimension: int, is_last: bool = True
-) -> PrivacyFacts:
+def gather_facts(promise: Promise, spent: Spent, clip_norm: float, dimension: int, *, is_last: bool) -> PrivacyFacts:
     """Return what the card says.
 
     Args:

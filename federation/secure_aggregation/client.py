@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federation.privacy.keys import KeySource
+from federation.key_source import KeySource
 from federation.secure_aggregation.client_attempt import ClientAttempt
 from federation.secure_aggregation.client_epoch import ClientEpoch
 from federation.secure_aggregation.errors import ChangedRequestError, MalformedMessageError, OrderError, SessionError

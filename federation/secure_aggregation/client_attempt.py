@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 from federation.secure_aggregation.errors import MalformedMessageError, SurvivorSetError, TooFewClientsError
 from federation.secure_aggregation.graph import Graph
 from federation.secure_aggregation.keys import KeyPair, demand_distinct

@@ -6,7 +6,7 @@ from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federation.privacy.keys import KeySource
+from federation.key_source import KeySource
 from federation.secure_aggregation.bundles import bundle, unbundle
 from federation.secure_aggregation.client_attempt import ClientAttempt
 from federation.secure_aggregation.errors import OrderError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 
 
 class Graph:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 from federation.secure_aggregation.errors import InvalidPublicKeyError
 
 FIELD_PRIME = 2**255 - 19

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 from federation.secure_aggregation.errors import ShareError, TooFewClientsError
 from federation.secure_aggregation.framing import INDEX, digest
 from federation.secure_aggregation.shamir import PRIME, combine, lagrange_weights

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 from federation.secure_aggregation.errors import MalformedMessageError, ShareError
 
 PRIME = 2**256 + 297

@@ -18,7 +18,7 @@ FACTORS = (nn.Linear, nn.Conv2d)
 
 
 class MergedLinear(tuners.lora.Linear):
-    """peft's layer, but where `merged_weight` says so without two small products, and their sums, per adapter."""
+    """peft's layer; where `merged_weight` allows, one product takes the place of two small ones for each adapter."""
 
     @override
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:

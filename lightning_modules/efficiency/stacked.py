@@ -1,4 +1,4 @@
-"""Several clients' LoRA weights in one denoiser: rows come client after client, and each client's meet its own."""
+"""Several clients' LoRA weights in one model: rows come client after client, and each client's meet its own."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ class StackedAdapters:
     """One adapter of several clients at once.
 
     Args:
-        denoiser: Holds the adapter; every layer that carries it must get its rows clip by clip.
+        carriers: The models that hold the adapter; every layer of it must get its rows clip by clip.
         parameters: What clients train of the adapter, in the order of their vectors.
 
     Raises:
         ValueError: If something else than LoRA factors is trained.
     """
 
-    def __init__(self, denoiser: nn.Module, parameters: Sequence[nn.Parameter]) -> None:
+    def __init__(self, carriers: nn.Module, parameters: Sequence[nn.Parameter]) -> None:
         trained = {id(parameter) for parameter in parameters}
         owners = {
             id(child.weight): (parent, name, child)
-            for parent in denoiser.modules()
+            for parent in carriers.modules()
             for name, child in parent.named_children()
             if isinstance(child, (nn.Linear, nn.Conv2d)) and child.bias is None
         }

@@ -11,7 +11,7 @@ import torch
 from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
-from federation.privacy.keys import SeededKeys
+from federation.key_source import SeededKeys
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState
 from pipeline import build_pipeline
 

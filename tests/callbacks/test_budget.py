@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,7 +36,7 @@ def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, **privacy
         SecurityArgs(),
         ClippingArgs(),
     )
-    return PrivacyBudget(folder, agreed, clients)
+    return PrivacyBudget(folder, agreed, clients, simulation=True)
 
 
 def run_rounds(budget: PrivacyBudget, rounds: int, notes: dict | None = None) -> list:
@@ -224,7 +225,7 @@ def test_known_coins_are_counted_for_all_who_are_enrolled(tmp_path):
     """Of a hundred rounds, a bound that all clients keep to is above that of one."""
     budget, state, releases = make_budget(tmp_path), make_state(), [Release(8.0, 0.2, 100)]
     budget.on_run_start(state)
-    budget.accountant.releases = releases
+    budget.ledger = SimpleNamespace(releases=releases)
     budget.on_round_end(state)
     known, of_one = (epsilon_with_known_coins(releases, DELTA, clients).value for clients in (len(CLIENTS), 1))
     assert state.metrics["released/epsilon_coins_known"] == known > of_one

@@ -11,8 +11,8 @@ import torch
 
 from callbacks.clipping import ClipUpdate
 from federation.args import ClippingArgs
+from federation.key_source import SeededKeys
 from federation.privacy.clip_norm import append_clip_bit, next_clip_norm
-from federation.privacy.keys import SeededKeys
 from federation.privacy.sensitivity import Grid, shorten
 from federation.update import Aggregate, ClientUpdate
 from tests.callbacks.parts import DIMENSION, make_pipeline, make_state, make_updates, receive, send

@@ -56,7 +56,7 @@ def test_a_bad_score_lowers_the_weight():
     bad.num_examples, bad.signals = good.num_examples, type(good.signals)(identity=0.0, stability=0.0)
     for update in (good, bad):
         ISFAAggregation(AggregationArgs()).on_client_update(make_state(), update)
-    assert 0 < bad.weight < good.weight <= 1
+    assert 0 < bad.metrics["isfa_weight"] < good.metrics["isfa_weight"] <= 1
 
 
 @pytest.mark.parametrize("noisy_weight", [-3.0, 0.0, 0.01])

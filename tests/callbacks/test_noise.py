@@ -10,7 +10,7 @@ import torch
 
 from callbacks.noise import DistributedNoise
 from federation.args import SecurityArgs
-from federation.privacy.keys import SeededKeys
+from federation.key_source import SeededKeys
 from federation.privacy.sensitivity import Grid
 from federation.update import Aggregate, RoundState
 from tests.callbacks.parts import make_state, make_updates

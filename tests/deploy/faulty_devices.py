@@ -25,9 +25,9 @@ from federation.deployment.session_file import read_session
 from federation.deployment.signed_norm import SignedNorm
 from federation.deployment.socket_service import SocketService
 from federation.deployment.trainer import Trainer
+from federation.key_source import SeededKeys
 from federation.privacy.accountant import Release
 from federation.privacy.device_ledger import DeviceLedger
-from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import FileMemory
 from federation.secure_aggregation.session import Session

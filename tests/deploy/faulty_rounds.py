@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from callbacks.budget import LEDGER
 from federation.args import OwnerArgs
 from federation.deployment.broadcast import Broadcast
 from federation.deployment.nodes import Nodes
@@ -22,7 +21,8 @@ from federation.deployment.patience import Patience
 from federation.deployment.roster_cohort import RosterCohort
 from federation.deployment.session_file import write_session
 from federation.hooks import FederationCallback
-from federation.privacy.keys import SeededKeys
+from federation.key_source import SeededKeys
+from federation.privacy.ledger import LEDGER
 from federation.rounds import FederatedRounds
 from federation.secure_aggregation.session import Session, SessionConfig
 from federation.update import ClientUpdate

@@ -232,7 +232,7 @@ def test_ctrl_c_while_people_are_drawn_is_one_line(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=120)
     *bars, last = said.replace("\r", "\n").split("\n")[:-1]
-    assert (process.returncode, last) == (130, "loopback.py: interrupted.")
+    assert (process.returncode, last) == (130, "deploy.loopback: interrupted.")
     assert all(not line or line.startswith("drawing demo people: ") for line in bars)
     assert not processes_of(tmp_path)
 

@@ -52,7 +52,7 @@ def test_the_sum_of_joint_vectors_gives_the_textbook_weighted_mean():
     deltas, weights = torch.randn(5, 40), [0.1, 0.9, 0.5, 1.0, 0.01]
     total = sum(joint_vector(delta, weight, beta=0.2) for delta, weight in zip(deltas, weights, strict=True))
     expected = np.average(deltas.double().numpy(), axis=0, weights=weights)
-    np.testing.assert_allclose(weighted_mean(total, total[-1] / 0.2), expected, atol=1e-6)
+    np.testing.assert_allclose(weighted_mean(total, total[-1] / 0.2, floor=1e-6), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("weight", [0.0, -3.0, 1e-9])

@@ -6,8 +6,8 @@ import pytest
 
 from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
+from federation.key_source import OperatingSystemKeys, SeededKeys
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
-from federation.privacy.keys import OperatingSystemKeys, SeededKeys
 from federation.privacy.owner import SessionTerms
 
 DELTA = 1e-5

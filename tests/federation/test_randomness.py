@@ -51,4 +51,4 @@ def test_the_check_sees_other_generators(source):
 
 def test_the_operating_system_is_asked_in_one_place():
     asking = [path.name for path in (ROOT / "federation").rglob("*.py") if "urandom" in path.read_text()]
-    assert asking == ["keys.py"]
+    assert asking == ["key_source.py"]

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from commandline import report_errors
+from commandline import name_command, report_errors
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the auditor's canaries, examples and noise")
     options = parser.parse_args(argv)
     passed: list[bool] = []
-    code = report_errors("audit", lambda: passed.append(audit(options.run, options.seed)))
+    code = report_errors(name_command(), lambda: passed.append(audit(options.run, options.seed)))
     return code or int(not all(passed))
 
 

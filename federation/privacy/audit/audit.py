@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from federation.key_source import SeededKeys
 from federation.privacy.audit.battery import ATTACKS, PARTS, Outcome, examine_all, powerful
 from federation.privacy.audit.canaries import hide_canaries
 from federation.privacy.audit.one_run import CANARIES, CONFIDENCE, lower_bound
@@ -13,7 +14,6 @@ from federation.privacy.audit.run_checks import check_run
 from federation.privacy.audit.run_folder import RunFolder
 from federation.privacy.audit.system import System
 from federation.privacy.audit.verdict import Verdict, at_most
-from federation.privacy.keys import SeededKeys
 
 MOST_CLIENTS = 24
 """Larger federations are audited with this many clients and the same shares of colluders and dropouts."""

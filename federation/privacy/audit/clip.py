@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from federation.key_stream import KeyStream
 from federation.privacy.audit.draws import draw_directions
 from federation.privacy.audit.system import System
 from federation.privacy.audit.verdict import Verdict, at_most
 from federation.privacy.sensitivity import squared_norm
-from federation.privacy.stream import KeyStream
 
 FUZZ_DIMENSION = 16
 

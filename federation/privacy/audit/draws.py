@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 
 
 def draw_normals(stream: KeyStream, *shape: int) -> np.ndarray:

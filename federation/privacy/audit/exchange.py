@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federation.privacy.keys import KeySource
+from federation.key_source import KeySource
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.masks import from_ring, to_ring
 from federation.secure_aggregation.memory import InMemory

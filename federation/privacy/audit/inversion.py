@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
+from federation.key_stream import KeyStream
 from federation.privacy.audit.draws import draw_directions, draw_normals
 from federation.privacy.audit.system import System
 from federation.privacy.audit.verdict import Verdict, at_least, at_most
-from federation.privacy.stream import KeyStream
 
 Trained = Literal["naive", "freeze-A"]
 """naive: LoRA trains A and B, and B is no longer zero; freeze-A: it trains B only."""

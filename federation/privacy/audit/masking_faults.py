@@ -6,10 +6,10 @@ from dataclasses import fields
 
 import numpy as np
 
+from federation.key_source import KeySource
+from federation.key_stream import KeyStream
 from federation.privacy.audit.draws import draw_normals
 from federation.privacy.audit.system import System
-from federation.privacy.keys import KeySource
-from federation.privacy.stream import KeyStream
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.masks import to_ring

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from federation.key_stream import KeyStream
 from federation.privacy.audit.draws import draw_directions
 from federation.privacy.audit.system import System
 from federation.privacy.audit.verdict import Verdict, at_least, at_most
-from federation.privacy.stream import KeyStream
 
 OUTPUTS, RANK = 24, 40
 """Shape of the adapter's B; the model is y = (W + B A) x with W and A frozen."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from federation.privacy.audit.run_books import check_claims, check_devices, check_releases
-from federation.privacy.audit.run_folder import LEDGER, RunFolder
+from federation.privacy.audit.run_folder import RunFolder
 from federation.privacy.audit.run_leaks import check_declarations, check_figures, check_server_part
 from federation.privacy.audit.verdict import Verdict, none_of
-from federation.privacy.ledger import HEAD_NOTE, Ledger
+from federation.privacy.ledger import HEAD_NOTE, LEDGER, Ledger
 
 
 def check_run(run: RunFolder) -> list[Verdict]:

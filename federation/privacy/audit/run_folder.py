@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from federation.args import ClippingArgs, FederationArgs, PrivacyArgs, SecurityArgs
 from federation.checkpoints import RoundFolders
 from federation.privacy.audit.terms import RoundTerms
+from federation.privacy.card import CARD
 
-LEDGER, CARD, CONFIG, DEVICES = "privacy_ledger.jsonl", "privacy_card.md", "config.yaml", "devices"
+CONFIG, DEVICES = "config.yaml", "devices"
 
 Settings = TypeVar("Settings")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.privacy.audit.run_folder import CARD, DEVICES, RunFolder
+from federation.privacy.audit.run_folder import DEVICES, RunFolder
 from federation.privacy.audit.verdict import Verdict, none_of
+from federation.privacy.card import CARD
 from federation.privacy.clip_norm import STEPS_NOTE
 
 SERVER_TENSORS = {"global_adapter", "velocity"}

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from federation.key_source import KeySource
 from federation.privacy.accountant import Release
 from federation.privacy.audit.exchange import Parties
 from federation.privacy.audit.terms import RoundTerms
 from federation.privacy.cohort_counts import provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
-from federation.privacy.keys import KeySource
 from federation.privacy.ledger import Ledger
 from federation.privacy.noise_calibration import NoisePlan, plan_noise
 from federation.privacy.sensitivity import clip_to_grid
@@ -103,7 +103,7 @@ class System:
     def encode(self, client: str, round: int, vector: np.ndarray) -> np.ndarray:
         """Return a vector, clipped and rounded to the grid, int64."""
         stream = self.keys.stream(client, round, 0, "rounding")
-        return clip_to_grid(vector, self.terms.grid, stream).integers
+        return clip_to_grid(vector, self.terms.grid, stream)
 
     def draw_noise(self, client: str, round: int) -> np.ndarray:
         """Return a client's share of the noise, int64."""

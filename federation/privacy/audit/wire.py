@@ -6,12 +6,12 @@ from collections import Counter
 
 import numpy as np
 
+from federation.key_source import KeySource
+from federation.key_stream import KeyStream
 from federation.privacy.audit.draws import draw_directions
 from federation.privacy.audit.exchange import STAGES
 from federation.privacy.audit.system import VECTOR, System, Transcript
 from federation.privacy.audit.verdict import Verdict, at_least, at_most, none_of
-from federation.privacy.keys import KeySource
-from federation.privacy.stream import KeyStream
 from federation.secure_aggregation.framing import HEADER
 
 WATCHED = 3

@@ -27,9 +27,9 @@ from federation.deployment.orders import Begin
 from federation.deployment.patience import Patience
 from federation.deployment.signed_norm import SignedNorm
 from federation.deployment.trainer import Trainer, decode_update
+from federation.key_source import KeySource, OperatingSystemKeys
 from federation.privacy.accountant import Release
 from federation.privacy.device_ledger import DeviceLedger
-from federation.privacy.keys import KeySource, OperatingSystemKeys
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import InMemory
 from federation.secure_aggregation.session import Session

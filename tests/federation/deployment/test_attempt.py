@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from federation.deployment.patience import Patience
+from federation.key_stream import KeyStream
 from federation.privacy.cohort_counts import provision
-from federation.privacy.stream import KeyStream
 from federation.secure_aggregation.errors import TooFewClientsError
 from federation.secure_aggregation.keys import KeyPair
 from federation.secure_aggregation.messages import Advertise

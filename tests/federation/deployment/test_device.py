@@ -15,9 +15,9 @@ from federation.deployment.device import BEGIN_SECONDS, WORK_SECONDS
 from federation.deployment.device_books import DeviceBooks
 from federation.deployment.orders import Begin, Continue
 from federation.deployment.signed_norm import SignedNorm
+from federation.key_source import SeededKeys
 from federation.privacy.composition import Epsilon
 from federation.privacy.device_ledger import DeviceLedger
-from federation.privacy.keys import SeededKeys
 from federation.privacy.owner import OwnerRefusalError
 from federation.secure_aggregation.errors import (
     ChangedRequestError,

@@ -25,10 +25,9 @@ from federation.deployment.personal_states import PersonalStates
 from federation.deployment.roster_cohort import RosterCohort
 from federation.deployment.signed_norm import SignedNorm
 from federation.hooks import FederationCallback
+from federation.key_source import SeededKeys
 from federation.privacy.accountant import Release
-from federation.privacy.cohort_counts import provision
 from federation.privacy.device_ledger import DeviceLedger
-from federation.privacy.keys import SeededKeys
 from federation.rounds import MOST_REFUSALS, FederatedRounds
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import InMemory
@@ -76,7 +75,7 @@ def make_device(client: str, session: Session, folder: Path) -> Device:
 
 def make_roster_session() -> Session:
     size = read_vector(make_module().shared_parameters()).numel()
-    cohort = provision(len(CLIENTS), SECURITY.colluding_share, SECURITY.dropout_share)
+    cohort = SECURITY.provision(len(CLIENTS))
     config = SessionConfig.plan(size + 1, len(CLIENTS), cohort.colluders, cohort.honest, "active", DIGEST)
     return make_session(config, CLIENTS)
 

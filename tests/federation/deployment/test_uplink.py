@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from federation.deployment.device import Device
-from federation.privacy.keys import SeededKeys
+from federation.key_source import SeededKeys
 from federation.secure_aggregation.errors import ProtocolError
 from tests.federation.deployment.devices import make_device_session, make_nodes
 from tests.federation.deployment.uplink import ROUNDS, TappedDevices, read_uplink, run_epoch

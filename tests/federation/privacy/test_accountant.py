@@ -11,7 +11,6 @@ from scipy.stats import norm
 
 from federation.privacy import composition
 from federation.privacy.accountant import (
-    Accountant,
     Release,
     epsilon_after,
     epsilon_with_known_coins,
@@ -175,15 +174,11 @@ def test_nothing_released_costs_nothing(releases):
 def test_impossible_releases_never_reach_opacus(z, q, rounds):
     with pytest.raises(ValueError, match="must"):
         Release(z, q, rounds)
-    if rounds == 1:
-        with pytest.raises(ValueError, match="must"):
-            Accountant(DELTA).step(z, q)
 
 
 @pytest.mark.parametrize("delta", [0.0, 1.0, 2.0, -1e-5, math.nan])
 def test_impossible_deltas_never_reach_opacus(delta):
     for question in (
-        lambda: Accountant(delta),
         lambda: epsilon_after([Release(1.0, 0.5)], delta),
         lambda: epsilon_with_known_coins([Release(1.0, 0.5)], delta, 8),
     ):
@@ -192,11 +187,9 @@ def test_impossible_deltas_never_reach_opacus(delta):
 
 
 def test_rounds_add_up_in_any_order_and_grouping():
-    one_by_one = Accountant(DELTA)
-    for z, q in [(1.0, 1.0), (2.0, 1.0), (1.0, 1.0)]:
-        one_by_one.step(z, q)
-    assert one_by_one.epsilon() == epsilon_after([Release(2.0, 1.0), Release(1.0, 1.0, 2)], DELTA)
-    assert one_by_one.epsilon(Release(1.0, 1.0)).value > one_by_one.epsilon().value
+    one_by_one = [Release(1.0, 1.0), Release(2.0, 1.0), Release(1.0, 1.0)]
+    assert epsilon_after(one_by_one, DELTA) == epsilon_after([Release(2.0, 1.0), Release(1.0, 1.0, 2)], DELTA)
+    assert epsilon_after([*one_by_one, Release(1.0, 1.0)], DELTA).value > epsilon_after(one_by_one, DELTA).value
 
 
 def test_known_coins_count_the_participations_no_client_exceeds():
@@ -211,8 +204,8 @@ def test_known_coins_count_the_participations_no_client_exceeds():
 
 @pytest.mark.slow
 def test_known_coins_cost_no_less_than_secret_ones():
-    account = Accountant(DELTA, [Release(1.0, 0.5, 6)])
-    assert account.epsilon_with_known_coins(8).value > account.epsilon().value
+    releases = [Release(1.0, 0.5, 6)]
+    assert epsilon_with_known_coins(releases, DELTA, 8).value > epsilon_after(releases, DELTA).value
 
 
 def test_without_sampling_both_epsilons_are_equal():

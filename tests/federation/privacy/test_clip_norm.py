@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.args import ClippingArgs
+from federation.key_stream import KeyStream
 from federation.privacy.clip_norm import append_clip_bit, clip_grid, demand_clip_norm, next_clip_norm
 from federation.privacy.sensitivity import Grid, clip_to_grid, decode
-from federation.privacy.stream import KeyStream
 
 SIZE = 50
 ADAPTIVE = ClippingArgs(adaptive=True)
@@ -57,8 +57,8 @@ def test_what_is_not_finite_sends_no_bit_either(value):
 def test_the_integer_bound_holds_with_the_bit(scale):
     grid = clip_grid(1.0, SIZE, ADAPTIVE)
     encoded = clip_to_grid(append_clip_bit(scale * VECTOR, 1.0, ADAPTIVE), grid, KeyStream(bytes(32)))
-    assert sum(int(value) ** 2 for value in encoded.integers) <= grid.bound_squared
-    assert decode(encoded.integers, grid)[-1] == pytest.approx(0.1 if scale <= 0.1 else -0.1, abs=grid.step)
+    assert sum(int(value) ** 2 for value in encoded) <= grid.bound_squared
+    assert decode(encoded, grid)[-1] == pytest.approx(0.1 if scale <= 0.1 else -0.1, abs=grid.step)
 
 
 @pytest.mark.parametrize(("share", "factor"), [(1.0, math.exp(-0.1)), (0.5, 1.0), (0.0, math.exp(0.1))])

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, chisquare, norm
 
+from federation.key_stream import KeyStream
 from federation.privacy import discrete_gaussian, exact_gaussian
 from federation.privacy.discrete_gaussian import TABLE_BITS, DiscreteGaussian
 from federation.privacy.exact_gaussian import sample_exact
-from federation.privacy.stream import KeyStream
 
 DRAWS = 60_000
 

@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 import pytest
 
+from federation.key_source import KeySource, OperatingSystemKeys, SeededKeys
 from federation.privacy.cohort_counts import CohortCounts, provision
 from federation.privacy.discrete_gaussian import DiscreteGaussian
-from federation.privacy.keys import KeySource, OperatingSystemKeys, SeededKeys
 from federation.privacy.noise_calibration import plan_noise
 from federation.privacy.sensitivity import Grid, clip_to_grid
 from federation.secure_aggregation.masks import from_ring, to_ring
@@ -64,7 +64,7 @@ def sums_of_zero_clients(noise: Noise, keys: KeySource, size: int) -> Iterator[t
     grid, total = Grid(1.0, size), np.zeros(size, np.uint32)
     for index, client in enumerate(CLIENTS):
         encoded = clip_to_grid(np.zeros(size), grid, keys.stream(client, 0, 0, "rounding"))
-        total += to_ring(encoded.integers + noise(keys, client, size))
+        total += to_ring(encoded + noise(keys, client, size))
         if index + 1 >= COHORT.honest:
             yield index + 1, from_ring(total).astype(np.float64)
 

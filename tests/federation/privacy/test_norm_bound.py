@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from federation.args import ClippingArgs
+from federation.key_stream import KeyStream
 from federation.privacy.clip_norm import append_clip_bit, clip_grid
 from federation.privacy.sensitivity import Grid, clip_to_grid
-from federation.privacy.stream import KeyStream
 from tests.federation.fuzz import cases
 
 EXTREMES = np.array([0.0, -0.0, 5e-324, -1e-310, 1e-200, 1e154, 1e308, -1.7e308, np.inf, -np.inf, np.nan])
@@ -67,7 +67,7 @@ FAMILIES = [
 def encode(vector: np.ndarray, grid: Grid, clipping: ClippingArgs, clip_norm: float, stream: KeyStream) -> np.ndarray:
     if clipping.adaptive:
         vector = append_clip_bit(vector, clip_norm, clipping)
-    return clip_to_grid(vector, grid, stream).integers
+    return clip_to_grid(vector, grid, stream)
 
 
 def without_clip(vector: np.ndarray, grid: Grid, *others: object) -> np.ndarray:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from federation.privacy.plan import SHIPPED, main
+from commandline import run_command
+from federation.privacy.plan import SHIPPED, plan
 from lightning_modules.talking_head import TalkingHead
 
 CHEAP = ["--clients", "100", "--rate", "1", "--sampling", "all", "--rounds", "10", "--epsilon", "8"]
@@ -12,7 +13,7 @@ CHEAP = ["--clients", "100", "--rate", "1", "--sampling", "all", "--rounds", "10
 
 
 def test_a_plan_names_everything_that_is_asked_of_a_client(capsys):
-    assert main(CHEAP) == 0
+    assert run_command(plan, argv=CHEAP) == 0
     printed = capsys.readouterr().out
     for name in (
         "noise multiplier z ",
@@ -32,7 +33,7 @@ def test_a_plan_names_everything_that_is_asked_of_a_client(capsys):
 
 
 def test_too_few_clients_are_told_so_and_what_would_help(capsys):
-    assert main(["--clients", "8", *CHEAP[2:]]) == 0
+    assert run_command(plan, argv=["--clients", "8", *CHEAP[2:]]) == 0
     printed = capsys.readouterr().out
     assert "Too few clients for this adapter" in printed
     assert "a smaller adapter: " in printed
@@ -41,12 +42,12 @@ def test_too_few_clients_are_told_so_and_what_would_help(capsys):
 
 
 def test_enough_clients_are_not_told_so(capsys):
-    assert main([*CHEAP, "--dimension", "500"]) == 0
+    assert run_command(plan, argv=[*CHEAP, "--dimension", "500"]) == 0
     assert "Too few" not in capsys.readouterr().out
 
 
 def test_visible_sampling_has_one_epsilon_only(capsys):
-    assert main([*CHEAP, "--sampling", "visible"]) == 0
+    assert run_command(plan, argv=[*CHEAP, "--sampling", "visible"]) == 0
     printed = capsys.readouterr().out
     assert "epsilon, coins known" in printed
     assert "coins secret" not in printed
@@ -54,7 +55,7 @@ def test_visible_sampling_has_one_epsilon_only(capsys):
 
 @pytest.mark.slow
 def test_the_documented_command(capsys):
-    assert main(["--clients", "1000", "--rate", "0.05", "--rounds", "500", "--epsilon", "8"]) == 0
+    assert run_command(plan, argv=["--clients", "1000", "--rate", "0.05", "--rounds", "500", "--epsilon", "8"]) == 0
     printed = capsys.readouterr().out
     assert "8 of about 125, a session each" in printed
     assert "noise multiplier z             0.97" in printed
@@ -81,14 +82,14 @@ def test_the_documented_command(capsys):
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(flags, complaint, capsys):
-    assert main([*CHEAP, *flags]) == 2
+    assert run_command(plan, argv=[*CHEAP, *flags]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert complaint in error
 
 
 def test_a_missing_flag_is_named(capsys):
-    assert main(CHEAP[2:]) == 2
+    assert run_command(plan, argv=CHEAP[2:]) == 2
     assert "clients" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ from copy import copy
 
 import numpy as np
 
-from federation.privacy.keys import KeySource, OperatingSystemKeys, SeededKeys
+from federation.key_source import KeySource, OperatingSystemKeys, SeededKeys
 from federation.secure_aggregation.errors import ProtocolError
 from federation.secure_aggregation.keys import KeyPair
 from federation.secure_aggregation.masks import add_keystreams, commit, pairwise_key, self_key

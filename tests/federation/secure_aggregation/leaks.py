@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import traceback
 
-from federation.privacy.keys import SeededKeys
+from federation.key_source import SeededKeys
 from federation.secure_aggregation.shamir import split
 from tests.federation.secure_aggregation.parties import Parties, identity
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from federation.privacy.keys import KeySource, OperatingSystemKeys
+from federation.key_source import KeySource, OperatingSystemKeys
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.memory import InMemory
 from federation.secure_aggregation.roster import Roster

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from federation.privacy.keys import KeySource, OperatingSystemKeys, SeededKeys
+from federation.key_source import KeySource, OperatingSystemKeys, SeededKeys
 from federation.secure_aggregation import client_attempt, session
 from federation.secure_aggregation.errors import (
     ChangedRequestError,

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from federation.privacy.keys import OperatingSystemKeys, SeededKeys
+from federation.key_source import OperatingSystemKeys, SeededKeys
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.errors import (
     ChangedRequestError,

@@ -7,7 +7,7 @@ from weakref import ref
 
 import pytest
 
-from federation.privacy.keys import OperatingSystemKeys
+from federation.key_source import OperatingSystemKeys
 from federation.secure_aggregation import client_epoch, server_epoch
 from federation.secure_aggregation.client_attempt import ClientAttempt
 from federation.secure_aggregation.client_epoch import ClientEpoch

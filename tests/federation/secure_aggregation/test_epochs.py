@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from federation.privacy.keys import OperatingSystemKeys, SeededKeys
+from federation.key_source import OperatingSystemKeys, SeededKeys
 from federation.secure_aggregation.bundles import unbundle
 from federation.secure_aggregation.client import SecureClient
 from federation.secure_aggregation.errors import ChangedRequestError, MalformedMessageError, OrderError, ProtocolError

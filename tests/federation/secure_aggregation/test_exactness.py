@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from federation.privacy.keys import SeededKeys
+from federation.key_source import SeededKeys
 from federation.secure_aggregation import unmasking
 from federation.secure_aggregation.errors import OrderError, ProtocolError, SessionError
 from federation.secure_aggregation.masks import BLOCK_WORDS, add_keystreams

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from federation.privacy.keys import OperatingSystemKeys
-from federation.privacy.stream import KeyStream
+from federation.key_source import OperatingSystemKeys
+from federation.key_stream import KeyStream
 from federation.secure_aggregation.errors import InvalidPublicKeyError
 from federation.secure_aggregation.keys import FIELD_PRIME, KeyPair, demand_distinct, demand_sound
 

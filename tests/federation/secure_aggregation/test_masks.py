@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from federation.privacy.keys import SeededKeys
+from federation.key_source import SeededKeys
 from federation.secure_aggregation import client_attempt
 from federation.secure_aggregation.keys import KeyPair
 from federation.secure_aggregation.masks import (

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pytest
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 from federation.secure_aggregation.errors import ShareError, TooFewClientsError
 from federation.secure_aggregation.messages import Unmask
 from federation.secure_aggregation.recovery import MOST_TRIES, SecretRecovery

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 from federation.secure_aggregation.errors import MalformedMessageError, ShareError
 from federation.secure_aggregation.shamir import PRIME, combine, lagrange_weights, read_share, split, write_share
 

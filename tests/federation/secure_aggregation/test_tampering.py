@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.privacy.keys import SeededKeys
+from federation.key_source import SeededKeys
 from federation.secure_aggregation import client_attempt, server_attempt
 from federation.secure_aggregation.errors import OrderError, ProtocolError
 from federation.secure_aggregation.stages import Stage

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from federation.privacy.keys import SeededKeys
+from federation.key_source import SeededKeys
 from federation.secure_aggregation.masks import self_key
 from federation.secure_aggregation.session import SessionConfig, later_context
 from federation.secure_aggregation.stages import Stage

@@ -15,10 +15,10 @@ from callbacks.sampling import HiddenSampling
 from federation.agreed_settings import AgreedSettings
 from federation.args import AggregationArgs, ClippingArgs, FederationArgs, OwnerArgs, PrivacyArgs, SecurityArgs
 from federation.hooks import FederationCallback
+from federation.key_source import SeededKeys
 from federation.privacy.accountant import Release
 from federation.privacy.audit.system import VECTOR, System, Transcript
 from federation.privacy.audit.terms import RoundTerms
-from federation.privacy.keys import SeededKeys
 from federation.secure_aggregation.framing import HEADER
 from federation.secure_aggregation.stages import Stage
 from federation.update import Aggregate, ClientSignals, ClientUpdate, RoundState

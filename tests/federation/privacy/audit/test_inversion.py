@@ -8,12 +8,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
+from federation.key_source import SeededKeys
 from federation.privacy.audit.battery import powerful
 from federation.privacy.audit.draws import draw_normals
 from federation.privacy.audit.faults import NoNoise
 from federation.privacy.audit.inversion import HIDDEN, RECOVERED, invert, similarity
 from federation.privacy.audit.system import System
-from federation.privacy.keys import SeededKeys
 from tests.federation.privacy.audit.systems import PipelineSystem, make_system
 
 INPUTS, OUTPUTS, RANK = 96, 12, 64

@@ -15,9 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 from federation.privacy.accountant import epsilon_after
 from federation.privacy.audit.run_checks import check_run
-from federation.privacy.audit.run_folder import CARD, CONFIG, LEDGER, RunFolder
+from federation.privacy.audit.run_folder import CONFIG, RunFolder
+from federation.privacy.card import CARD
 from federation.privacy.chain import HashChain
-from federation.privacy.ledger import Ledger
+from federation.privacy.ledger import LEDGER, Ledger
 
 
 def failures(run: Path) -> dict[str, str]:

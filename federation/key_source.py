@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from federation.privacy.stream import KeyStream
+from federation.key_stream import KeyStream
 
 
 class KeySource(ABC):

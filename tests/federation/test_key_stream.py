@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from federation.privacy.stream import BLOCK_BYTES, KeyStream
+from federation.key_stream import BLOCK_BYTES, KeyStream
 
 
 def test_bytes_are_aes_256_in_counter_mode():

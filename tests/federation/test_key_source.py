@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from federation.privacy.keys import OperatingSystemKeys, SeededKeys
+from federation.key_source import OperatingSystemKeys, SeededKeys
 from tests.callbacks.parts import make_pipeline, make_state, make_updates, send
 
 QUESTION = ("ann", 3, 0, "noise")
