@@ -23,9 +23,6 @@ from federation.hooks import FederationCallback
 from federation.key_source import KeySource
 from federation.privacy.owner import OwnerLimits
 
-SMALLEST_SHARE = 0.25
-"""The server divides by at least this share of the expected number of contributors, however the noise falls."""
-
 
 def build_pipeline(
     keys: KeySource, agreed: AgreedSettings, owner: OwnerArgs, clients: int, out_dir: Path, *, remote: bool = False
@@ -67,7 +64,7 @@ def client_steps(
     if not agreed.privacy.enabled:
         return sampling, [ISFAAggregation(weights)]
     return sampling, [
-        ISFAAggregation(weights, floor=SMALLEST_SHARE * clients * federation.effective_sample_rate),
+        ISFAAggregation(weights),
         ClipUpdate(keys, agreed.contributing),
         DistributedNoise(keys, agreed.release(clients).noise_multiplier, agreed.security),
     ]

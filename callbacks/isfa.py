@@ -12,6 +12,8 @@ from federation.hooks import FederationCallback
 from federation.update import Aggregate, ClientUpdate, RoundState
 
 SMALLEST_WEIGHT = 1e-9
+NOISE_FLOOR = 3.0
+"""Deviations of the noise in the summed weight that it must exceed to be divided by."""
 WEIGHT_NOTE = "summed_weight"
 """Note of a run: the summed weight of its rounds so far, smoothed."""
 
@@ -23,14 +25,16 @@ class ISFAAggregation(FederationCallback):
     much of it as is not noise (`signal_share`). With `gamma = 0` this is FedAvg with data counts capped at
     `max_examples`. Without clip, noise and rounding it is the textbook weighted mean.
 
+    The clip shortens both parts of a client's vector alike, so it caps its weight and leaves its direction: a sum of
+    clipped vectors is divided by what is left of the weights. Where noise could have made that small or negative, by
+    `NOISE_FLOOR` of its deviations, the server divides by as many, and the step is shorter.
+
     Args:
         args: Weights and the smoothing of the summed weight.
-        floor: Smallest summed weight the server divides by. Noise can make the sum small or negative; the floor then
-            shortens the step. 0 only where there is no noise.
     """
 
-    def __init__(self, args: AggregationArgs, floor: float = 0.0) -> None:
-        self.args, self.floor = args, floor
+    def __init__(self, args: AggregationArgs) -> None:
+        self.args = args
 
     @override
     def on_client_update(self, state: RoundState, update: ClientUpdate) -> None:
@@ -46,7 +50,8 @@ class ISFAAggregation(FederationCallback):
         weight = float(aggregate.vector[-1]) / self.args.beta
         summed = smooth_weight(state.notes.get(WEIGHT_NOTE), weight, self.args.weight_ema)
         state.notes = {**state.notes, WEIGHT_NOTE: summed}
-        mean = weighted_mean(aggregate.vector, summed, max(self.floor, SMALLEST_WEIGHT))
+        floor = NOISE_FLOOR * aggregate.noise / self.args.beta
+        mean = weighted_mean(aggregate.vector, summed, max(floor, SMALLEST_WEIGHT))
         kept = signal_share(aggregate.vector[:-1], aggregate.noise)
         state.metrics["released/signal_share"] = kept
         aggregate.direction = torch.from_numpy(kept * mean).float()

@@ -17,7 +17,11 @@ from lightning_modules.reference import Reference
 
 @dataclass(frozen=True)
 class Objective:
-    """The losses of batches, with the adapters that the backbone carries at the time."""
+    """The losses of batches, with the adapters that the backbone carries at the time.
+
+    The paper's perceptual and sync losses are left out: both would decode every frame of every step, and a judge of
+    lips that was trained against could not judge any more.
+    """
 
     backbone: Backbone
     weights: Mapping[str, float]

@@ -23,7 +23,8 @@ def measure_signals(
     """Return identity and stability of a model on a client's clips, each in [0, 1] (PrivFedTalk, ID_k and TS_k).
 
     ID = (1 + cos) / 2 between the estimated clean middle frame and the reference; TS = 1 / (1 + J) with J the mean
-    absolute frame-to-frame change of the estimate, frames in [0, 1].
+    absolute difference between the estimate's and the recording's change from frame to frame, frames in [0, 1]: by the
+    estimate's change alone, a picture that stands still would be the steadiest speaker.
 
     Args:
         backbone: Decodes the estimates.
@@ -43,7 +44,8 @@ def measure_signals(
         frames = backbone.decode(estimate.to(backbone.vae.dtype)).clamp(-1, 1)
         faces = backbone.embed(frames[:, frames.shape[1] // 2])
         identity += 1 - identity_loss(faces, batch["identity"]).item()
-        jitter += (frames.diff(dim=1).abs().mean() / 2).item()
+        recorded = batch["frames"].to(frames) / 127.5 - 1
+        jitter += ((frames - recorded).diff(dim=1).abs().mean() / 2).item()
         count += 1
     if not count:
         raise ValueError("signals() needs at least one batch. Got none.")

@@ -20,7 +20,7 @@ def release(clients_with_data: int, noise_multiplier: float, clip_norm: float = 
     """Take a cohort through the pipeline and return what was noted, with the updates."""
     keys = SeededKeys(0)
     pipeline = [
-        ISFAAggregation(AggregationArgs(beta=BETA), floor=1.0),
+        ISFAAggregation(AggregationArgs(beta=BETA)),
         ClipUpdate(keys),
         DistributedNoise(keys, noise_multiplier, SecurityArgs()),
     ]

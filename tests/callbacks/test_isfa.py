@@ -60,11 +60,27 @@ def test_a_bad_score_lowers_the_weight():
 
 
 @pytest.mark.parametrize("noisy_weight", [-3.0, 0.0, 0.01])
-def test_the_floor_shortens_the_step_when_noise_hides_the_weights(noisy_weight):
-    step = ISFAAggregation(AggregationArgs(beta=0.2), floor=2.0)
-    aggregate = Aggregate(np.zeros(DIMENSION + 1), 8, vector=np.append(np.ones(DIMENSION), 0.2 * noisy_weight))
-    step.on_aggregate(make_state(), aggregate)
-    assert torch.allclose(aggregate.direction, torch.full((DIMENSION,), 0.5))
+def test_the_step_is_short_where_noise_hides_the_weights(noisy_weight):
+    """Three deviations of the noise, in units of the weight: 3 x .1 / .2."""
+    state, noise = make_state(), 0.1
+    vector = np.append(np.ones(DIMENSION), 0.2 * noisy_weight)
+    aggregate = Aggregate(np.zeros(0), 8, vector=vector, noise=noise)
+    ISFAAggregation(AggregationArgs(beta=0.2)).on_aggregate(state, aggregate)
+    kept = state.metrics["released/signal_share"]
+    assert torch.allclose(aggregate.direction, torch.full((DIMENSION,), kept / 1.5))
+
+
+def test_clipped_vectors_are_divided_by_what_the_clip_left_of_their_weights(tmp_path):
+    """A clip norm far below the updates makes weights small; the step is as long as their mean all the same."""
+    steps = {}
+    for clip_norm in (0.02, 0.5):
+        settings = {"sampling": "all", "gamma": 0.0, "noise_multiplier": 0.08, "clip_norm": clip_norm}
+        pipeline = make_pipeline(tmp_path / str(clip_norm), **settings)
+        state, updates = make_state(clip_norm=clip_norm), make_updates()
+        send(pipeline, state, updates)
+        direction = receive(pipeline, state, updates).direction
+        steps[clip_norm] = direction.norm() / state.metrics["released/signal_share"]
+    assert 0.7 < steps[0.02] / steps[0.5] < 1.3
 
 
 def test_the_smoothed_weight_is_carried_in_the_notes_and_leaves_old_ones_alone():
@@ -81,5 +97,5 @@ def test_the_step_is_as_long_as_the_sum_is_not_noise(noise, kept):
     state, ones = make_state(), np.ones(DIMENSION)
     aggregate = Aggregate(np.zeros(0), 8, vector=np.append(4.0 * ones, 4.0 * 0.5), noise=4.0 * noise)
     ISFAAggregation(AggregationArgs(beta=0.5)).on_aggregate(state, aggregate)
-    assert torch.allclose(aggregate.direction, torch.full((DIMENSION,), kept))
+    assert torch.allclose(aggregate.direction, torch.full((DIMENSION,), kept / max(1.0, 6 * noise)))
     assert state.metrics["released/signal_share"] == pytest.approx(kept)

@@ -51,7 +51,7 @@ def make_module() -> TinyModule:
 def client_steps(keys: SeededKeys) -> list[FederationCallback]:
     return [
         HiddenSampling(keys, FEDERATION.sample_rate),
-        ISFAAggregation(AGGREGATION, floor=0.5),
+        ISFAAggregation(AGGREGATION),
         ClipUpdate(keys, contributing=FEDERATION.sample_rate),
         DistributedNoise(keys, Z, SECURITY),
     ]
