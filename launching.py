@@ -17,6 +17,7 @@ from callbacks.contributions import Contributions
 from callbacks.held_out_loss import find_tested
 from callbacks.monitor import EarlyLog, Monitor
 from callbacks.progress import Progress
+from callbacks.released_worth import ReleasedWorth
 from callbacks.samples import Samples, Speaker
 from datamodules.clients import ClientDataModule
 from datamodules.demo.folders import fill_if_demo
@@ -121,11 +122,14 @@ def make_observers(
         clients = data.clients if module.personal_parameters() and not remote else []
         whole = partial(export_denoiser, module) if federation.trainable == "backbone" else None
         observers.append(Checkpoint(module, clients, folder, whole))
-    if hasattr(module, "denoising_error") and args.evaluation_batches and not remote:
-        observers.append(AdapterWorth(fabric, module, data, args.evaluate_every, args.evaluation_batches))
+    shown = [] if public is None else find_tested(public)
+    if hasattr(module, "denoising_error") and args.evaluation_batches:
+        if shown:
+            observers.append(ReleasedWorth(fabric, module, public, args.evaluate_every, args.evaluation_batches))
+        if not remote:
+            observers.append(AdapterWorth(fabric, module, data, args.evaluate_every, args.evaluation_batches))
     if hasattr(module, "generate") and args.sample_frames:
-        shown = [] if public is None else find_tested(public)[:1]
-        speakers = [Speaker(person, public, is_client=False) for person in shown]
+        speakers = [Speaker(person, public, is_client=False) for person in shown[:1]]
         if not remote:
             speakers += [Speaker(client, data, is_client=True) for client in find_tested(data)]
         options = {"every": args.samples_every, "frames": args.sample_frames, "steps": args.sample_steps}

@@ -18,7 +18,7 @@ class ObserverArgs:
     sample_steps: int = 10
     """Denoising steps of a sample video."""
     public_root: str | None = None
-    """Folder of public people, laid out like the clients'; the first one is shown in released/*."""
+    """Folder of public people, laid out like the clients': released/* shows the first one, and the loss of all."""
 
     def __post_init__(self) -> None:
         for name, least in (
