@@ -13,6 +13,7 @@ from federation.hooks import FederationCallback
 from federation.privacy.accountant import Release, epsilon_after, epsilon_with_known_coins
 from federation.privacy.card import CARD, PrivacyFacts, privacy_card
 from federation.privacy.composition import Epsilon
+from federation.privacy.drowning import demand_signal
 from federation.privacy.ledger import HEAD_NOTE, LEDGER, RELEASED_NOTE, Ledger
 from federation.privacy.promise import Promise
 from federation.privacy.summary import Spent, conclude, gather_facts
@@ -45,6 +46,7 @@ class PrivacyBudget(FederationCallback):
         self.promise = Promise(cohort, release, federation.sampling, agreed.privacy, security, simulation)
         self.out_dir = out_dir
         self.rounds = federation.rounds
+        self.trains_denoiser = federation.trainable == "backbone"
         self.visible = federation.sampling == "visible"
 
     @override
@@ -52,8 +54,11 @@ class PrivacyBudget(FederationCallback):
         """Open the ledger.
 
         Raises:
-            ValueError: If samplers and cryptography alone could use up delta, or the rounds before had other terms.
+            ValueError: If samplers and cryptography alone could use up delta, the rounds before had other terms, or a
+                whole denoiser would drown in noise.
         """
+        if self.trains_denoiser:
+            demand_signal(self.promise, self.rounds, state.wire_size)
         keep_terms(state, self.promise.terms)
         total_delta(self.promise.privacy.delta, self.rounds, self.promise.cohort.clients, state.wire_size)
         if state.is_main:

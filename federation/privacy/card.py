@@ -119,7 +119,10 @@ def _rows(facts: PrivacyFacts) -> list[tuple[str, str]]:
 
 def _refusals(facts: PrivacyFacts) -> str:
     if facts.sampling == "visible":
-        return "this and c_max are of a round that draws all; one that draws fewer counts on fewer by the same shares"
+        return (
+            "this and c_max are of a round that draws all; one that draws fewer counts on fewer by the same shares, "
+            f"and with fewer than {TINY_COHORT} on no colluders: its masks then claim nothing against the server"
+        )
     return "a round with fewer than n_min + c_max is refused"
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from callbacks.budget import PrivacyBudget
 from federation.agreed_settings import AgreedSettings
@@ -28,15 +31,26 @@ def no_search(monkeypatch):
     monkeypatch.setattr("federation.privacy.summary.smallest_population", lambda *args: 9)
 
 
-def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, **privacy) -> PrivacyBudget:
+def make_budget(folder, rate=0.5, sampling="hidden", z=1.0, clients=8, trainable="adapter", **privacy) -> PrivacyBudget:
     agreed = AgreedSettings(
         PrivacyArgs(**({"key_source": "seeded", "noise_multiplier": z} | privacy)),
-        FederationArgs(sampling=sampling, sample_rate=rate),
+        FederationArgs(sampling=sampling, sample_rate=rate, trainable=trainable),
         AggregationArgs(),
         SecurityArgs(),
         ClippingArgs(),
     )
     return PrivacyBudget(folder, agreed, clients, simulation=True)
+
+
+@pytest.mark.parametrize(
+    ("trainable", "size", "drowns"), [("backbone", 50, False), ("backbone", 10_000, True), ("adapter", 10_000, False)]
+)
+def test_a_denoiser_that_would_drown_in_noise_is_refused_before_anybody_trains(tmp_path, trainable, size, drowns):
+    budget = make_budget(tmp_path, trainable=trainable)
+    state = replace(make_state(), global_adapter=torch.zeros(size))
+    with pytest.raises(ValueError, match=r"may be 10 times .* Got 39 times") if drowns else nullcontext():
+        budget.on_run_start(state)
+    assert (tmp_path / "privacy_ledger.jsonl").exists() is False
 
 
 def run_rounds(budget: PrivacyBudget, rounds: int, notes: dict | None = None) -> list:

@@ -26,6 +26,7 @@ CODECS = {
     ".mov": ("libx264", "aac"),
     ".mpg": ("mpeg1video", "mp2"),
     ".avi": ("mpeg4", "libmp3lame"),
+    ".flv": ("libx264", "aac"),
     ".webm": ("libvpx", "libopus"),
     ".mkv": ("libx264", "aac"),
     ".m4v": ("libx264", "aac"),
