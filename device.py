@@ -68,7 +68,11 @@ def serve(
         path = Path(socket) if socket else place.socket
         longest = longest_order(session, device.epoch_rounds, device.rounds)
         with closing(SocketService(path, device.answer, longest=longest, users=allowed, group=group)) as service:
-            print(f"{client} is ready: process {os.getpid()}, training in process {training.pid}.", flush=True)
+            print(
+                f"{client} is ready: process {os.getpid()}, training in process {training.pid}. Of the session's "
+                f"{session.config.clients} clients {session.config.colluders} may tell the server all they know.",
+                flush=True,
+            )
             service.serve()
 
 
