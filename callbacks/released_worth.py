@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from lightning.fabric import Fabric
+from torch import Tensor
 from typing_extensions import override
 
 from callbacks.held_out_loss import DenoisingModule, HeldOutData, HeldOutLoss
@@ -45,12 +46,12 @@ class ReleasedWorth(FederationCallback):
     def _evaluate(self, state: RoundState) -> None:
         if not state.is_main:
             return
+        batches = {person: self.loss.batches(person) for person in self.loss.clients}
         self.module.eval()
         state.load_adapters(None)
-        state.metrics["released/held_out_shared"] = self._mean()
+        state.metrics["released/held_out_shared"] = self._mean(batches)
         write_vector(self.module.shared_parameters(), self.base)
-        state.metrics["released/held_out_base"] = self._mean()
+        state.metrics["released/held_out_base"] = self._mean(batches)
 
-    def _mean(self) -> float:
-        losses = [self.loss.measure(person, self.loss.batches(person)) for person in self.loss.clients]
-        return sum(losses) / len(losses)
+    def _mean(self, batches: dict[str, list[dict[str, Tensor]]]) -> float:
+        return sum(self.loss.measure(person, own) for person, own in batches.items()) / len(batches)
